@@ -1,0 +1,196 @@
+"""What a run leaves on disk: the schema, its writer and its reader.
+
+Files are the interface between the stages. Training writes them, analysis reads them, and this module is all
+that the two share; it imports no torch. One seed of one condition is one folder::
+
+    <study>/<condition>/seed=7/
+        results.json       written last: its presence means that the seed is done
+        history.csv        one row an epoch
+        predictions.csv    one row a test point
+        checkpoint.ckpt    the weights of this seed alone
+        events.out.tfevents.*  and  figures/*.png, where they are asked for
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SCHEMA = 1
+RESULTS = "results.json"
+HISTORY = "history.csv"
+PREDICTIONS = "predictions.csv"
+CHECKPOINT = "checkpoint.ckpt"
+FIGURES = "figures"
+COMPLETED = "completed"
+FAILED = "failed"
+
+
+class ArtifactError(ValueError):
+    """A file of a run is missing, broken or of another schema; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that ``results.json`` says of one seed of one condition.
+
+    Attributes:
+        study: Name of the study, the folder under ``outputs``.
+        condition: Name of the condition, the folder under the study.
+        fingerprint: Hash of the condition's scientific configuration.
+        loss: Choice of the ``loss`` group.
+        model: Choice of the ``model`` group.
+        data: Choice of the ``data`` group.
+        classes: Number of classes C.
+        seed: The seed.
+        overrides: The command line's overrides.
+        config: The resolved configuration.
+        versions: Versions of Python and the libraries, and the commit.
+        seconds: Wall-clock seconds of training, of all seeds that trained together.
+        metrics: Final metrics by name; empty for a failed seed.
+        status: ``completed`` or ``failed``.
+        error: Why a failed seed failed.
+        schema: Version of this schema.
+    """
+
+    study: str
+    condition: str
+    fingerprint: str
+    loss: str
+    model: str
+    data: str
+    classes: int
+    seed: int
+    overrides: list[str]
+    config: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    status: str = COMPLETED
+    error: str | None = None
+    schema: int = SCHEMA
+
+
+def seed_folder(condition: Path, seed: int) -> Path:
+    """Return the folder of one seed of a condition."""
+    return condition / f"seed={seed}"
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty scratch folder that becomes ``target`` when the body ends, and vanishes if the body raises.
+
+    Readers see the old folder, whole, or the new one, whole; never a part.
+    """
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.new")
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+        if target.exists():
+            target.rename(old)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Write ``results.json`` into a folder, beside first and then renamed.
+
+    Raises:
+        ValueError: If a metric is NaN or infinite, which JSON cannot say.
+    """
+    text = json.dumps(asdict(results), indent=2, allow_nan=False)
+    scratch = folder / f".{RESULTS}.new"
+    scratch.write_text(text + "\n", encoding="utf-8")
+    scratch.replace(folder / RESULTS)
+
+
+def read_results(folder: Path) -> Results:
+    """Read ``results.json`` of a seed's folder.
+
+    Raises:
+        ArtifactError: If the file is missing, is not JSON, lacks a key, has a value of the wrong type, or was
+            written by a newer schema.
+    """
+    path = folder / RESULTS
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder} is not the folder of a finished run: it has no {RESULTS}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} holds {type(content).__name__}, expected an object")
+    if content.get("schema") != SCHEMA:
+        raise ArtifactError(f"{path} has schema {content.get('schema')!r}, this losslab reads schema {SCHEMA}")
+    known = {item.name for item in fields(Results)}
+    required = known - {"metrics", "status", "error", "schema"}
+    if missing := sorted(required - content.keys()):
+        raise ArtifactError(f"{path} lacks {', '.join(missing)}")
+    results = Results(**{name: value for name, value in content.items() if name in known})
+    if problem := _problem(results):
+        raise ArtifactError(f"{path}: {problem}")
+    return results
+
+
+def _problem(results: Results) -> str | None:
+    """Say what is wrong with the types of a results file, or None."""
+    for name in ("study", "condition", "fingerprint", "loss", "model", "data"):
+        if not isinstance(getattr(results, name), str):
+            return f"expected {name} to be text, got {getattr(results, name)!r}"
+    for name in ("classes", "seed"):
+        value = getattr(results, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            return f"expected {name} to be a whole number of at least 0, got {value!r}"
+    if results.status not in (COMPLETED, FAILED):
+        return f"expected status to be {COMPLETED} or {FAILED}, got {results.status!r}"
+    for name in ("config", "versions", "metrics"):
+        if not isinstance(getattr(results, name), Mapping):
+            return f"expected {name} to be an object, got {getattr(results, name)!r}"
+    for name, value in results.metrics.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+            return f"expected the metric {name} to be a finite number, got {value!r}"
+    return None
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a CSV file of a run, such as ``history.csv`` or ``predictions.csv``.
+
+    Args:
+        path: The file.
+        columns: The columns that it must have.
+
+    Raises:
+        ArtifactError: If the file is missing, is not CSV or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from None
+    if missing := [column for column in columns if column not in table.columns]:
+        raise ArtifactError(f"{path} lacks the column {', '.join(missing)}")
+    return table
+
+
+def seed_folders(study: Path) -> list[Path]:
+    """Return the folders of all seeds of all conditions of a study, sorted by condition, then seed.
+
+    Raises:
+        ArtifactError: If the study's folder does not exist.
+    """
+    if not study.is_dir():
+        raise ArtifactError(f"{study} is not a folder")
+    folders = [path for path in study.glob("*/seed=*") if path.name.removeprefix("seed=").isdecimal()]
+    return sorted(folders, key=lambda path: (path.parent.name, int(path.name.removeprefix("seed="))))
