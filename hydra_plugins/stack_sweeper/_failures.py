@@ -1,0 +1,101 @@
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from hydra.errors import CompactHydraException
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+
+_TRACEBACK = "_stack_sweeper_traceback"
+
+
+@dataclass(frozen=True)
+class KeepTraceback:
+    """A task function whose errors carry their traceback as text.
+
+    A launcher that runs jobs in other processes pickles what they raise, and pickling drops the traceback.
+    """
+
+    task_function: TaskFunction
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the task."""
+        try:
+            return self.task_function(config)
+        except Exception as error:
+            vars(error)[_TRACEBACK] = traceback.format_exc()
+            raise
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job of a sweep that raised.
+
+    Attributes:
+        num: Number of the job in its sweep.
+        error: What it raised.
+        command: The command that runs this job alone.
+    """
+
+    num: int
+    error: Exception
+    command: str
+
+    @property
+    def headline(self) -> str:
+        """The error in one line; an expected one speaks for itself, without its type."""
+        message = str(self.error).strip().partition("\n")[0]
+        kind = type(self.error).__name__
+        if isinstance(self.error, CompactHydraException):
+            return message or kind
+        return f"{kind}: {message}" if message else kind
+
+    @property
+    def details(self) -> str:
+        """What the headline leaves out: a traceback, or the other lines of an expected error."""
+        if isinstance(self.error, CompactHydraException):
+            message = str(self.error).strip()
+            return message if "\n" in message else ""
+        text = vars(self.error).get(_TRACEBACK) or "".join(traceback.format_exception(self.error))
+        return text.rstrip()
+
+
+def rerun_command(overrides: Sequence[str], task: Collection[str], hydra: Collection[str]) -> str:
+    """Write the command that was typed with one job's overrides in place of the sweep's.
+
+    Args:
+        overrides: Overrides of the job.
+        task: Overrides of the application that were typed.
+        hydra: Overrides of Hydra itself that were typed.
+
+    Returns:
+        A line for the shell.
+    """
+    typed = [word for word in sys.orig_argv if word not in task]
+    typed.sort(key=lambda word: word in hydra)  # argparse wants all overrides in a row: flags go first
+    return shlex.join([*typed, *overrides])
+
+
+def raise_failures(failures: Sequence[Failure], jobs: int) -> NoReturn:
+    """Print every failed job's error and the command that reruns it, and exit.
+
+    Args:
+        failures: The failed jobs, at least one.
+        jobs: Number of jobs in the sweep.
+
+    Raises:
+        SystemExit: With code 1.
+        Exception: The first job's own one, where ``HYDRA_FULL_ERROR=1`` asks for it.
+    """
+    lines = [f"Job {failure.num}: {failure.details}" for failure in failures if failure.details]
+    lines.append(f"{len(failures)} of {jobs} jobs failed:")
+    for failure in failures:
+        lines += [f"Job {failure.num}: {failure.headline}", f"  rerun: {failure.command}"]
+    print(*lines, sep="\n", file=sys.stderr, flush=True)
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        raise failures[0].error
+    raise SystemExit(1)

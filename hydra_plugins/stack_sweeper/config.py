@@ -1,0 +1,23 @@
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class StackSweeperConf:
+    """Settings of ``hydra/sweeper=stack``.
+
+    Attributes:
+        max_batch_size: Most jobs that are given to the launcher at once; null for all of them.
+        params: Overrides to sweep over, as on the command line, which has precedence.
+        stack_size: Most seeds in one job; null for all of them. The sweeper checks that it is an integer.
+    """
+
+    _target_: str = "hydra_plugins.stack_sweeper.stack_sweeper.StackSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+    stack_size: Any = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="stack", node=StackSweeperConf, provider="stack_sweeper")

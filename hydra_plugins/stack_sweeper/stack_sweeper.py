@@ -1,0 +1,137 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, raise_failures, rerun_command
+from hydra_plugins.stack_sweeper._seeds import stack_seeds
+
+
+class StackSweeper(BasicSweeper):
+    """Hydra's basic sweeper, but a sweep over ``seed`` is one job with a list of seeds.
+
+    ``--multirun loss=mse,ce 'seed=range(20)'`` is two jobs, each with ``seed=[0,1,...,19]``, for an application that
+    runs many seeds at once. Everything else is swept as ever. Beyond that:
+
+    - Every job is composed, and the folder of every job resolved, before anything is written: what is wrong with the
+      settings of any job, or what a resolver in ``hydra.sweep.subdir`` has to say against them, ends the sweep there.
+    - A job that fails does not keep the next ones from running. All failures are listed at the end, each with the
+      command that reruns it, and the exit code is 1.
+
+    Args:
+        max_batch_size: Most jobs that are given to the launcher at once, at least 1; ``None`` for all of them.
+        params: Overrides to sweep over, as on the command line, which has precedence.
+        stack_size: Most seeds in one job, at least 1; ``None`` for all of them.
+    """
+
+    # Set by `setup`, which Hydra calls before `sweep`.
+    hydra_context: HydraContext
+    config: DictConfig
+    launcher: Launcher
+    overrides: Sequence[Sequence[Sequence[str]]]
+
+    def __init__(
+        self, max_batch_size: int | None = None, params: dict[str, str] | None = None, stack_size: int | None = None
+    ) -> None:
+        super().__init__(max_batch_size=max_batch_size, params=params)
+        self.stack_size = stack_size
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Set the launcher up."""
+        super().setup(hydra_context=hydra_context, task_function=KeepTraceback(task_function), config=config)
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Run every job of the sweep.
+
+        Args:
+            arguments: Overrides of the application, as typed.
+
+        Returns:
+            The results of the jobs, a sequence for each batch.
+
+        Raises:
+            CompactHydraException: If a setting of the sweep is wrong, or a job cannot be composed.
+            SystemExit: With code 1 after the last job, if any failed.
+        """
+        self.overrides = self._batches(arguments)
+        jobs = [job for batch in self.overrides for job in batch]
+        sweep_dir = Path(self.config.hydra.sweep.dir)
+        for num, job in enumerate(jobs):
+            _resolve_folder(self._compose(job), num)
+
+        sweep_dir.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
+        returns = self._launch()
+        # A launcher that only submits its jobs may return fewer results.
+        results = zip(jobs, (result for batch in returns for result in batch), strict=False)
+        failures = [
+            Failure(num, result._return_value, self._rerun_command(job, num))  # `return_value` would raise it
+            for num, (job, result) in enumerate(results)
+            if result.status == JobStatus.FAILED
+        ]
+        if failures:
+            raise_failures(failures, len(jobs))
+        return returns
+
+    def _batches(self, arguments: list[str]) -> list[list[list[str]]]:
+        # Not checked in `__init__`, whose errors Hydra would wrap.
+        _require_positive("max_batch_size", self.max_batch_size)
+        _require_positive("stack_size", self.stack_size)
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        given = parser.parse_overrides(self._parse_config() + arguments)
+        return self.split_arguments([stack_seeds(override, self.stack_size) for override in given], self.max_batch_size)
+
+    def _launch(self) -> list[Sequence[JobReturn]]:
+        returns: list[Sequence[JobReturn]] = []
+        launched = 0
+        while not self.is_done():
+            batch = self.get_job_batch()
+            returns.append(self.launcher.launch(batch, initial_job_idx=launched))
+            launched += len(batch)
+        return returns
+
+    def _compose(self, job: Sequence[str]) -> DictConfig:
+        return self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+
+    def _rerun_command(self, job: Sequence[str], num: int) -> str:
+        given = self.config.hydra.overrides
+        return rerun_command([*job, *self._pinned_folder(job, num)], task=given.task, hydra=given.hydra)
+
+    def _pinned_folder(self, job: Sequence[str], num: int) -> list[str]:
+        """Overrides that keep a job in its folder, where alone or later it would go to another."""
+        config = self._compose(job)
+        folder = _resolve_folder(config, num)
+        OmegaConf.clear_cache(config)
+        alone = _resolve_folder(config, 0)
+        dated = "now" in OmegaConf.get_cache(config)
+        return [
+            f"{key}={QuotedString(value, Quote.double).with_quotes()}"
+            for key, value in folder.items()
+            if dated or alone[key] != value
+        ]
+
+
+def _resolve_folder(config: DictConfig, num: int) -> dict[str, str]:
+    """Resolve the folder of a composed job in the way in which the launchers do."""
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.job.id = config.hydra.job.num = num
+    before = HydraConfig.instance().cfg
+    try:
+        HydraConfig.instance().set_config(config)
+        return {key: str(OmegaConf.select(config, key)) for key in ("hydra.sweep.dir", "hydra.sweep.subdir")}
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def _require_positive(name: str, value: Any) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise CompactHydraException(f"Expected `hydra.sweeper.{name}` to be an integer of at least 1, got {value}.")

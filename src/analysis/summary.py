@@ -1,0 +1,73 @@
+"""One row a condition: how its seeds spread, and which seed stands in the middle."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from src.analysis.intervals import mean_interval
+from src.artifacts import COMPLETED, FAILED
+
+ACCURACIES = ("test/accuracy", "population/accuracy")
+
+
+def summarize(runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES) -> pd.DataFrame:
+    """Return a row a condition, in the order of the runs.
+
+    Args:
+        runs: A row a seed, as ``Collection.runs`` has it.
+        metrics: Metrics to summarise; one that no run has is left out.
+
+    Returns:
+        The columns of ``runs`` that name the condition; n, the completed runs, and failed; for each metric its n,
+        mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the 95 % t interval of the mean, as
+        columns such as ``test/accuracy mean``; the mean regret, and the Bayes accuracy. Runs without a
+        metric do not count in its row; what cannot be computed is NaN.
+    """
+    naming = [column for column in runs.columns[: runs.columns.get_loc("seed")] if column not in ("study", "condition")]
+    known = [metric for metric in dict.fromkeys(metrics) if metric in runs.columns]
+    rows = []
+    for _, group in runs.groupby("fingerprint", sort=False):
+        completed = group[group["status"] == COMPLETED]
+        row: dict[str, Any] = {name: group[name].iloc[0] for name in naming}
+        row |= {"n": len(completed), "failed": int((group["status"] == FAILED).sum())}
+        for metric in known:
+            row |= _spread(metric, completed[metric].dropna())
+        if "population/regret" in runs.columns:
+            row["population/regret mean"] = completed["population/regret"].mean()
+        if "bayes/accuracy" in runs.columns:
+            row["bayes/accuracy"] = completed["bayes/accuracy"].median()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _spread(metric: str, values: pd.Series) -> dict[str, float]:
+    mean, low, high = mean_interval(values.to_numpy())
+    return {
+        f"{metric} n": len(values),
+        f"{metric} mean": mean,
+        f"{metric} sd": values.std(),
+        f"{metric} median": values.median(),
+        f"{metric} q1": values.quantile(0.25),
+        f"{metric} q3": values.quantile(0.75),
+        f"{metric} min": values.min(),
+        f"{metric} max": values.max(),
+        f"{metric} low": low,
+        f"{metric} high": high,
+    }
+
+
+def median_run(runs: pd.DataFrame, metric: str) -> pd.Series:
+    """Return the run in the middle of one condition's completed runs when they are sorted by a metric.
+
+    Of an even number it is the lower of the two in the middle; runs that tie are sorted by seed. Where no run has the
+    metric, the test accuracy takes its place.
+
+    Args:
+        runs: The completed runs of one condition, at least one.
+        metric: Name of the metric.
+    """
+    have = runs.columns.intersection([metric, "test/accuracy"])
+    by = next((name for name in (metric, "test/accuracy") if name in have and runs[name].notna().any()), "seed")
+    ordered = runs.dropna(subset=[by]).sort_values([by, "seed"])
+    return ordered.iloc[(len(ordered) - 1) // 2]

@@ -1,0 +1,160 @@
+"""The door between configuration and code: settings in, objects with plain arguments out."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import lightning as L
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from src.checks import Problem, SettingsError, check, choice, flag, number, whole
+from src.classifier import Classifier
+from src.data.datamodule import SeedDataModule
+from src.losses.objective import Objective
+from src.streams import streams
+
+TARGETS = ("src.", "torch.", "lightning.")
+FIGURES = ("first", "all", "none")
+PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a condition is made of, for some of its seeds."""
+
+    datamodule: SeedDataModule
+    objective: Objective
+    network: nn.Module
+    classifier: Classifier
+
+
+def seed_list(seed: int | list[int]) -> list[int]:
+    """Return the setting ``seed``, one number or a list, as a list."""
+    return [seed] if isinstance(seed, int) else list(seed)
+
+
+def build(config: dict[str, Any], seeds: list[int]) -> Parts:
+    """Build data, objective, network and classifier from the resolved settings.
+
+    Args:
+        config: The resolved settings.
+        seeds: The seeds S.
+
+    Raises:
+        SettingsError: If a setting is wrong; it is named in full, such as ``data.points``.
+    """
+    members = _named("seeds", config["seeds"], partial(streams, seeds, config["seeds"]))
+    classes = config["classes"]
+    loader = {name: config["data"][name] for name in LOADER_SETTINGS}
+    law = factory("data", {name: value for name, value in config["data"].items() if name not in loader})(classes)
+    datamodule = _named("data", loader, partial(SeedDataModule, law, members, **loader))
+    objective = factory("loss", config["loss"])(classes)
+    initial = [member.generator("init") for member in members]
+    network = factory("model", config["model"])(law.features, objective.out_features, initial)
+    return Parts(
+        datamodule, objective, network, Classifier(network, objective, factory("optimizer", config["optimizer"]))
+    )
+
+
+def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+    """Build Lightning's trainer, which says nothing of its own on the console."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")  # Lightning's own use of torch's pytrees
+    settings = config["trainer"] | ({} if config["data"]["val_fraction"] else {"limit_val_batches": 0})
+    return factory("trainer", settings)(callbacks=callbacks)
+
+
+def factory(group: str, settings: dict[str, Any]) -> Callable[..., Any]:
+    """Return what the ``_target_`` of a config group builds, still to be called with the arguments of the code.
+
+    Raises:
+        SettingsError: If a target lies outside the allowed packages or does not exist; or, on the call, if the
+            target refuses a setting.
+    """
+    for target in _targets(settings):
+        if not str(target).startswith(TARGETS):
+            raise SettingsError(Problem(f"{group}._target_", f"a name that starts with {', '.join(TARGETS)}", target))
+    try:
+        make = instantiate(settings, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(Problem(f"{group}._target_", f"importable ({reason})", settings.get("_target_"))) from None
+    return lambda *args, **kwargs: _named(group, settings, partial(make, *args, **kwargs))
+
+
+def check_settings(config: dict[str, Any]) -> None:
+    """Check every setting of a condition by building it for its first seed, without training or writing.
+
+    Raises:
+        SettingsError: If a setting is wrong.
+    """
+    check(
+        whole("classes", config["classes"], least=2),
+        _seed_problem(config["seed"]),
+        flag("resume", config["resume"]),
+        choice("figures", config["figures"], FIGURES),
+        number("optimizer.lr", config["optimizer"].get("lr"), above=0),
+        *_trainer_problems(config["trainer"]),
+    )
+    build(config, seed_list(config["seed"])[:1]).classifier.configure_optimizers()
+    build_trainer(config, [])
+    if config["logger"]["_target_"] is not None:
+        factory("logger", config["logger"])
+
+
+def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any:
+    """Call, and name the settings of the group in full in what is raised."""
+    try:
+        return make()
+    except SettingsError as error:
+        wrong = (
+            replace(problem, name=f"{group}.{problem.name}") if problem.name in settings else problem
+            for problem in error.problems
+        )
+        raise SettingsError(*wrong) from None
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error
+
+
+def _targets(settings: Any) -> Iterator[Any]:
+    """Yield every ``_target_`` at any depth."""
+    if isinstance(settings, dict):
+        if "_target_" in settings:
+            yield settings["_target_"]
+        for value in settings.values():
+            yield from _targets(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from _targets(value)
+
+
+def _seed_problem(seed: Any) -> Problem | None:
+    seeds = seed if isinstance(seed, list) else [seed]
+    good = seeds and all(whole("seed", value, least=0, most=2**63 - 1) is None for value in seeds)
+    good = good and len(set(seeds)) == len(seeds)
+    rule = "a whole number from 0 to 2^63 - 1, or a list of one or more different ones"
+    return None if good else Problem("seed", rule, seed)
+
+
+def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
+    yield whole("trainer.max_epochs", trainer.get("max_epochs"), least=1)
+    yield choice("trainer.precision", trainer.get("precision"), PRECISIONS)
+    yield choice("trainer.accelerator", trainer.get("accelerator"), _accelerators())
+    if trainer.get("devices") != 1:
+        yield Problem("trainer.devices", "1, as a stack trains on one device", trainer.get("devices"))
+
+
+def _accelerators() -> list[str]:
+    """Return the accelerators that this machine has, by Lightning's names."""
+    cuda, mps = CUDAAccelerator.is_available(), MPSAccelerator.is_available()
+    return ["auto", "cpu", *["cuda"] * cuda, *["mps"] * mps, *["gpu"] * (cuda or mps)]

@@ -1,0 +1,95 @@
+"""The LightningModule that trains all seeds of a condition at once."""
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from src.data.datamodule import Batch
+from src.losses.objective import Objective
+from src.models.flat import FlatParameters
+
+# Adam's moments of dead units decay into denormals, which make every step three times slower. The flag acts on this
+# thread and on those it starts, so it is set before the first tensor operation of any process that trains.
+torch.set_flush_denormal(True)
+
+
+class Classifier(L.LightningModule):
+    """S networks, one objective and one optimizer that never mix the seeds.
+
+    The sum of the seeds' losses is back-propagated, so the gradient of each seed is that of its own loss; the
+    optimizer is element-wise on one flat buffer. One ``training_step`` consumes an epoch, which spares Lightning's
+    cost of a step.
+
+    Args:
+        network: A module (S, B, D) -> (S, B, O), all of whose parameters lead with S.
+        objective: Loss and decision rule.
+        optimizer: Builds an element-wise optimizer from parameters.
+
+    Attributes:
+        step_loss: Per finished epoch, the loss of every step: (steps, S), on the CPU.
+        train_accuracy: Per finished epoch, the accuracy (S,) of the mini-batches as they were trained on.
+        train_loss: Per finished epoch, the loss (S,), averaged over the points as they were trained on.
+        val_loss: Per finished epoch, the loss (S,) of the validation split; empty without one.
+        val_accuracy: Per finished epoch, the accuracy (S,) of the validation split; empty without one.
+    """
+
+    def __init__(
+        self, network: nn.Module, objective: Objective, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.objective = objective
+        self.optimizer = optimizer
+        self.step_loss: list[Tensor] = []
+        self.train_loss: list[Tensor] = []
+        self.train_accuracy: list[Tensor] = []
+        self.val_loss: list[Tensor] = []
+        self.val_accuracy: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the network's outputs: (S, B, D) -> (S, B, O)."""
+        return self.network(x)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Flatten the network, which is on its device by now, and build the optimizer on the buffer."""
+        self.flat = FlatParameters(self.network)
+        return self.optimizer([self.flat.values])
+
+    def training_step(self, batches: list[Batch], _: int) -> None:
+        """Take a step on each mini-batch of an epoch and keep the epoch's losses and accuracy."""
+        optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
+        losses, outputs = [], []
+        for x, target in batches:  # (S, B, D), (S, B)
+            output = self.network(x)  # (S, B, O)
+            loss = self.objective.loss(output, target)  # (S,)
+            self.flat.backward(loss.sum())
+            optimizer.step()
+            losses.append(loss.detach())
+            outputs.append(output.detach())
+        self._keep(torch.stack(losses), torch.cat(outputs, dim=1), [target for _, target in batches])
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Keep the loss and accuracy of the validation split, which comes as one batch."""
+        x, target = batch
+        output = self.network(x)  # (S, N, O)
+        self.val_loss.append(self.objective.loss(output, target).cpu())
+        self.val_accuracy.append(_accuracy(self.objective.decode(output), target))
+
+    def _keep(self, losses: Tensor, outputs: Tensor, targets: list[Tensor]) -> None:
+        """Store an epoch: losses (steps, S), outputs (S, N, O), targets of each step (S, B)."""
+        sizes = torch.tensor([target.shape[1] for target in targets], dtype=losses.dtype, device=losses.device)
+        mean = (losses * sizes[:, None]).sum(0) / sizes.sum()  # (S,)
+        self.step_loss.append(losses.cpu())
+        self.train_loss.append(mean.cpu())
+        self.train_accuracy.append(_accuracy(self.objective.decode(outputs), torch.cat(targets, dim=1)))
+        self.log("train/loss", mean.mean(), batch_size=1)
+
+
+def _accuracy(preds: Tensor, target: Tensor) -> Tensor:
+    """Share of correct labels of each seed: (S, N), (S, N) -> (S,)."""
+    return (preds == target).float().mean(-1).cpu()

@@ -1,0 +1,146 @@
+"""One condition: its seeds are trained together, then evaluated and written one by one."""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import CompactHydraException
+
+from src import artifacts, figures, record
+from src.artifacts import FAILED, Results, replacing_folder, seed_folder
+from src.build import Parts, build, build_trainer, factory, seed_list
+from src.console import TrainingProgress, stdout
+from src.evaluation import evaluate, seed_network
+from src.record import Training
+from src.study import fingerprint
+from src.threads import one_thread
+
+
+class FailedSeedsError(CompactHydraException):
+    """Some seeds of a condition failed; the others are finished."""
+
+    @classmethod
+    def check(cls, results: Iterable[Results]) -> None:
+        """Raise if any of the results is that of a failed seed."""
+        results = list(results)
+        failed = [result for result in results if result.status == FAILED]
+        if failed:
+            seeds = "; ".join(f"seed={result.seed}: {result.error}" for result in failed)
+            raise cls(f"{len(failed)} of {len(results)} seeds of {failed[0].condition} failed: {seeds}")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Everything but the seed.
+
+    Attributes:
+        folder: Where its seeds' folders go.
+        settings: The resolved settings.
+        choices: The choices of the config groups.
+        overrides: The command line's overrides.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    choices: dict[str, str]
+    overrides: list[str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of the scientific settings."""
+        return fingerprint(self.settings, self.choices)
+
+    def draws(self, seed: int) -> bool:
+        """Whether the figures of a seed are asked for."""
+        wanted = self.settings["figures"]
+        return wanted == "all" or (wanted == "first" and seed == seed_list(self.settings["seed"])[0])
+
+    def results(self, seed: int, seconds: float, metrics: dict[str, float], error: str | None) -> Results:
+        """Return what ``results.json`` says of a seed."""
+        return Results(
+            study=self.settings["study"],
+            condition=self.folder.name,
+            fingerprint=self.fingerprint,
+            loss=self.choices["loss"],
+            model=self.choices["model"],
+            data=self.choices["data"],
+            classes=self.settings["classes"],
+            seed=seed,
+            overrides=self.overrides,
+            config=self.settings,
+            versions=record.versions(),
+            seconds=seconds,
+            metrics=metrics,
+            status=artifacts.COMPLETED if error is None else FAILED,
+            error=error,
+        )
+
+
+def train(condition: Condition, seeds: list[int]) -> dict[int, Results]:
+    """Train some seeds of a condition together and write a folder for each.
+
+    Args:
+        condition: The condition.
+        seeds: The seeds S to train; none is fine.
+
+    Returns:
+        The results by seed, failed ones included.
+    """
+    if not seeds:
+        return {}
+    parts = build(condition.settings, seeds)
+    label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(seeds)}"
+    trainer = build_trainer(condition.settings, [TrainingProgress(label, stdout())])
+    started = time.time()
+    with one_thread(len(seeds) == 1):
+        trainer.fit(parts.classifier, datamodule=parts.datamodule)
+    span = (started, time.time())
+    with one_thread():
+        trainings = record.trainings(parts.classifier)
+        return {
+            seed: _write(condition, parts, index, seed, training, span)
+            for index, (seed, training) in enumerate(zip(seeds, trainings, strict=True))
+        }
+
+
+def _write(
+    condition: Condition, parts: Parts, index: int, seed: int, training: Training, span: tuple[float, float]
+) -> Results:
+    """Evaluate one seed of a trained stack and write its folder."""
+    objective, law = parts.objective, parts.datamodule.law
+    train_split, test = (split[index : index + 1] for split in (parts.datamodule.train, parts.datamodule.test))
+    metrics: dict[str, float] = {}
+    images: dict[str, Path] = {}
+    error = training.error
+    with replacing_folder(seed_folder(condition.folder, seed)) as folder:
+        if condition.draws(seed):
+            images |= figures.loss_curve(folder, training, objective)
+        if error is None:
+            network = seed_network(parts.network, index)
+            metrics, predictions = evaluate(network, objective, law, train_split, test)
+            wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
+            if wrong:
+                metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
+            else:
+                record.write_predictions(folder, test.x[0], test.target[0], predictions)
+                record.write_checkpoint(folder, parts.network, index, training)
+                if condition.draws(seed):
+                    images |= figures.scatter(folder, network, objective, law, test, predictions, metrics)
+        results = condition.results(seed, span[1] - span[0], metrics, error)
+        if condition.settings["logger"]["_target_"] is not None:
+            factory("logger", condition.settings["logger"])(
+                folder,
+                history=training.history,
+                metrics={name: value for name, value in metrics.items() if name != "bayes/accuracy"},
+                hparams=record.hparams(results),
+                started=span[0],
+                ended=span[1],
+                images=images,
+                failed=error is not None,
+            )
+        record.write_seed(folder, results, training)
+    return results

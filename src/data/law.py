@@ -1,0 +1,42 @@
+"""The contract of a law: a data-generating distribution that is known exactly."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Generator, Tensor
+
+
+class Law(Protocol):
+    """A distribution of features and class that can be sampled and whose posterior is known.
+
+    A law of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
+
+    Attributes:
+        features: Number of features D.
+        classes: Number of classes C.
+        size: Number of points N of one sample.
+    """
+
+    features: int
+    classes: int
+    size: int
+
+    def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
+        """Draw one data set a generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
+        ...
+
+    def posterior(self, x: Tensor) -> Tensor:
+        """Return P(class | x): (..., D) -> (..., C), rows that sum to 1."""
+        ...
+
+    def bayes_rule(self, x: Tensor) -> Tensor:
+        """Return a label that is Bayes-optimal at each point: (..., D) -> (...), int64 in [0, C)."""
+        ...
+
+    def bayes_accuracy(self) -> float:
+        """Return the best accuracy that any classifier can have, in [1/C, 1]."""
+        ...
+
+    def population(self, resolution: int) -> tuple[Tensor, Tensor]:
+        """Return points x (M, D) and the joint mass (M, C) of each point's cell and class; all masses sum to 1."""
+        ...

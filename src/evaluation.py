@@ -1,0 +1,104 @@
+"""The metrics of one trained network: on its training and test points, and exactly, over the population."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from src.data.datamodule import Split
+from src.data.law import Law
+from src.losses.objective import Objective
+
+RESOLUTION = 512  # cells in y for each x; the default law's population accuracy is then good to about 1e-4
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of some points: preds (N,), int64, and probabilities (N, C), or None."""
+
+    preds: Tensor
+    probabilities: Tensor | None
+
+
+def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
+    """Return one seed of a stacked network as a function (N, D) -> (N, O) on the CPU."""
+    state = {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
+    dtype = next(iter(state.values())).dtype
+
+    def outputs(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.func.functional_call(network, state, (x.to(dtype)[None],))[0]
+
+    return outputs
+
+
+def predict(outputs: Tensor, objective: Objective) -> Predictions:
+    """Apply the decision rule to the outputs (N, O) of one network."""
+    stacked = outputs[None].double()  # in double precision no probability underflows to zero
+    probabilities = objective.probabilities(stacked)
+    return Predictions(objective.decode(outputs[None])[0], None if probabilities is None else probabilities[0])
+
+
+def split_metrics(name: str, outputs: Tensor, target: Tensor, objective: Objective, classes: int) -> dict[str, float]:
+    """Return the loss and accuracy of one network on a split.
+
+    Args:
+        name: Name of the split, the prefix of the metrics.
+        outputs: The network's outputs (N, O).
+        target: The labels (N,).
+        objective: Loss and decision rule.
+        classes: Number of classes C.
+    """
+    preds = objective.decode(outputs[None])[0]
+    accuracy = multiclass_accuracy(preds, target, num_classes=classes, average="micro")
+    return {f"{name}/loss": objective.loss(outputs[None], target[None]).item(), f"{name}/accuracy": accuracy.item()}
+
+
+def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective, law: Law) -> dict[str, float]:
+    r"""Return the metrics of one network under the law, by quadrature over weighted points (not by sampling).
+
+    With m the joint mass of a point and a class, p the posterior and q the network's probabilities:
+    ``population/accuracy`` is \sum m(x, decision(x)); ``population/regret`` the Bayes accuracy less that;
+    ``population/excess_ce`` the cross-entropy of q in nats above the least possible one, E[KL(p || q)];
+    ``population/calibration_error`` the mean of |q(decision) - p(decision)|, the gap between the confidence and the
+    true probability of being right.
+    """
+    x, mass = law.population(RESOLUTION)  # (M, D), (M, C)
+    predictions = predict(network(x), objective)
+    accuracy = mass.gather(1, predictions.preds[:, None]).sum().item()
+    bayes = law.bayes_accuracy()
+    metrics = {"population/accuracy": accuracy, "population/regret": bayes - accuracy, "bayes/accuracy": bayes}
+    if (q := predictions.probabilities) is not None:
+        weight = mass.sum(1, keepdim=True)  # (M, 1)
+        p = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
+        floor = torch.finfo(q.dtype).tiny
+        excess = torch.xlogy(mass, p / q.clamp_min(floor)).sum().item()
+        gap = (q - p).gather(1, predictions.preds[:, None]).abs()
+        metrics |= {
+            "population/excess_ce": excess,
+            "population/calibration_error": (weight * gap).sum().item(),
+        }
+    return metrics
+
+
+def evaluate(
+    network: Callable[[Tensor], Tensor], objective: Objective, law: Law, train: Split, test: Split
+) -> tuple[dict[str, float], Predictions]:
+    """Return all final metrics of one network and its predictions for the test points.
+
+    Args:
+        network: The network (N, D) -> (N, O).
+        objective: Loss and decision rule.
+        law: The distribution of the data.
+        train: The training points of this seed alone, (1, N, D).
+        test: The test points of this seed alone, (1, N, D).
+    """
+    outputs = network(test.x[0])
+    predictions = predict(outputs, objective)
+    metrics = split_metrics("train", network(train.x[0]), train.target[0], objective, law.classes)
+    metrics |= split_metrics("test", outputs, test.target[0], objective, law.classes)
+    metrics["test/correct"] = int((predictions.preds == test.target[0]).sum())
+    metrics["test/count"] = test.target.shape[1]
+    return metrics | population_metrics(network, objective, law), predictions

@@ -1,0 +1,160 @@
+"""The TensorBoard event file of one seed, written in bulk after training.
+
+Every seed is a TensorBoard run of its own: its curves, its final metrics, its hyperparameters and its figures lie in
+one event file in its folder. The file is written straight from tensorboard's own protos, an event an epoch, because
+a writer that is called for every value costs several times as much. This module imports no torch.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+EVENTS = "events.out.tfevents.losslab"
+"""TensorBoard reads every file with ``tfevents`` in its name; a fixed name makes a second writing replace the first."""
+
+_SCRATCH = ".events.new"  # must not contain "tfevents"
+_FILE_VERSION = "brain.Event:2"
+_AXES = ("epoch", "step")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+HParam = str | int | float | bool
+
+
+def write_events(
+    folder: Path,
+    *,
+    history: pd.DataFrame,
+    metrics: Mapping[str, float],
+    hparams: Mapping[str, HParam],
+    started: float,
+    ended: float,
+    images: Mapping[str, Path] = {},
+    failed: bool = False,
+) -> Path:
+    """Write the event file of one seed into its folder, beside first and then renamed.
+
+    A column of ``history`` becomes a curve over ``step`` under its own name, NaN and infinity included. A metric
+    becomes one point at the last step, unless a curve has its name: then the curve's last value stands for it. The
+    wall time of an event goes from ``started`` to ``ended`` in proportion to its step, so that TensorBoard's relative
+    time axis shows the time that training took.
+
+    The file declares no HParams experiment: TensorBoard uses that of an arbitrary run for all runs, which would hide
+    whatever that run lacks. It derives columns and domains from all the runs where none is declared.
+
+    Args:
+        folder: The folder of the seed, which exists.
+        history: One row an epoch: ``step`` (optimizer steps so far), ``epoch`` and any columns of numbers; may be
+            empty.
+        metrics: Final metrics by name.
+        hparams: Hyperparameters by name.
+        started: When training started, in seconds since 1970.
+        ended: When training ended, in seconds since 1970.
+        images: PNG files by tag.
+        failed: Whether the seed failed, which HParams shows as its status.
+
+    Returns:
+        The path of the event file.
+
+    Raises:
+        ValueError: If ``history`` has rows but no ``step``, or an image is not a PNG file.
+        TypeError: If a hyperparameter is neither text, number nor truth value.
+    """
+    steps = _steps(history)
+    last = steps[-1] if steps else 0
+    curves = [column for column in history.columns if column not in _AXES] if steps else []
+    finals = {name: value for name, value in metrics.items() if name not in curves}
+    events = [
+        Event(wall_time=started, file_version=_FILE_VERSION),
+        Event(wall_time=started, step=0, summary=_session_start(hparams, started)),
+        *_epochs(history[curves], steps, started, ended),
+        Event(wall_time=ended, step=last, summary=_scalars(finals)),
+        *(Event(wall_time=ended, step=last, summary=_image(tag, path)) for tag, path in images.items()),
+        Event(wall_time=ended, step=last, summary=_session_end(ended, failed)),
+    ]
+    return _write(folder, events)
+
+
+def _write(folder: Path, events: list[Event]) -> Path:
+    """Write events to the folder's event file, which appears whole or not at all."""
+    scratch, path = folder / _SCRATCH, folder / EVENTS
+    try:
+        with scratch.open("wb") as file:
+            writer = RecordWriter(file)
+            for event in events:
+                writer.write(event.SerializeToString())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return path
+
+
+def _steps(history: pd.DataFrame) -> list[int]:
+    """Return the optimizer steps of the rows."""
+    if history.empty:
+        return []
+    if "step" not in history.columns:
+        raise ValueError(f"Expected `history` to have the column step, got {', '.join(map(str, history.columns))}.")
+    steps: list[int] = history["step"].astype("int64").tolist()
+    return steps
+
+
+def _epochs(curves: pd.DataFrame, steps: list[int], started: float, ended: float) -> Iterator[Event]:
+    """Yield one event a row, which holds the values of all columns."""
+    times = started + (ended - started) * np.array(steps, dtype=np.float64) / max([*steps, 1])
+    # A scalar is stored in single precision, in which a value may overflow; then it is infinite, as in training.
+    with np.errstate(over="ignore"):
+        rows = curves.to_numpy(np.float64).astype(np.float32).tolist()
+    for step, time, row in zip(steps, times.tolist(), rows, strict=True):
+        yield Event(wall_time=time, step=step, summary=_scalars(dict(zip(curves.columns, row, strict=True))))
+
+
+def _scalars(values: Mapping[str, float]) -> Summary:
+    """Return numbers as scalars by tag, in the plain form that every reader of event files knows."""
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+
+
+def _image(tag: str, path: Path) -> Summary:
+    """Return a PNG file as an image, its bytes unchanged."""
+    content = path.read_bytes()
+    if not content.startswith(_PNG_SIGNATURE) or len(content) < 24:
+        raise ValueError(f"Expected the image {tag} to be a PNG file, got {path}.")
+    width, height = struct.unpack(">II", content[16:24])  # the first fields of the first chunk, IHDR
+    image = Summary.Image(width=width, height=height, encoded_image_string=content)
+    return Summary(value=[Summary.Value(tag=tag, image=image)])
+
+
+def _session_start(hparams: Mapping[str, HParam], started: float) -> Summary:
+    """Return the summary that makes the run a row of the HParams table, named after its folder."""
+    info = SessionStartInfo(start_time_secs=started)
+    for name, value in hparams.items():
+        if isinstance(value, str):
+            info.hparams[name].string_value = value
+        elif isinstance(value, (bool, np.bool_)):
+            info.hparams[name].bool_value = bool(value)
+        elif isinstance(value, (int, float, np.number)):
+            info.hparams[name].number_value = float(value)
+        else:
+            raise TypeError(f"Expected the hyperparameter {name} to be text, a number or a truth value, got {value!r}.")
+    return _hparams_summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
+
+
+def _session_end(ended: float, failed: bool) -> Summary:
+    """Return the summary that tells how the session ended."""
+    status = Status.STATUS_FAILURE if failed else Status.STATUS_SUCCESS
+    info = SessionEndInfo(status=status, end_time_secs=ended)
+    return _hparams_summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
+
+
+def _hparams_summary(tag: str, data: HParamsPluginData) -> Summary:
+    """Return a summary that carries data of the HParams plugin in its metadata, where the plugin looks for it."""
+    value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
+    return Summary(value=[value])

@@ -1,0 +1,37 @@
+"""Mean squared error to the label itself, decided by the nearest label."""
+
+import torch
+from torch import Tensor
+
+
+class MeanSquaredError:
+    r"""Regression on the label: one output y, loss (y - target)^2, decision by rounding.
+
+    The nearest of the labels 0, ..., C-1 wins, ties go to the lower one: for two classes, y <= 0.5 is class 0.
+    The output is no probability.
+
+    Args:
+        classes: Number of classes C.
+
+    Example:
+        >>> objective = MeanSquaredError(classes=3)
+        >>> objective.decode(torch.tensor([[[-4.0], [0.5], [0.51], [1.5], [9.0]]]))
+        tensor([[0, 0, 1, 1, 2]])
+    """
+
+    out_features = 1
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over B of (y - target)^2: (S, B, 1), (S, B) -> (S,)."""
+        return (outputs.squeeze(-1) - target).square().mean(-1)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return the nearest label, ties to the lower: (S, N, 1) -> (S, N)."""
+        return torch.ceil(outputs.squeeze(-1) - 0.5).clamp(0, self.classes - 1).long()
+
+    def probabilities(self, outputs: Tensor) -> None:
+        """Return None: the output of a regression on labels is no probability."""
+        return

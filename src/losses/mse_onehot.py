@@ -1,0 +1,29 @@
+"""Mean squared error to the one-hot target, decided by argmax."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class OneHotMeanSquaredError:
+    r"""C outputs y, loss 1/C \sum_k (y_k - 1[k = target])^2, decision by argmax.
+
+    The outputs need not lie in [0, 1] nor sum to one, so they are no probabilities.
+
+    Args:
+        classes: Number of classes C.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.out_features = classes
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over B and C of the squared error: (S, B, C), (S, B) -> (S,)."""
+        return (outputs - F.one_hot(target, self.out_features)).square().mean((-2, -1))
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return the class of the largest output: (S, N, C) -> (S, N)."""
+        return outputs.argmax(-1)
+
+    def probabilities(self, outputs: Tensor) -> None:
+        """Return None: these outputs are no probabilities."""
+        return

@@ -1,0 +1,36 @@
+"""Squared error through a sigmoid, the contrast that motivates cross-entropy."""
+
+import torch
+from torch import Tensor
+
+from src.losses.objective import check_two_classes
+
+
+class SigmoidMeanSquaredError:
+    r"""One output z with P(class 1) = sigma(z), loss (sigma(z) - target)^2; sigma(z) <= 0.5 is class 0.
+
+    Its gradient, 2 (sigma(z) - target) sigma(z) (1 - sigma(z)), vanishes far from the target as well as near it.
+
+    Args:
+        classes: Number of classes, 2.
+
+    Raises:
+        SettingsError: If there are not two classes.
+    """
+
+    out_features = 1
+
+    def __init__(self, classes: int) -> None:
+        check_two_classes(classes, "mse_sigmoid")
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over B of the squared error: (S, B, 1), (S, B) -> (S,)."""
+        return (torch.sigmoid(outputs.squeeze(-1)) - target).square().mean(-1)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return class 1 where sigma(z) is above 0.5, that is z above 0: (S, N, 1) -> (S, N)."""
+        return (outputs.squeeze(-1) > 0).long()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return (sigma(-z), sigma(z)): (S, N, 1) -> (S, N, 2)."""
+        return torch.sigmoid(torch.cat([-outputs, outputs], dim=-1))

@@ -1,0 +1,70 @@
+"""The multilayer perceptron with a leading S axis."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from src.checks import Problem, check, choice, number
+from src.models.linear import INITS, StackedLinear
+
+ACTIVATIONS = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
+
+
+class MLP(nn.Module):
+    """S independent multilayer perceptrons.
+
+    The trunk's parameters are drawn before the head's, so two objectives with different output widths start from the
+    same trunk.
+
+    Args:
+        in_features: Number of features D.
+        out_features: Number of outputs O.
+        generators: One generator a seed, for the initial parameters.
+        hidden: Width of each hidden layer, at least one layer, each at least 1.
+        activation: ``relu``, ``sigmoid`` or ``tanh``.
+        init: ``normal``: all parameters from N(0, init_std^2); ``kaiming``: weights from N(0, gain^2 / fan-in),
+            biases zero.
+        init_std: Standard deviation of the initial parameters for ``normal``, above 0.
+
+    Raises:
+        SettingsError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        generators: Sequence[Generator],
+        *,
+        hidden: Sequence[int],
+        activation: str,
+        init: str,
+        init_std: float,
+    ) -> None:
+        super().__init__()
+        check(
+            _widths(hidden),
+            choice("activation", activation, ACTIVATIONS),
+            choice("init", init, INITS),
+            number("init_std", init_std, above=0),
+        )
+        self.activation = ACTIVATIONS[activation]
+        seeds, widths = len(generators), [in_features, *hidden]
+        self.trunk = nn.ModuleList(StackedLinear(seeds, *pair) for pair in zip(widths, hidden, strict=False))
+        self.head = StackedLinear(seeds, widths[-1], out_features)
+        for layer in self.trunk:
+            layer.reset(generators, init, init_std, nn.init.calculate_gain(activation))
+        self.head.reset(generators, init, init_std, gain=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map each seed's points: (S, B, D) -> (S, B, O)."""
+        for layer in self.trunk:
+            x = self.activation(layer(x))  # (S, B, width)
+        return self.head(x)
+
+
+def _widths(hidden: Sequence[int]) -> Problem | None:
+    listed = list(hidden) if isinstance(hidden, list | tuple) else []
+    good = listed and all(type(width) is int and width >= 1 for width in listed)
+    return None if good else Problem("hidden", "a list of one or more whole numbers of at least 1", hidden)

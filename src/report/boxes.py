@@ -1,0 +1,130 @@
+"""Accuracy of every seed of every condition: boxes, dots, means with their intervals, and the Bayes accuracy."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from src.analysis.intervals import mean_interval
+from src.report.style import INK, MUTED, plain, series_colors, wrapped
+
+_HEIGHT = 0.62  # of a box, in rows
+_GOLDEN = (5**0.5 - 1) / 2
+_MEAN: dict[str, Any] = {
+    "color": "black",
+    "marker": "D",
+    "markersize": 3.6,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.9,
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The seeds of one condition.
+
+    Attributes:
+        label: Name of the condition, but for its class count.
+        classes: Number of classes C.
+        values: Accuracy of each seed, (S,).
+        bayes: Bayes accuracy, or None where the law is not known.
+    """
+
+    label: str
+    classes: int
+    values: NDArray[np.floating]
+    bayes: float | None = None
+
+
+def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group]) -> Axes:
+    """Draw a row a group, from the top, in a block a class count.
+
+    A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
+    the box, a dot a seed, and the mean with its 95 % t interval (two seeds or more). A dashed line marks the Bayes
+    accuracy.
+
+    Args:
+        ax: Where to draw.
+        groups: The groups, in order. Groups of one class count stand together.
+
+    Returns:
+        The same axes.
+    """
+    labels = list(dict.fromkeys(group.label for group in groups))
+    colors = dict(zip(labels, series_colors(len(labels)), strict=True))
+    ticks: list[tuple[float, str, str]] = []
+    row = 0.0
+    for classes in dict.fromkeys(group.classes for group in groups):
+        block = [group for group in groups if group.classes == classes]
+        ticks.append((row, f"{classes} classes", "bold"))
+        for offset, group in enumerate(block, start=1):
+            _draw_group(ax, row + offset, group, colors[group.label])
+            ticks.append((row + offset, plain(wrapped(group.label)), "normal"))
+        _draw_bayes(ax, row + 1, block)
+        row += len(block) + 1
+    ax.set_ylim(row - 0.4, -0.5)
+    ax.set_yticks([place for place, _, _ in ticks])
+    names = ax.set_yticklabels([name for _, name, _ in ticks])  # none on inner axes that share them
+    for text, (_, _, weight) in zip(names, ticks, strict=False):
+        text.set_fontweight(weight)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    return ax
+
+
+def _draw_group(ax: Axes, row: float, group: Group, color: str) -> None:
+    values = group.values
+    if not len(values):
+        return
+    ax.boxplot(
+        [values],
+        positions=[row],
+        orientation="horizontal",
+        widths=_HEIGHT,
+        showfliers=False,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": (color, 0.18), "edgecolor": color, "linewidth": 0.9},
+        medianprops={"color": color, "linewidth": 1.8},
+        whiskerprops={"color": color, "linewidth": 0.9},
+        capprops={"color": color, "linewidth": 0.9},
+    )
+    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even, and the same every time
+    size, opacity = np.clip(200 / len(values), 2, 9), np.clip(25 / len(values), 0.2, 0.75)
+    many = len(values) > 200
+    ax.scatter(values, row + jitter, s=size, color=color, alpha=opacity, linewidths=0, zorder=3, rasterized=many)
+    mean, low, high = mean_interval(values)
+    if len(values) > 1:
+        ax.plot(
+            [low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4, label="interval"
+        )
+    ax.plot([mean], [row], linestyle="none", zorder=5, label="mean", **_MEAN)
+
+
+def _draw_bayes(ax: Axes, top: float, block: Sequence[Group]) -> None:
+    """Draw one line through neighbouring rows of the same Bayes accuracy."""
+    row = top
+    for bayes, same in itertools.groupby(group.bayes for group in block):
+        rows = len(list(same))
+        if bayes is not None:
+            ends = [row - 0.5, row + rows - 0.5]
+            ax.plot([bayes, bayes], ends, color=INK, linestyle="--", linewidth=1.0, zorder=2.5, label="Bayes")
+        row += rows
+
+
+def box_legend() -> list[Artist]:
+    """Return the legend entries that explain ``plot_accuracy_boxes``."""
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3, "color": MUTED}
+    return [
+        Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label="quartiles and median"),
+        Line2D([], [], label="one seed", **dot),
+        Line2D([], [], linewidth=1.6, label="mean, 95% interval", **_MEAN),
+        Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label="Bayes accuracy"),
+    ]

@@ -1,0 +1,133 @@
+"""The figures that compare the conditions of a study."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src.analysis.details import Curves, Predictions
+from src.analysis.summary import ACCURACIES
+from src.report.boxes import Group, box_legend, plot_accuracy_boxes
+from src.report.curves import plot_loss_curves
+from src.report.plots import plot_test_scatter, scatter_legend
+from src.report.style import plain, series_colors, style, wrapped
+
+_TITLES = {
+    "test/accuracy": "test accuracy (the held-out points)",
+    "population/accuracy": "population accuracy (exact)",
+}
+_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The test points of one seed of one condition, and what to say of them.
+
+    Attributes:
+        label: Name of the condition, but for its class count.
+        classes: Number of classes C.
+        predictions: The test points.
+        seed: The seed.
+        population: Its population accuracy, or None where the law is not known.
+    """
+
+    label: str
+    classes: int
+    predictions: Predictions
+    seed: int
+    population: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The condition, and how the seed did."""
+        target = self.predictions.target
+        correct = int((self.predictions.pred == target).sum())
+        score = f"{correct}/{len(target)} = {correct / len(target):.2f}"
+        known = "" if self.population is None else f", population {self.population:.3f}"
+        return f"{wrapped(f'{self.label}, {self.classes} classes')}\nseed {self.seed}: {score}{known}"
+
+
+def accuracy_figure(runs: pd.DataFrame) -> Figure:
+    """Return box plots of test and population accuracy, side by side on the same scale.
+
+    Args:
+        runs: The completed runs. Where none has a population accuracy there is one panel.
+    """
+    shown = [metric for metric in ACCURACIES if metric in runs.columns and runs[metric].notna().any()]
+    groups = {metric: _groups(runs, metric) for metric in shown}
+    names = {group.label for group in groups[shown[0]]}
+    lines = max(wrapped(name).count("\n") + 1 for name in names)
+    rows = len(groups[shown[0]]) + runs["classes"].nunique()
+    with style():
+        figure = Figure(figsize=(1.2 + 2.9 * len(shown), 0.9 + rows * max(0.3, 0.14 * lines + 0.06)))
+        axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
+        for ax, metric in zip(axes, shown, strict=True):
+            plot_accuracy_boxes(ax, groups[metric])
+            ax.set(title=_TITLES[metric], xlabel="accuracy")
+            ax.label_outer()
+        figure.legend(handles=box_legend(), loc="outside lower center", ncols=4 if len(shown) > 1 else 2)
+    return figure
+
+
+def _groups(runs: pd.DataFrame, metric: str) -> list[Group]:
+    """Return the conditions in blocks of rising class count, in the order of the runs inside a block."""
+    groups = []
+    for _, group in runs.groupby("fingerprint", sort=False):
+        bayes = group["bayes/accuracy"].median() if "bayes/accuracy" in group.columns else float("nan")
+        values = group[metric].dropna().to_numpy(dtype=float)
+        label, classes = group["label"].iloc[0], int(group["classes"].iloc[0])
+        groups.append(Group(label, classes, values, None if pd.isna(bayes) else float(bayes)))
+    return sorted(groups, key=lambda group: group.classes)
+
+
+def loss_curves_figure(runs: pd.DataFrame, curves: Mapping[str, Curves]) -> Figure:
+    """Return the loss curves, a panel a label and a line a class count.
+
+    Args:
+        runs: The completed runs.
+        curves: The curves by fingerprint of the condition, at least one.
+    """
+    conditions = runs[runs["fingerprint"].isin(curves)].drop_duplicates("fingerprint")
+    labels = list(dict.fromkeys(conditions["label"]))
+    names = [f"{classes} classes" for classes in sorted(conditions["classes"].unique())]
+    colors = dict(zip(names, series_colors(len(names)), strict=True))
+    columns = min(_COLUMNS, len(labels))
+    rows = ceil(len(labels) / columns)
+    with style():
+        figure = Figure(figsize=(0.8 + 2.6 * columns, 0.5 + 2.1 * rows))
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        for label, ax in zip(labels, axes, strict=False):
+            mine = conditions[conditions["label"] == label].sort_values("classes")
+            lines = {f"{row['classes']} classes": curves[row["fingerprint"]] for _, row in mine.iterrows()}
+            plot_loss_curves(ax, lines, colors)
+            ax.set_title(plain(wrapped(label)))
+        for ax in axes[len(labels) :]:
+            ax.set_axis_off()
+    return figure
+
+
+def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
+    """Return test scatters, a label a column and a class count a row.
+
+    Args:
+        panels: At least one; no two share both label and classes.
+    """
+    labels = list(dict.fromkeys(panel.label for panel in panels))
+    counts = sorted({panel.classes for panel in panels})
+    with style():
+        figure = Figure(figsize=(1.3 + 2.7 * len(labels), 0.2 + 2.6 * len(counts)))
+        grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex=True, sharey="row")
+        for axes, classes in zip(grid, counts, strict=True):
+            for ax, label in zip(axes, labels, strict=True):
+                panel = next((each for each in panels if (each.label, each.classes) == (label, classes)), None)
+                if panel is None:
+                    ax.set_axis_off()
+                    continue
+                points = panel.predictions
+                plot_test_scatter(
+                    ax, points.x, points.target, points.pred, classes=classes, regions=None, title=panel.title
+                )
+            scatter_legend(axes, classes)
+    return figure

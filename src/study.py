@@ -1,0 +1,133 @@
+"""Studies and conditions: the folder of a condition, its fingerprint, and which of its seeds are done.
+
+Imports no torch, so that ``--help`` and ``--cfg job`` answer at once.
+"""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.artifacts import COMPLETED, ArtifactError, Results, read_results, seed_folder
+from src.checks import Problem, SettingsError, check
+
+# What changes neither the data nor the training: the same condition whatever these say.
+UNSCIENTIFIC = {"seed", "study", "resume", "figures", "logger", "hydra"}
+UNSCIENTIFIC_TRAINER = {
+    "accelerator", "devices", "logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"
+}  # fmt: skip
+GROUPS = ("loss", "model", "data")
+NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
+
+
+def scientific(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a resolved configuration decides the results, but for the seed."""
+    kept = {name: value for name, value in config.items() if name not in UNSCIENTIFIC}
+    kept["trainer"] = {name: value for name, value in config["trainer"].items() if name not in UNSCIENTIFIC_TRAINER}
+    return kept
+
+
+def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:
+    """Return eight hexadecimal digits that name a condition.
+
+    Args:
+        config: The resolved configuration.
+        choices: The choices of the config groups.
+
+    Example:
+        >>> config = {"classes": 2, "seed": 0, "trainer": {"max_epochs": 1}}
+        >>> fingerprint(config, {"loss": "ce"}) == fingerprint(config | {"seed": 7}, {"loss": "ce"})
+        True
+        >>> fingerprint(config, {"loss": "ce"}) == fingerprint(config | {"classes": 4}, {"loss": "ce"})
+        False
+    """
+    content = {"config": scientific(config), "choices": {group: choices.get(group) for group in GROUPS}}
+    text = json.dumps(_canonical(content), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> str:
+    """Return the readable part of a condition's folder: loss, classes and the other overrides, in order of name."""
+    words = [f"loss={choices['loss']}", f"classes={config['classes']}"]
+    for override in sorted(overrides):
+        name, _, value = override.lstrip("+~").partition("=")
+        top = name.split(".")[0].split("@")[0]
+        if top not in UNSCIENTIFIC | {"loss", "classes", "experiment"} or name.startswith("loss."):
+            words.append(f"{name}={value}")
+    return re.sub(r"[^\w.,=+-]+", "_", ",".join(words), flags=re.ASCII)[:NAME_LENGTH]
+
+
+def condition_folder(root: DictConfig) -> str:
+    """Check every setting of a job and return the name of its folder; the resolver behind ``${condition:}``.
+
+    Hydra resolves it before it writes anything, so a wrong setting ends the program, with a line for each and exit
+    code 1, while the disk is as it was. A folder of the study that already carries the same fingerprint is taken,
+    however its readable part was written.
+
+    Raises:
+        SystemExit: If a setting is wrong.
+    """
+    from src.build import check_settings  # torch takes seconds to import; only a job that is to run needs it
+
+    config = resolve(root)
+    study = Path(str(root.hydra.sweep.dir))
+    choices = dict(root.hydra.runtime.choices)
+    try:
+        check(_study_problem(config["study"]), _writable_problem(study))
+        check_settings(config)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    mark = fingerprint(config, choices)
+    for known in sorted(study.glob(f"*-{mark}")):
+        return known.name
+    return f"{condition_name(config, choices, list(root.hydra.overrides.task))}-{mark}"
+
+
+def resolve(root: DictConfig) -> dict[str, Any]:
+    """Return the job's own settings, resolved, as plain containers."""
+    job = OmegaConf.masked_copy(root, [str(name) for name in root if name != "hydra"])
+    container = OmegaConf.to_container(job, resolve=True)
+    assert isinstance(container, dict)  # noqa: S101 - narrows the type
+    return {str(name): value for name, value in container.items()}
+
+
+def completed(condition: Path, seeds: list[int], mark: str) -> dict[int, Results]:
+    """Return the results of those seeds that are done and belong to this fingerprint."""
+    done = {}
+    for seed in seeds:
+        try:
+            results = read_results(seed_folder(condition, seed))
+        except ArtifactError:
+            continue
+        if results.status == COMPLETED and results.fingerprint == mark:
+            done[seed] = results
+    return done
+
+
+def _canonical(value: Any) -> Any:
+    """Make equal settings look equal: 1.0 becomes 1, at any depth."""
+    if isinstance(value, dict):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _study_problem(study: Any) -> Problem | None:
+    good = isinstance(study, str) and re.fullmatch(r"[A-Za-z0-9][\w.,=+-]{0,99}", study, flags=re.ASCII)
+    rule = "a folder name of up to 100 letters, digits and . , = + - _ that starts with a letter or digit"
+    return None if good else Problem("study", rule, study)
+
+
+def _writable_problem(study: Path) -> Problem | None:
+    """Find a problem if the study's folder could not be made or written."""
+    existing = next(path for path in [study, *study.absolute().parents] if path.exists())
+    good = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    return None if good else Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
+
+
+OmegaConf.register_new_resolver("condition", lambda *, _root_: condition_folder(_root_), replace=True)

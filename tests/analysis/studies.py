@@ -1,0 +1,109 @@
+"""Synthetic studies: run folders as training leaves them, written through the schema of ``src.artifacts``."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.artifacts import FAILED, HISTORY, PREDICTIONS, Results, seed_folder, write_results
+
+RECIPE: dict[str, Any] = {
+    "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50]},
+    "data": {"_target_": "src.data.noisy_cubic.NoisyCubic", "points": 80},
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.005},
+    "trainer": {"max_epochs": 499},
+}
+
+
+def write_run(study: Path, loss: str = "ce", classes: int = 2, seed: int = 0, **changes: Any) -> Path:
+    """Write the folder of one seed and return it.
+
+    Args:
+        study: Folder of the study.
+        loss: Choice of the loss group.
+        classes: Number of classes.
+        seed: The seed.
+        changes: Other fields of ``Results``; ``config`` is merged group by group, ``metrics`` replaces the default.
+            With ``files=False`` there is neither history nor predictions.
+    """
+    files = changes.pop("files", True)
+    config = {"classes": classes, "seed": seed, "loss": {"_target_": f"src.losses.{loss}"}, **RECIPE}
+    for group, values in changes.pop("config", {}).items():
+        config[group] = {**config.get(group, {}), **values} if isinstance(values, dict) else values
+    identity = repr((loss, classes, {name: value for name, value in config.items() if name != "seed"}))
+    fingerprint = changes.pop("fingerprint", hashlib.sha256(identity.encode()).hexdigest()[:8])
+    condition = changes.pop("condition", f"loss={loss},classes={classes}-{fingerprint}")
+    folder = seed_folder(study / condition, seed)
+    folder.mkdir(parents=True)
+    points = noisy_cubic(classes, seed)
+    if files:
+        _history(loss, seed).to_csv(folder / HISTORY, index=False)
+        points.to_csv(folder / PREDICTIONS, index=False)
+    fields: dict[str, Any] = {"model": "mlp", "data": "noisy_cubic", "overrides": [], "versions": {}, "seconds": 1.5}
+    fields["metrics"] = {} if changes.get("status") == FAILED else _metrics(points, classes, seed)
+    fields |= {"study": study.name, "condition": condition, "fingerprint": fingerprint, "config": config, **changes}
+    write_results(folder, Results(loss=loss, classes=classes, seed=seed, **fields))
+    return folder
+
+
+def write_study(study: Path, losses: tuple[str, ...] = ("mse", "ce"), counts: tuple[int, ...] = (2, 4), seeds: int = 3):
+    """Write a run for every loss, class count and seed, and return the study's folder."""
+    for loss in losses:
+        for classes in counts:
+            for seed in range(seeds):
+                write_run(study, loss, classes, seed)
+    return study
+
+
+def cubic(x1: np.ndarray) -> np.ndarray:
+    """Return the min-max normalised cubic at normalised x1."""
+    x = -10 + 19.75 * x1
+    y = 3 * x**3 + 2 * x**2 + 5 * x
+    ends = [3 * v**3 + 2 * v**2 + 5 * v for v in (-10, 9.75)]
+    return (y - ends[0]) / (ends[1] - ends[0])
+
+
+def nearest_band(x1: np.ndarray, x2: np.ndarray, classes: int) -> np.ndarray:
+    """Return the class whose band is nearest."""
+    centres = 0.2 * ((classes - 1) / 2 - np.arange(classes))
+    return np.abs((x2 - cubic(x1))[..., None] - centres).argmin(-1)
+
+
+def noisy_cubic(classes: int, seed: int) -> pd.DataFrame:
+    """Return test points of the noisy cubic, labelled by a wobbly version of the Bayes rule."""
+    generator = np.random.default_rng([seed, classes])
+    x1 = np.repeat(np.linspace(0, 1, 80), classes)
+    target = np.tile(np.arange(classes), 80)
+    centre = cubic(x1) + 0.2 * ((classes - 1) / 2 - target)
+    x2 = centre + generator.uniform(-0.2, 0.2, len(x1))
+    kept = generator.permutation(len(x1))[: 16 * classes]
+    pred = nearest_band(x1, x2 + 0.1 * np.sin(20 * x1 + seed), classes)
+    table = pd.DataFrame({"x1": x1, "x2": x2, "target": target, "pred": pred}).iloc[kept]
+    return table.assign(correct=table["target"] == table["pred"])
+
+
+def _history(loss: str, seed: int) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    epoch = np.arange(1, 101)
+    scale = 0.02 if loss == "mse" else 0.3
+    value = scale * (1 + 4 * np.exp(-epoch / 15)) * np.exp(generator.normal(0, 0.15) + generator.normal(0, 0.05, 100))
+    return pd.DataFrame({"epoch": epoch, "step": 26 * epoch, "train/loss": value, "train/accuracy": 0.8})
+
+
+def _metrics(points: pd.DataFrame, classes: int, seed: int) -> dict[str, float]:
+    bayes = (1 + (classes - 1) / 2) / classes
+    population = bayes - 0.01 - float(np.random.default_rng([seed, classes, 1]).gamma(2, 0.01))
+    correct = int(points["correct"].sum())
+    return {
+        "train/loss": 0.3,
+        "train/accuracy": 0.8,
+        "test/loss": 0.4,
+        "test/accuracy": correct / len(points),
+        "test/correct": correct,
+        "test/count": len(points),
+        "population/accuracy": population,
+        "population/regret": bayes - population,
+        "bayes/accuracy": bayes,
+    }
