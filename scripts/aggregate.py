@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_summary(summary, metric)
     for line in _problem_lines(problems, most=_MOST_LINES):
         errors.print(line)
-    print(f"Report on {len(collection.completed)} runs of {len(summary)} conditions: {out}")
+    print(f"{len(collection.completed)} completed runs, {len(summary)} conditions. Report: {out}")
     return 0
 
 

@@ -60,7 +60,7 @@ class Condition:
         return wanted == "all" or (wanted == "first" and seed == seed_list(self.settings["seed"])[0])
 
     def results(self, seed: int, seconds: float, metrics: dict[str, float], error: str | None) -> Results:
-        """Return what ``results.json`` says of a seed."""
+        """Return what ``results.json`` says of a seed: the same, whatever other seeds trained beside it."""
         return Results(
             study=self.settings["study"],
             condition=self.folder.name,
@@ -70,8 +70,8 @@ class Condition:
             data=self.choices["data"],
             classes=self.settings["classes"],
             seed=seed,
-            overrides=self.overrides,
-            config=self.settings,
+            overrides=[word for word in self.overrides if word.split("=")[0] != "seed"] + [f"seed={seed}"],
+            config=self.settings | {"seed": seed},
             versions=record.versions(),
             seconds=seconds,
             metrics=metrics,

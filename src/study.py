@@ -8,7 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -90,9 +90,7 @@ def condition_folder(root: DictConfig) -> str:
 def resolve(root: DictConfig) -> dict[str, Any]:
     """Return the job's own settings, resolved, as plain containers."""
     job = OmegaConf.masked_copy(root, [str(name) for name in root if name != "hydra"])
-    container = OmegaConf.to_container(job, resolve=True)
-    assert isinstance(container, dict)  # noqa: S101 - narrows the type
-    return {str(name): value for name, value in container.items()}
+    return cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
 
 
 def completed(condition: Path, seeds: list[int], mark: str) -> dict[int, Results]:

@@ -1,6 +1,8 @@
 """The multilayer perceptron with a leading S axis."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
@@ -9,6 +11,7 @@ from src.checks import Problem, check, choice, number
 from src.models.linear import INITS, StackedLinear
 
 ACTIVATIONS = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
+GAINS = {"relu": math.sqrt(2), "sigmoid": 1.0, "tanh": 5 / 3}  # as torch.nn.init.calculate_gain
 
 
 class MLP(nn.Module):
@@ -51,10 +54,11 @@ class MLP(nn.Module):
         )
         self.activation = ACTIVATIONS[activation]
         seeds, widths = len(generators), [in_features, *hidden]
-        self.trunk = nn.ModuleList(StackedLinear(seeds, *pair) for pair in zip(widths, hidden, strict=False))
+        trunk = [StackedLinear(seeds, *pair) for pair in pairwise(widths)]
+        self.trunk = nn.ModuleList(trunk)
         self.head = StackedLinear(seeds, widths[-1], out_features)
-        for layer in self.trunk:
-            layer.reset(generators, init, init_std, nn.init.calculate_gain(activation))
+        for layer in trunk:
+            layer.reset(generators, init, init_std, GAINS[activation])
         self.head.reset(generators, init, init_std, gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Accuracy of every seed of every condition: boxes, dots, means with their intervals, and the Bayes accuracy."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from src.report.style import INK, MUTED, plain, series_colors, wrapped
 
 _HEIGHT = 0.62  # of a box, in rows
 _GOLDEN = (5**0.5 - 1) / 2
-_MEAN: dict[str, Any] = {
+_BOX, _SEED, _MEAN, _BAYES = "quartiles and median", "one seed", "mean, 95% interval", "Bayes accuracy"
+_DIAMOND: dict[str, Any] = {
     "color": "black",
     "marker": "D",
-    "markersize": 3.6,
+    "markersize": 3.2,
     "markerfacecolor": "white",
     "markeredgewidth": 0.9,
 }
@@ -47,8 +48,8 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group]) -> Axes:
     """Draw a row a group, from the top, in a block a class count.
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
-    the box, a dot a seed, and the mean with its 95 % t interval (two seeds or more). A dashed line marks the Bayes
-    accuracy.
+    the box, a dot a seed, and the mean with its 95 % t interval; one seed alone is just a dot. A dashed line marks
+    the Bayes accuracy.
 
     Args:
         ax: Where to draw.
@@ -81,7 +82,12 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group]) -> Axes:
 
 def _draw_group(ax: Axes, row: float, group: Group, color: str) -> None:
     values = group.values
-    if not len(values):
+    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even, and the same every time
+    size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
+    many = len(values) > 200
+    look: dict[str, Any] = {"s": size, "color": color, "alpha": opacity, "linewidths": 0, "zorder": 3}
+    ax.scatter(values, row + jitter, label=_SEED, rasterized=many, **look)
+    if len(values) < 2:
         return
     ax.boxplot(
         [values],
@@ -91,21 +97,15 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str) -> None:
         showfliers=False,
         manage_ticks=False,
         patch_artist=True,
+        label=_BOX,
         boxprops={"facecolor": (color, 0.18), "edgecolor": color, "linewidth": 0.9},
         medianprops={"color": color, "linewidth": 1.8},
         whiskerprops={"color": color, "linewidth": 0.9},
         capprops={"color": color, "linewidth": 0.9},
     )
-    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even, and the same every time
-    size, opacity = np.clip(200 / len(values), 2, 9), np.clip(25 / len(values), 0.2, 0.75)
-    many = len(values) > 200
-    ax.scatter(values, row + jitter, s=size, color=color, alpha=opacity, linewidths=0, zorder=3, rasterized=many)
     mean, low, high = mean_interval(values)
-    if len(values) > 1:
-        ax.plot(
-            [low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4, label="interval"
-        )
-    ax.plot([mean], [row], linestyle="none", zorder=5, label="mean", **_MEAN)
+    ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
+    ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
 
 def _draw_bayes(ax: Axes, top: float, block: Sequence[Group]) -> None:
@@ -115,16 +115,17 @@ def _draw_bayes(ax: Axes, top: float, block: Sequence[Group]) -> None:
         rows = len(list(same))
         if bayes is not None:
             ends = [row - 0.5, row + rows - 0.5]
-            ax.plot([bayes, bayes], ends, color=INK, linestyle="--", linewidth=1.0, zorder=2.5, label="Bayes")
+            ax.plot([bayes, bayes], ends, color=INK, linestyle="--", linewidth=1.0, zorder=2.5, label=_BAYES)
         row += rows
 
 
-def box_legend() -> list[Artist]:
-    """Return the legend entries that explain ``plot_accuracy_boxes``."""
-    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3, "color": MUTED}
-    return [
-        Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label="quartiles and median"),
-        Line2D([], [], label="one seed", **dot),
-        Line2D([], [], linewidth=1.6, label="mean, 95% interval", **_MEAN),
-        Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label="Bayes accuracy"),
+def box_legend(axes: Iterable[Axes]) -> list[Artist]:
+    """Return legend entries for what ``plot_accuracy_boxes`` has drawn in some axes, in grey."""
+    drawn = {label for ax in axes for label in ax.get_legend_handles_labels()[1]}
+    entries = [
+        Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label=_BOX),
+        Line2D([], [], linestyle="none", marker="o", markersize=3, color=MUTED, label=_SEED),
+        Line2D([], [], linewidth=1.6, label=_MEAN, **_DIAMOND),
+        Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
     ]
+    return [entry for entry in entries if entry.get_label() in drawn]

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from math import ceil
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from src.analysis.details import Curves, Predictions
 from src.analysis.summary import ACCURACIES
@@ -46,7 +48,7 @@ class Panel:
         correct = int((self.predictions.pred == target).sum())
         score = f"{correct}/{len(target)} = {correct / len(target):.2f}"
         known = "" if self.population is None else f", population {self.population:.3f}"
-        return f"{wrapped(f'{self.label}, {self.classes} classes')}\nseed {self.seed}: {score}{known}"
+        return f"{wrapped(self.label)}\n{self.classes} classes, seed {self.seed}\n{score}{known}"
 
 
 def accuracy_figure(runs: pd.DataFrame) -> Figure:
@@ -67,7 +69,7 @@ def accuracy_figure(runs: pd.DataFrame) -> Figure:
             plot_accuracy_boxes(ax, groups[metric])
             ax.set(title=_TITLES[metric], xlabel="accuracy")
             ax.label_outer()
-        figure.legend(handles=box_legend(), loc="outside lower center", ncols=4 if len(shown) > 1 else 2)
+        figure.legend(handles=box_legend(axes), loc="outside lower center", ncols=4 if len(shown) > 1 else 2)
     return figure
 
 
@@ -96,15 +98,18 @@ def loss_curves_figure(runs: pd.DataFrame, curves: Mapping[str, Curves]) -> Figu
     columns = min(_COLUMNS, len(labels))
     rows = ceil(len(labels) / columns)
     with style():
-        figure = Figure(figsize=(0.8 + 2.6 * columns, 0.5 + 2.1 * rows))
+        figure = Figure(figsize=(1.6 + 2.6 * columns, 0.1 + 2.1 * rows))
         axes = figure.subplots(rows, columns, squeeze=False).flat
         for label, ax in zip(labels, axes, strict=False):
             mine = conditions[conditions["label"] == label].sort_values("classes")
-            lines = {f"{row['classes']} classes": curves[row["fingerprint"]] for _, row in mine.iterrows()}
-            plot_loss_curves(ax, lines, colors)
+            named = {f"{row['classes']} classes": curves[row["fingerprint"]] for _, row in mine.iterrows()}
+            plot_loss_curves(ax, named, colors)
             ax.set_title(plain(wrapped(label)))
         for ax in axes[len(labels) :]:
             ax.set_axis_off()
+        title = "median and quartiles\nof the seeds"
+        lines = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
+        figure.legend(handles=lines, title=title, loc="outside right upper", alignment="left")
     return figure
 
 
@@ -117,17 +122,22 @@ def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
     labels = list(dict.fromkeys(panel.label for panel in panels))
     counts = sorted({panel.classes for panel in panels})
     with style():
-        figure = Figure(figsize=(1.3 + 2.7 * len(labels), 0.2 + 2.6 * len(counts)))
-        grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex=True, sharey="row")
+        figure = Figure(figsize=(1.3 + 2.7 * len(labels), 0.2 + 2.8 * len(counts)))
+        grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex="row", sharey="row")
         for axes, classes in zip(grid, counts, strict=True):
+            row = {panel.label: panel for panel in panels if panel.classes == classes}
             for ax, label in zip(axes, labels, strict=True):
-                panel = next((each for each in panels if (each.label, each.classes) == (label, classes)), None)
-                if panel is None:
+                if label in row:
+                    _draw_panel(ax, row[label], first=label == next(iter(row)))
+                else:
                     ax.set_axis_off()
-                    continue
-                points = panel.predictions
-                plot_test_scatter(
-                    ax, points.x, points.target, points.pred, classes=classes, regions=None, title=panel.title
-                )
             scatter_legend(axes, classes)
     return figure
+
+
+def _draw_panel(ax: Axes, panel: Panel, *, first: bool) -> None:
+    points, classes = panel.predictions, panel.classes
+    plot_test_scatter(ax, points.x, points.target, points.pred, classes=classes, regions=None, title=panel.title)
+    ax.tick_params(labelleft=first)
+    if not first:
+        ax.set_ylabel("")

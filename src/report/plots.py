@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from src.report.style import INK, class_colors, class_markers, plain, series_colors, style
@@ -93,6 +93,8 @@ def set_loss_scale(ax: Axes, smooth: NDArray[np.floating]) -> None:
     if len(smooth) and smooth.min() > 0 and smooth.max() > 10 * smooth.min():
         ax.set_yscale("log")
         ax.set_ylim(bottom=max(smooth.min() / 10, ax.dataLim.minposy / 1.2))
+        ax.yaxis.set_major_formatter(LogFormatter())
+        ax.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     else:
         ax.set_ylim(bottom=0)
 

@@ -84,7 +84,7 @@ def class_colors(classes: int) -> list[str]:
 
     Args:
         classes: Number of classes C, at least 0. Beyond ten they are sampled from viridis, which is perceptually
-            uniform.
+            uniform, short of its palest end.
 
     Example:
         >>> class_colors(2)
@@ -93,7 +93,7 @@ def class_colors(classes: int) -> list[str]:
     if classes <= len(_PALETTE):
         return list(_PALETTE[:classes])
     viridis = mpl.colormaps["viridis"]
-    return [to_hex(viridis(index / (classes - 1))) for index in range(classes)]
+    return [to_hex(viridis(0.95 * index / (classes - 1))) for index in range(classes)]
 
 
 def series_colors(series: int) -> list[str]:

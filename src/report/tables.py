@@ -69,4 +69,4 @@ def _number(value: float) -> str:
     """
     if pd.isna(value):
         return "-"
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2g}"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"

@@ -37,12 +37,12 @@ def write_run(study: Path, loss: str = "ce", classes: int = 2, seed: int = 0, **
     condition = changes.pop("condition", f"loss={loss},classes={classes}-{fingerprint}")
     folder = seed_folder(study / condition, seed)
     folder.mkdir(parents=True)
-    points = noisy_cubic(classes, seed)
+    points = noisy_cubic(classes, seed, 0.1 if loss == "mse" else 0.05)
     if files:
-        _history(loss, seed).to_csv(folder / HISTORY, index=False)
+        _history(loss, classes, seed).to_csv(folder / HISTORY, index=False)
         points.to_csv(folder / PREDICTIONS, index=False)
     fields: dict[str, Any] = {"model": "mlp", "data": "noisy_cubic", "overrides": [], "versions": {}, "seconds": 1.5}
-    fields["metrics"] = {} if changes.get("status") == FAILED else _metrics(points, classes, seed)
+    fields["metrics"] = {} if changes.get("status") == FAILED else _metrics(points, loss, classes, seed)
     fields |= {"study": study.name, "condition": condition, "fingerprint": fingerprint, "config": config, **changes}
     write_results(folder, Results(loss=loss, classes=classes, seed=seed, **fields))
     return folder
@@ -71,7 +71,7 @@ def nearest_band(x1: np.ndarray, x2: np.ndarray, classes: int) -> np.ndarray:
     return np.abs((x2 - cubic(x1))[..., None] - centres).argmin(-1)
 
 
-def noisy_cubic(classes: int, seed: int) -> pd.DataFrame:
+def noisy_cubic(classes: int, seed: int, wobble: float) -> pd.DataFrame:
     """Return test points of the noisy cubic, labelled by a wobbly version of the Bayes rule."""
     generator = np.random.default_rng([seed, classes])
     x1 = np.repeat(np.linspace(0, 1, 80), classes)
@@ -79,22 +79,22 @@ def noisy_cubic(classes: int, seed: int) -> pd.DataFrame:
     centre = cubic(x1) + 0.2 * ((classes - 1) / 2 - target)
     x2 = centre + generator.uniform(-0.2, 0.2, len(x1))
     kept = generator.permutation(len(x1))[: 16 * classes]
-    pred = nearest_band(x1, x2 + 0.1 * np.sin(20 * x1 + seed), classes)
+    pred = nearest_band(x1, x2 + wobble * np.sin(20 * x1 + seed), classes)
     table = pd.DataFrame({"x1": x1, "x2": x2, "target": target, "pred": pred}).iloc[kept]
     return table.assign(correct=table["target"] == table["pred"])
 
 
-def _history(loss: str, seed: int) -> pd.DataFrame:
+def _history(loss: str, classes: int, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     epoch = np.arange(1, 101)
-    scale = 0.02 if loss == "mse" else 0.3
+    scale = (0.02 if loss == "mse" else 0.3) * classes / 2
     value = scale * (1 + 4 * np.exp(-epoch / 15)) * np.exp(generator.normal(0, 0.15) + generator.normal(0, 0.05, 100))
     return pd.DataFrame({"epoch": epoch, "step": 26 * epoch, "train/loss": value, "train/accuracy": 0.8})
 
 
-def _metrics(points: pd.DataFrame, classes: int, seed: int) -> dict[str, float]:
+def _metrics(points: pd.DataFrame, loss: str, classes: int, seed: int) -> dict[str, float]:
     bayes = (1 + (classes - 1) / 2) / classes
-    population = bayes - 0.01 - float(np.random.default_rng([seed, classes, 1]).gamma(2, 0.01))
+    population = bayes - 0.01 - float(np.random.default_rng([seed, classes, len(loss)]).gamma(2, 0.01))
     correct = int(points["correct"].sum())
     return {
         "train/loss": 0.3,
