@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m src.evaluate", usage=USAGE, description=__doc__)
     parser.add_argument("run=DIR", help="folder of one seed, such as outputs/<study>/<condition>/seed=7")
     parser.add_argument("points=IN.csv", nargs="?", help="points to predict for, with the columns x1, x2, ...")
-    parser.add_argument("out=OUT.csv", nargs="?", help="where to write them, with the columns pred and p0, p1, ... added")
+    parser.add_argument("out=OUT.csv", nargs="?", help="where to write them, with their label and probabilities")
     if (words := list(sys.argv[1:] if arguments is None else arguments)) in ([], ["-h"], ["--help"]):
         parser.print_help()
         return 0 if words else 2

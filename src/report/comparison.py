@@ -126,18 +126,20 @@ def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
         grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex="row", sharey="row")
         for axes, classes in zip(grid, counts, strict=True):
             row = {panel.label: panel for panel in panels if panel.classes == classes}
+            first = next(label for label in labels if label in row)
             for ax, label in zip(axes, labels, strict=True):
                 if label in row:
-                    _draw_panel(ax, row[label], first=label == next(iter(row)))
+                    _draw_panel(ax, row[label], outer=label == first)
                 else:
                     ax.set_axis_off()
             scatter_legend(axes, classes)
     return figure
 
 
-def _draw_panel(ax: Axes, panel: Panel, *, first: bool) -> None:
+def _draw_panel(ax: Axes, panel: Panel, *, outer: bool) -> None:
+    """Draw one panel; only the outer one of a row says what its x2 axis is."""
     points, classes = panel.predictions, panel.classes
     plot_test_scatter(ax, points.x, points.target, points.pred, classes=classes, regions=None, title=panel.title)
-    ax.tick_params(labelleft=first)
-    if not first:
+    ax.tick_params(labelleft=outer)
+    if not outer:
         ax.set_ylabel("")

@@ -1,0 +1,43 @@
+# `make train` and `make test` need Python 3.11 or newer, git and make; they set up .venv themselves.
+
+PYTHON ?= python3
+ARGS ?= loss=ce classes=4
+STUDY ?= outputs/hw4
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: train sweep report tensorboard test lint format clean
+
+train: $(READY)  ## train one condition: make train ARGS="loss=mse classes=2 seed=7"
+	$(BIN)/python -m src.train $(ARGS)
+
+sweep: $(READY)  ## homework 4: two losses, two class counts, 20 seeds each
+	$(BIN)/python -m src.train --multirun experiment=hw4
+
+report: $(READY)  ## tables and figures of a study: make report STUDY=outputs/hw4
+	$(BIN)/python -m scripts.aggregate $(STUDY)
+
+tensorboard: $(READY)  ## look into the runs, on this machine only
+	$(BIN)/tensorboard --logdir outputs --host localhost
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## caches and build products; outputs and .venv stay
+	rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src scripts tests hydra_plugins -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --requirement requirements.txt
+	$(BIN)/python -m pip install --no-deps --editable .
+	touch $@
