@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from src.report.style import INK, class_colors, class_markers, plain, series_colors, style
@@ -63,7 +63,7 @@ def plot_loss_steps(ax: Axes, loss: NDArray[np.floating], *, window: int = 26, f
         ax.axhline(floor, color=INK, linestyle="--", linewidth=0.9, label=f"floor {floor:.4g}")
     ax.set(xlabel="step", ylabel="loss")
     ax.margins(x=0.01)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True))
     set_loss_scale(ax, smooth)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2)
     return ax
@@ -93,8 +93,10 @@ def set_loss_scale(ax: Axes, smooth: NDArray[np.floating]) -> None:
     if len(smooth) and smooth.min() > 0 and smooth.max() > 10 * smooth.min():
         ax.set_yscale("log")
         ax.set_ylim(bottom=max(smooth.min() / 10, ax.dataLim.minposy / 1.2))
-        ax.yaxis.set_major_formatter(LogFormatter())
-        ax.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        bottom, top = ax.get_ylim()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top < 300 * bottom else (1,)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_ylim(bottom=0)
 
