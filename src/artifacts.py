@@ -12,9 +12,9 @@ that the two share; it imports no torch. One seed of one condition is one folder
 """
 
 import json
-import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -87,7 +87,8 @@ def seed_folder(condition: Path, seed: int) -> Path:
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty scratch folder that becomes ``target`` when the body ends, and vanishes if the body raises.
 
-    Readers see the old folder, whole, or the new one, whole; never a part.
+    Readers see the old folder, whole, or the new one, whole; never a part. The old one stays if the new one cannot
+    take its place.
     """
     scratch = target.with_name(f".{target.name}.{os.getpid()}.new")
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
@@ -96,9 +97,12 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     try:
         yield scratch
         if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
             target.rename(old)
         scratch.rename(target)
     finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
@@ -148,6 +152,12 @@ def _problem(results: Results) -> str | None:
     for name in ("study", "condition", "fingerprint", "loss", "model", "data"):
         if not isinstance(getattr(results, name), str):
             return f"expected {name} to be text, got {getattr(results, name)!r}"
+    if not isinstance(results.error, str | None):
+        return f"expected error to be text or null, got {results.error!r}"
+    if not isinstance(results.overrides, list) or not all(isinstance(word, str) for word in results.overrides):
+        return f"expected overrides to be a list of text, got {results.overrides!r}"
+    if not _finite(results.seconds):
+        return f"expected seconds to be a finite number, got {results.seconds!r}"
     for name in ("classes", "seed"):
         value = getattr(results, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -158,9 +168,13 @@ def _problem(results: Results) -> str | None:
         if not isinstance(getattr(results, name), Mapping):
             return f"expected {name} to be an object, got {getattr(results, name)!r}"
     for name, value in results.metrics.items():
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-            return f"expected the metric {name} to be a finite number, got {value!r}"
+        if not _finite(value):
+            return f"expected the metric {name!r} to be a finite number, got {value!r}"
     return None
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -178,7 +192,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from None
+        raise ArtifactError(f"{path} cannot be read: {str(error).strip()}") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ArtifactError(f"{path} cannot be read: its rows are longer than its header")
     if missing := [column for column in columns if column not in table.columns]:
         raise ArtifactError(f"{path} lacks the column {', '.join(missing)}")
     return table

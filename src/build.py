@@ -152,6 +152,10 @@ def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
     yield choice("trainer.accelerator", trainer.get("accelerator"), _accelerators())
     if trainer.get("devices") != 1:
         yield Problem("trainer.devices", "1, as a stack trains on one device", trainer.get("devices"))
+    if (clip := trainer.get("gradient_clip_val")) is not None:
+        yield Problem("trainer.gradient_clip_val", "null, as a common norm would couple the seeds", clip)
+    if (accumulate := trainer.get("accumulate_grad_batches", 1)) != 1:
+        yield Problem("trainer.accumulate_grad_batches", "1; set data.batch_size instead", accumulate)
 
 
 def _accelerators() -> list[str]:

@@ -1,6 +1,7 @@
 """Checks of settings: each wrong one becomes a line that names the setting, the rule and the value."""
 
-import math
+import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,8 @@ class Problem:
     value: Any
 
     def __str__(self) -> str:
-        return f"Expected `{self.name}` to be {self.rule}, got {self.value!r}."
+        shown = json.dumps(self.value, default=str, ensure_ascii=False)  # as a user types it: null, true, [1, 2]
+        return f"Expected `{self.name}` to be {self.rule}, got {shown}."
 
 
 class SettingsError(ValueError):
@@ -68,7 +70,7 @@ def number(
         if bound is not None
     ]
     rule = " ".join(["a number", " and ".join(bounds)]).strip()
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     good = good and (above is None or value > above) and (least is None or value >= least)
     return None if good and (below is None or value < below) else Problem(name, rule, value)
 

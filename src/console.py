@@ -84,10 +84,10 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
         table.add_column(name, justify="right")
     for cells in _rows(completed) if len(completed) <= LONG else _spread(completed):
         table.add_row(*cells)
+    console.print(table)
     for result in results:
         if result.status == FAILED:
-            table.add_row(str(result.seed), f"failed: {result.error}", style="red")
-    console.print(table)
+            console.print(f"seed={result.seed} failed: {result.error}", style="red", markup=False, soft_wrap=True)
     console.print(f"files: {folder}", markup=False, soft_wrap=True)
 
 

@@ -91,10 +91,13 @@ def prediction_columns(predictions: Predictions) -> pd.DataFrame:
 
 def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Training) -> None:
     """Write one seed's weights, with a leading axis S = 1, so that they load with ``weights_only=True``."""
-    state = {name: value[index : index + 1].cpu().clone() for name, value in network.state_dict().items()}
+    state = {
+        f"network.{name}": value[index : index + 1].cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
     last = training.history.iloc[-1]
     content = {
-        "state_dict": {f"network.{name}": value for name, value in state.items()},
+        "state_dict": state,
         "epoch": int(last["epoch"]),
         "global_step": int(last["step"]),
         "pytorch-lightning_version": L.__version__,

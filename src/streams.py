@@ -37,7 +37,10 @@ class Streams:
             >>> bool(torch.rand(1, generator=first) == torch.rand(1, generator=second))
             True
         """
-        entropy = np.random.SeedSequence((getattr(self, purpose), PURPOSES.index(purpose)))
+        # NumPy cuts each number into 32-bit words, as many as it needs: a large seed's second word goes last, or it
+        # would stand where the purpose stands for a small seed.
+        high, low = divmod(getattr(self, purpose), 2**32)
+        entropy = np.random.SeedSequence((low, PURPOSES.index(purpose), high))
         return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
 
 

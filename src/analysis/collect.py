@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ METRICS = (
 )
 _BEFORE_SETTINGS = ("label", "study", "condition", "fingerprint", "loss", "model", "data", "classes")
 _AFTER_SETTINGS = ("seed", "status", "seconds")
+_FIXED = {*_BEFORE_SETTINGS, *_AFTER_SETTINGS, "folder"}
 
 Progress = Callable[[Sequence[Path], str], Iterable[Path]]
 
@@ -146,22 +148,21 @@ def _table(read: Mapping[Path, Results]) -> pd.DataFrame:
     labels = _labels(conditions, settings)
     order = sorted(conditions, key=lambda name: _order(conditions[name], settings[name]))
     rank = {labels[fingerprint]: number for number, fingerprint in reversed([*enumerate(order)])}
-    extra = dict.fromkeys(key for fingerprint in order for key in settings[fingerprint])
-    named = {name for results in read.values() for name in results.metrics}
+    extra = [key for key in dict.fromkeys(chain(*(settings[name] for name in order))) if key not in _FIXED]
+    named = {name for results in read.values() for name in results.metrics}.difference(_FIXED, extra)
     metrics = [*(name for name in METRICS if name in named), *sorted(named.difference(METRICS))]
-    columns = list(dict.fromkeys([*_BEFORE_SETTINGS, *extra, *_AFTER_SETTINGS, *metrics, "folder"]))
     rows = [
         {
             **{key: _cell(value) for key, value in settings[results.fingerprint].items()},
-            **{name: getattr(results, name) for name in (*_BEFORE_SETTINGS[1:], *_AFTER_SETTINGS)},
             **results.metrics,
+            **{name: getattr(results, name) for name in (*_BEFORE_SETTINGS[1:], *_AFTER_SETTINGS)},
             "label": labels[results.fingerprint],
             "folder": str(folder),
         }
         for folder, results in read.items()
     ]
     rows.sort(key=lambda row: (rank[row["label"]], row["classes"], row["seed"]))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*_BEFORE_SETTINGS, *extra, *_AFTER_SETTINGS, *metrics, "folder"])
 
 
 def _comparable(results: Results) -> dict[str, Any]:

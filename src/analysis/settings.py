@@ -4,8 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Keys that say where, when and how a run was made, not what was measured: whole paths, or the top of one.
-IGNORED = ("seed", "study", "resume", "figures", "logger", "hydra")
+# What says where and how a run was made, not what was measured; with all that is below it.
+IGNORED = (
+    "seed",
+    "study",
+    "resume",
+    "figures",
+    "logger",
+    "hydra",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.logger",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.enable_checkpointing",
+)
 _ABSENT = object()
 
 
@@ -71,8 +84,8 @@ def as_text(value: Any) -> str:
 
 
 def _counts(key: str) -> bool:
-    parts = key.split(".")
-    return parts[0] not in IGNORED and parts[-1] != "classes"
+    ignored = any(key == name or key.startswith(f"{name}.") for name in IGNORED)
+    return not ignored and key.split(".")[-1] != "classes"
 
 
 def _differs(key: str, flats: Sequence[Mapping[str, Any]]) -> bool:

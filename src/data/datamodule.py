@@ -50,6 +50,19 @@ class EpochLoader:
         yield list(zip(x.split(self.batch_size, dim=1), target.split(self.batch_size, dim=1), strict=True))
 
 
+class WholeLoader:
+    """An iterable over one batch: all points of a split, of all seeds."""
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield self.split.x, self.split.target
+
+
 class SeedDataModule(L.LightningDataModule):
     """Draws S data sets from a law and splits each.
 
@@ -84,9 +97,10 @@ class SeedDataModule(L.LightningDataModule):
         self.val_size = round(law.size * val_fraction)
         train_size = law.size - self.test_size - self.val_size
         rule = f"a fraction that leaves each split at least one of {law.size} points"
+        no_test, no_val, no_train = self.test_size < 1, val_fraction > 0 and self.val_size < 1, train_size < 1
         check(
-            Problem("test_fraction", rule, test_fraction) if self.test_size < 1 or train_size < 1 else None,
-            Problem("val_fraction", rule, val_fraction) if val_fraction > 0 and self.val_size < 1 else None,
+            Problem("test_fraction", rule, test_fraction) if no_test or no_train else None,
+            Problem("val_fraction", rule, val_fraction) if no_val or (no_train and self.val_size) else None,
         )
 
     def setup(self, stage: str | None = None) -> None:
@@ -104,6 +118,6 @@ class SeedDataModule(L.LightningDataModule):
         """Return the loader whose one item an epoch is the list of all mini-batches."""
         return EpochLoader(self.train, [streams.generator("shuffle") for streams in self.streams], self.batch_size)
 
-    def val_dataloader(self) -> list[Batch]:
-        """Return the whole validation split of all seeds as one batch, or nothing."""
-        return [(self.val.x, self.val.target)] if self.val_size else []
+    def val_dataloader(self) -> WholeLoader:
+        """Return the loader whose one item is the whole validation split, which may have no points."""
+        return WholeLoader(self.val)

@@ -58,6 +58,7 @@ class NoisyCubic:
         spacing: float,
         label_order: Sequence[int] | None,
     ) -> None:
+        check(whole("classes", classes, least=2))
         check(
             whole("points", points, least=2),
             choice("noise", noise, NOISES),

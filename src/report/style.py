@@ -122,8 +122,8 @@ def plain(text: str) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Return text with a line break at least every 36 characters, after a space where there is one."""
-    return textwrap.fill(text, 36, break_on_hyphens=False)
+    """Return text in at most five lines of 36 characters, broken at spaces where there are any."""
+    return textwrap.fill(text, 36, break_on_hyphens=False, max_lines=5, placeholder=" ...")
 
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from src.report.files import replacing_file
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -27,7 +27,10 @@ def harmless(cell: Any) -> Any:
         >>> harmless("=1+1"), harmless("mse"), harmless(-0.5)
         ("'=1+1", 'mse', -0.5)
     """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r", "\n")  # which a CSV file would take for the end of a row
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def summary_table(summary: pd.DataFrame, metrics: list[str]) -> Table:

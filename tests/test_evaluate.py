@@ -1,0 +1,159 @@
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from src.evaluate import main
+from tests.commands import run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return the folder of one finished seed of a small stack."""
+    folder = tmp_path_factory.mktemp("finished")
+    small = ("classes=3", "data.points=20", "trainer.max_epochs=5", "figures=none", "data.val_fraction=0.1")
+    run("src.train", "seed=[3,7]", *small, folder=folder)
+    [run_folder] = folder.glob("outputs/runs/*/seed=7")
+    return run_folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_metrics_are_reproduced_exactly_from_the_folder_alone(finished, tmp_path):
+    moved = shutil.copytree(finished, tmp_path / "elsewhere")
+    done = run("src.evaluate", f"run={moved}", folder=tmp_path)
+    stored = json.loads((moved / "results.json").read_text())["metrics"]
+    assert len(stored) == 11
+    for name, value in stored.items():
+        [line] = [line for line in done.out.splitlines() if f" {name} " in line]
+        assert line.split()[3::2] == [str(value), str(value), "equal"] or line.count(str(value)) == 2
+    assert "different" not in done.out
+
+
+def test_changed_metric_is_noticed(copy, capsys):
+    content = json.loads((copy / "results.json").read_text())
+    content["metrics"]["test/accuracy"] += 1e-9
+    (copy / "results.json").write_text(json.dumps(content))
+    assert main([f"run={copy}"]) == 1
+    assert capsys.readouterr().err == "1 of the stored metrics are not reproduced\n"
+
+
+def test_points_of_the_users_own(finished, tmp_path, capsys):
+    table = pd.read_csv(finished / "predictions.csv")
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    table[["x2", "x1"]].assign(note="=1+1").to_csv(source, index=False)
+    assert main([f"run={finished}", f"points={source}", f"out={target}"]) == 0
+    written = pd.read_csv(target)
+    assert list(written.columns) == ["x2", "x1", "note", "pred", "p0", "p1", "p2"]
+    assert written["pred"].tolist() == table["pred"].tolist()
+    np.testing.assert_allclose(written[["p0", "p1", "p2"]], table[["p0", "p1", "p2"]], atol=1e-6)
+    assert str(target) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x1,y\n1,2\n", "with the columns x1, x2"),
+        ("x1,x2\n1,two\n", "finite numbers"),
+        ("x1,x2\n1,inf\n", "finite numbers"),
+        ("x1,x2\n1,\n", "finite numbers"),
+        ("", "a CSV file"),
+    ],
+)
+def test_bad_points(finished, tmp_path, capsys, content, words):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(content)
+    assert main([f"run={finished}", f"points={source}", f"out={target}"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["outputs"], "NAME=VALUE"),
+        (["ruin=x"], "one of run, points, out"),
+        (["run="], "a path"),
+        (["run=a", "run=b"], "given once"),
+        (["run=nowhere"], "nowhere is not the folder of a finished run"),
+        (["run=nowhere", "points=in.csv"], "given together"),
+    ],
+)
+def test_bad_command_lines(words, expected, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+def test_help_names_the_settings(capsys):
+    assert main(["--help"]) == 0
+    assert "run=DIR [points=IN.csv out=OUT.csv]" in capsys.readouterr().out
+    assert main([]) == 2
+
+
+class Planted:
+    """A pickle that would write a file if anything loaded it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (exec, (f"open({str(self.path)!r}, 'w')",))
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty", "truncated", "pickle", "other", "shapes"])
+def test_broken_checkpoints_are_refused_and_run_nothing(copy, tmp_path, capsys, broken):
+    path, trap = copy / "checkpoint.ckpt", tmp_path / "trap"
+    content = torch.load(path, weights_only=True)
+    if broken == "missing":
+        path.unlink()
+    elif broken == "empty":
+        path.write_bytes(b"")
+    elif broken == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif broken == "pickle":
+        path.write_bytes(pickle.dumps(Planted(trap), protocol=2))
+    elif broken == "other":
+        torch.save([1, 2], path)
+    else:
+        content["state_dict"]["network.head.bias"] = torch.zeros(1, 1, 9)
+        torch.save(content, path)
+    assert main([f"run={copy}"]) == 2
+    error = capsys.readouterr().err
+    assert "checkpoint.ckpt" in error
+    assert error.count("\n") == 1
+    assert not trap.exists()
+
+
+def test_stored_configuration_cannot_run_code_of_its_own(copy, capsys):
+    content = json.loads((copy / "results.json").read_text())
+    content["config"]["loss"]["_target_"] = "os.system"
+    (copy / "results.json").write_text(json.dumps(content))
+    assert main([f"run={copy}"]) == 2
+    assert "`loss._target_`" in capsys.readouterr().err
+
+
+def test_configuration_without_a_group_is_one_clear_line(copy, capsys):
+    content = json.loads((copy / "results.json").read_text())
+    del content["config"]["model"]
+    (copy / "results.json").write_text(json.dumps(content))
+    assert main([f"run={copy}"]) == 2
+    assert "without what losslab needs: KeyError('model')" in capsys.readouterr().err
+
+
+def test_run_of_an_absent_accelerator_is_evaluated_on_the_processor(copy, capsys):
+    content = json.loads((copy / "results.json").read_text())
+    content["config"]["trainer"]["accelerator"] = "tpu"
+    (copy / "results.json").write_text(json.dumps(content))
+    assert main([f"run={copy}"]) == 0
+    assert "different" not in capsys.readouterr().out

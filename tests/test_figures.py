@@ -1,0 +1,53 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.image import imread
+
+import src.figures as figures
+from src.build import build
+from src.evaluation import evaluate, seed_network
+from src.record import Training
+
+
+@pytest.fixture
+def parts(settings):
+    parts = build(settings("classes=3", "data.points=20"), [5])
+    parts.datamodule.setup()
+    return parts
+
+
+def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
+    data, network = parts.datamodule, seed_network(parts.network, 0)
+    metrics, predictions = evaluate(network, parts.objective, data.law, data.train, data.test)
+    seen = {}
+    original = figures.scatter_figure
+    monkeypatch.setattr(figures, "scatter_figure", lambda *a, **k: seen.update(k, x=a[0]) or original(*a, **k))
+    images = figures.scatter(tmp_path, network, parts.objective, data.law, data.test, predictions, metrics)
+    assert images == {"figures/scatter": tmp_path / "figures/scatter.png"}
+    assert imread(images["figures/scatter"]).std() > 0
+    correct = int((predictions.preds == data.test.target[0]).sum())
+    assert seen["title"].startswith(f"{correct}/12 = {correct / 12:.2f}, population ")
+    regions = seen["regions"]
+    assert regions.pred.shape == regions.bayes.shape == (figures.GRID, figures.GRID)
+    assert regions.x1.min() < seen["x"][:, 0].min() < seen["x"][:, 0].max() < regions.x1.max()
+    column, row = 17, 250  # the grid's rows run along x2
+    point = torch.tensor([[regions.x1[column], regions.x2[row]]])
+    assert regions.pred[row, column] == parts.objective.decode(network(point)[None]).item()
+    assert regions.bayes[row, column] == data.law.bayes_rule(point).item()
+
+
+def test_no_scatter_for_other_than_two_features(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts.datamodule.law, "features", 3, raising=False)
+    data = parts.datamodule
+    network = seed_network(parts.network, 0)
+    assert figures.scatter(tmp_path, network, parts.objective, data.law, data.test, None, {}) == {}
+    assert not list(tmp_path.iterdir())
+
+
+def test_loss_curve_and_no_curve_without_steps(parts, tmp_path):
+    history = pd.DataFrame({"epoch": [1, 2], "step": [3, 6]})
+    training = Training(history, np.linspace(1, 0.5, 6), None)
+    assert figures.loss_curve(tmp_path, training, parts.objective) == {"figures/loss": tmp_path / "figures/loss.png"}
+    empty = Training(history.iloc[:0], np.empty(0), None)
+    assert figures.loss_curve(tmp_path / "none", empty, parts.objective) == {}

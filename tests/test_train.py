@@ -1,0 +1,252 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.commands import SHORT, Finished, files, results, run
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capfd):
+    """Run src.train in this process, which spares an import of torch, and return (code, out, err)."""
+    from src.train import main
+
+    def outcome(*overrides, code=0):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *overrides])
+        ended, message = 0, ""
+        try:
+            main()
+        except SystemExit as stop:
+            ended, message = (1, stop.code) if isinstance(stop.code, str) else (stop.code, "")
+        shown = capfd.readouterr()
+        assert ended == code, shown.err + message
+        return Finished(ended, shown.out, shown.err + message)
+
+    return outcome
+
+
+def test_single_run_leaves_every_file_of_the_schema(tmp_path):
+    done = run("src.train", "loss=ce", "classes=4", "seed=0", "trainer.max_epochs=2", "data.points=10", folder=tmp_path)
+    [(condition, seed)] = results(tmp_path / "outputs" / "runs")
+    assert condition.startswith("loss=ce,classes=4,")
+    assert seed == 0
+    assert files(tmp_path / "outputs/runs" / condition) == {
+        ".hydra/config.yaml",
+        ".hydra/hydra.yaml",
+        ".hydra/overrides.yaml",
+        "train.log",
+        "seed=0/results.json",
+        "seed=0/history.csv",
+        "seed=0/predictions.csv",
+        "seed=0/checkpoint.ckpt",
+        "seed=0/events.out.tfevents.losslab",
+        "seed=0/figures/loss.png",
+        "seed=0/figures/scatter.png",
+    }
+    content = results(tmp_path)[condition, 0]
+    assert (content["status"], content["loss"], content["model"], content["classes"]) == ("completed", "ce", "mlp", 4)
+    assert content["config"]["seed"] == 0
+    assert content["metrics"]["test/count"] == 8
+    assert content["metrics"]["bayes/accuracy"] == 0.625
+    folder = tmp_path / "outputs/runs" / condition / "seed=0"
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history.columns) == ["epoch", "step", "train/loss", "train/accuracy"]
+    assert history["step"].tolist() == [7, 14]  # 32 points in mini-batches of 5
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert list(predictions.columns) == ["x1", "x2", "target", "pred", "correct", "p0", "p1", "p2", "p3"]
+    assert predictions["correct"].sum() == content["metrics"]["test/correct"]
+    assert torch.load(folder / "checkpoint.ckpt", weights_only=True)["global_step"] == 14
+    assert f"{content['metrics']['population/accuracy']:.4f}" in done.out
+    assert done.err == ""
+
+
+def test_sweep_trains_the_seeds_of_each_condition_in_one_job(tmp_path):
+    sweep = ("--multirun", "loss=mse,ce", "classes=2,4", "seed=range(3)", "study=s", *SHORT)
+    done = run("src.train", *sweep, folder=tmp_path)
+    found = results(tmp_path)
+    assert len(found) == 12
+    assert {(content["loss"], content["classes"], content["seed"]) for content in found.values()} == {
+        (loss, classes, seed) for loss in ("mse", "ce") for classes in (2, 4) for seed in range(3)
+    }
+    assert len({content["condition"] for content in found.values()}) == 4
+    assert len({content["fingerprint"] for content in found.values()}) == 4
+    assert done.out.count("seed=[0,1,2]") == 4  # a job a condition
+    for condition in {condition for condition, _ in found}:
+        seconds = {found[condition, seed]["seconds"] for seed in range(3)}
+        assert len(seconds) == 1  # trained together
+
+
+def test_seeds_alone_in_a_stack_and_in_a_cut_stack_leave_the_same_files(tmp_path, train):
+    short = ("loss=bce", "trainer.max_epochs=3", "data.points=20", "figures=all", "logger=none")
+    train("seed=[0,1,2]", "study=together", *short)
+    train("seed=2", "study=alone", *short)
+    cut = ("--multirun", "seed=range(3)", "hydra.sweeper.stack_size=2", "study=cut", *short)
+    train(*cut)
+    [condition] = (path.name for path in (tmp_path / "outputs/together").iterdir())
+    together, alone, pieces = (tmp_path / "outputs" / study / condition for study in ("together", "alone", "cut"))
+    assert files(alone / "seed=2") == files(together / "seed=2") == files(pieces / "seed=2")
+    for name in files(alone / "seed=2") - {"results.json"}:
+        for other in (together, pieces):
+            assert (alone / "seed=2" / name).read_bytes() == (other / "seed=2" / name).read_bytes(), name
+    own = json.loads((alone / "seed=2/results.json").read_text())
+    for other in (together, pieces):
+        stored = json.loads((other / "seed=2/results.json").read_text())
+        assert stored["metrics"] == own["metrics"]
+        assert {key for key in own if own[key] != stored[key]} <= {"seconds", "study", "config", "overrides"}
+
+
+def test_finished_seeds_are_kept_and_missing_ones_trained(tmp_path, train):
+    train("seed=[0,1]", *SHORT)
+    [folder] = (tmp_path / "outputs/runs").iterdir()
+    before = {seed: (folder / f"seed={seed}/results.json").stat().st_mtime_ns for seed in (0, 1)}
+    (folder / "seed=1/results.json").unlink()
+    done = train("seed=[0,1,2]", *SHORT)
+    assert "1 of 3 seeds are finished and kept" in done.out
+    assert (folder / "seed=0/results.json").stat().st_mtime_ns == before[0]
+    assert {seed for _, seed in results(tmp_path)} == {0, 1, 2}
+    again = train("seed=[0,1,2]", *SHORT)
+    assert "3 of 3 seeds are finished and kept" in again.out
+    assert "population accuracy" in again.out
+    train("seed=0", "resume=false", *SHORT)
+    assert (folder / "seed=0/results.json").stat().st_mtime_ns > before[0]
+    assert not [path for path in files(folder) if ".new" in path or ".old" in path]
+
+
+def test_same_settings_written_another_way_share_a_folder(tmp_path, train):
+    train("optimizer.lr=1", "seed=0", *SHORT)
+    train(*reversed(SHORT), "optimizer.lr=1.0", "seed=1", "data.half_width=0.2")
+    assert len(list((tmp_path / "outputs/runs").iterdir())) == 1
+    assert {seed for _, seed in results(tmp_path)} == {0, 1}
+
+
+def test_diverged_seed_is_marked_and_the_others_finish(tmp_path):
+    # With weights of 1e19 a squared error overflows in some seeds and not in others.
+    settings = ("loss=mse", "model=linear", "model.init_std=8e18,0.02", "seed=range(3)", "study=s", *SHORT)
+    done = run("src.train", "--multirun", *settings, folder=tmp_path, code=1)
+    found = results(tmp_path)
+    assert len(found) == 6
+    failed = {seed: content for (_, seed), content in found.items() if content["status"] == "failed"}
+    assert len(failed) == 1
+    [(seed, content)] = failed.items()
+    assert content["metrics"] == {}
+    assert content["error"]
+    assert f"seed={seed} failed: {content['error']}" in done.out
+    assert "-m src.train --multirun loss=mse" in done.err
+    assert "Traceback" not in done.err
+    folder = tmp_path / "outputs/s" / content["condition"] / f"seed={seed}"
+    assert files(folder) == {"results.json", "history.csv", "events.out.tfevents.losslab"}
+
+
+def test_interrupt_leaves_no_half_written_seed(tmp_path):
+    command = [sys.executable, "-m", "src.train", "seed=[0,1]", "figures=none"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("outputs/runs/*/.hydra")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not results(tmp_path)
+    assert not list(tmp_path.glob("outputs/runs/*/*seed*"))
+
+
+BAD = {
+    "classes=1": "`classes`",
+    "classes=2.5": "`classes`",
+    "classes=two": "`classes`",
+    "seed=-1": "`seed`",
+    "seed=[0,0]": "`seed`",
+    "seed=[]": "`seed`",
+    "seed=1.5": "`seed`",
+    "seed=null": "`seed`",
+    "loss=nonsense": "loss",
+    "data.batch_size=0": "`data.batch_size`",
+    "trainer.max_epochs=0": "`trainer.max_epochs`",
+    "trainer.precision=16-mixed": "`trainer.precision`",
+    "optimizer.lr=0": "`optimizer.lr`",
+    "optimizer.lr=nan": "`optimizer.lr`",
+    "data.test_fraction=1": "`data.test_fraction`",
+    "data.test_fraction=0.001": "`data.test_fraction`",
+    "data.val_fraction=-0.1": "`data.val_fraction`",
+    "data.half_width=0": "`data.half_width`",
+    "data.noise=loud": "`data.noise`",
+    "data.label_order=[0,0]": "`data.label_order`",
+    "model.hidden=[0]": "`model.hidden`",
+    "model.hidden=[]": "`model.hidden`",
+    "model.init_std=inf": "`model.init_std`",
+    "model.activation=gelu": "`model.activation`",
+    "seeds.data=-3": "`seeds.data`",
+    "study=../x": "`study`",
+    "study=a/b": "`study`",
+    "study=''": "`study`",
+    "resume=maybe": "`resume`",
+    "figures=some": "`figures`",
+    "trainer.accelerator=tpu": "`trainer.accelerator`",
+    "trainer.devices=2": "`trainer.devices`",
+    "loss._target_=os.system": "`loss._target_`",
+    "model.hiden=[5]": "hiden",
+    "+data.foo=1": "foo",
+}
+
+
+@pytest.mark.parametrize("override", BAD)
+def test_bad_setting_is_one_clear_line_and_writes_nothing(override, tmp_path, train):
+    error = train(override, code=1).err
+    assert BAD[override] in error
+    assert "Traceback" not in error
+    if error.startswith("Expected"):
+        value = override.split("=", 1)[1].strip("'")
+        assert "\n" not in error
+        assert value.lower() in error.lower().replace(", ", ",")
+    assert not files(tmp_path)
+
+
+def test_binary_objective_with_three_classes(train, tmp_path):
+    error = train("loss=bce", "classes=3", code=1).err
+    assert error == "Expected `classes` to be 2 for the objective bce, which is binary, got 3."
+    assert not files(tmp_path)
+
+
+def test_several_wrong_settings_are_reported_together(train):
+    error = train("classes=1", "seed=-1", "figures=some", code=1).err
+    assert [line.split("`")[1] for line in error.splitlines()] == ["classes", "seed", "figures"]
+
+
+def test_bad_condition_of_a_sweep_stops_it_before_anything_is_written(tmp_path, train):
+    done = train("--multirun", "classes=2,1", "seed=range(2)", *SHORT, code=1)
+    assert done.err == "Expected `classes` to be a whole number of at least 2, got 1."
+    assert not files(tmp_path)
+
+
+def test_outputs_that_cannot_be_written(train, tmp_path):
+    (tmp_path / "outputs").write_text("in the way")
+    error = train("classes=2", code=1).err
+    assert error.startswith("Expected `hydra.sweep.dir` to be a folder that can be written")
+    assert files(tmp_path) == {"outputs"}
+
+
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
+def test_help_and_configuration_do_not_wait_for_torch(flag, tmp_path):
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['train', {flag!r}]\n"
+        "try:\n    runpy.run_module('src.train', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "classes: 2" in done.stdout
+    assert not files(tmp_path)
+
+
+def test_basic_sweeper_gives_a_job_a_seed(tmp_path, train):
+    done = train("--multirun", "hydra/sweeper=basic", "seed=0,1", *SHORT)
+    assert "seed=[" not in done.out
+    assert {seed for _, seed in results(tmp_path)} == {0, 1}
