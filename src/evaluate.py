@@ -92,7 +92,7 @@ def load(folder: Path) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
     path = folder / CHECKPOINT
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        parts.classifier.load_state_dict(state)
+        parts.classifier.load_state_dict(state, assign=True)  # in the precision it was trained in
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
     except BROKEN_CHECKPOINT as error:

@@ -58,7 +58,8 @@ def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: l
         top = name.split(".")[0].split("@")[0]
         if top not in UNSCIENTIFIC | {"loss", "classes", "experiment"} or name.startswith("loss."):
             words.append(f"{name}={value}")
-    return re.sub(r"[^\w.,=+-]+", "_", ",".join(words), flags=re.ASCII)[:NAME_LENGTH]
+    readable = re.sub(r"[\[\]'\" ]", "", ",".join(words))
+    return re.sub(r"[^\w.,=+-]+", "_", readable, flags=re.ASCII)[:NAME_LENGTH]
 
 
 def condition_folder(root: DictConfig) -> str:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from hydra import compose, initialize_config_dir
 
 import src.study  # noqa: F401 - registers the resolver that the configuration names
 from src.study import resolve
+from tests.commands import Finished
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,23 @@ def settings():
             return resolve(compose("train", overrides=list(overrides)))
 
     return composed
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capfd):
+    """Run src.train in this process, which spares an import of torch, and return (code, out, err)."""
+    from src.train import main
+
+    def outcome(*overrides, code=0):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *overrides])
+        ended, message = 0, ""
+        try:
+            main()
+        except SystemExit as stop:
+            ended, message = (1, stop.code) if isinstance(stop.code, str) else (stop.code, "")
+        shown = capfd.readouterr()
+        assert ended == code, shown.err + message
+        return Finished(ended, shown.out, shown.err + message)
+
+    return outcome

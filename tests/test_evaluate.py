@@ -37,6 +37,14 @@ def test_metrics_are_reproduced_exactly_from_the_folder_alone(finished, tmp_path
     assert "different" not in done.out
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
+def test_other_precisions_are_reproduced_too(precision, train, tmp_path, capfd):
+    train("data.points=10", "trainer.max_epochs=2", "figures=none", f"trainer.precision={precision}")
+    [folder] = tmp_path.glob("outputs/runs/*/seed=0")
+    assert main([f"run={folder}"]) == 0
+    assert "different" not in capfd.readouterr().out
+
+
 def test_changed_metric_is_noticed(copy, capsys):
     content = json.loads((copy / "results.json").read_text())
     content["metrics"]["test/accuracy"] += 1e-9

@@ -1,16 +1,15 @@
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from src.build import Parts, build
 from src.checks import SettingsError
 from src.streams import PURPOSES, Streams, streams
-from src.study import resolve
 
 UNPINNED = dict.fromkeys(PURPOSES)
 seeds = st.integers(0, 2**63 - 1)
@@ -92,7 +91,7 @@ def test_an_unknown_purpose_is_an_error() -> None:
         streams([0], UNPINNED)[0].generator("seed")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
 @given(seeds, seeds, st.sampled_from(PURPOSES), st.sampled_from(PURPOSES))
 def test_two_streams_are_equal_only_if_seed_and_purpose_are(a: int, b: int, first: str, second: str) -> None:
     one, other = streams([a, b], UNPINNED)
@@ -107,15 +106,19 @@ def test_a_seed_of_two_words_is_not_mistaken_for_a_small_one_of_another_purpose(
     assert first_numbers(large, "data") != first_numbers(small, purpose)
 
 
-def parts_of(seed_list: list[int], *overrides: str) -> Parts:
-    with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
-        config = resolve(compose("train", overrides=["data.points=10", "data.val_fraction=0.2", *overrides]))
-    parts = build(config, seed_list)
-    parts.datamodule.setup()
-    return parts
+@pytest.fixture
+def parts_of(settings: Callable[..., dict[str, Any]]) -> Callable[..., Parts]:
+    """Return a function that builds what some seeds train with, and sets up their data."""
+
+    def built(seed_list: list[int], *overrides: str) -> Parts:
+        parts = build(settings("data.points=10", "data.val_fraction=0.2", *overrides), seed_list)
+        parts.datamodule.setup()
+        return parts
+
+    return built
 
 
-def test_every_loss_gets_the_same_data_split_shuffles_and_trunk() -> None:
+def test_every_loss_gets_the_same_data_split_shuffles_and_trunk(parts_of: Callable[..., Parts]) -> None:
     reference = parts_of([0, 4], "loss=ce")
     epochs = [[*iter(loader)] for loader in [reference.datamodule.train_dataloader()] for _ in range(2)]
     for loss in ("mse", "ce_softmax", "bce", "mse_onehot", "mse_sigmoid"):
@@ -136,7 +139,7 @@ def test_every_loss_gets_the_same_data_split_shuffles_and_trunk() -> None:
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_pinning_fixes_its_own_part_of_a_run_and_no_other(purpose: str) -> None:
+def test_pinning_fixes_its_own_part_of_a_run_and_no_other(purpose: str, parts_of: Callable[..., Parts]) -> None:
     free, pinned = parts_of([1, 2]), parts_of([1, 2], f"seeds.{purpose}=9")
 
     def members(parts: Parts) -> dict[str, torch.Tensor]:

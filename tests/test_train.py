@@ -8,27 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.commands import SHORT, Finished, files, results, run
-
-
-@pytest.fixture
-def train(tmp_path, monkeypatch, capfd):
-    """Run src.train in this process, which spares an import of torch, and return (code, out, err)."""
-    from src.train import main
-
-    def outcome(*overrides, code=0):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["train.py", *overrides])
-        ended, message = 0, ""
-        try:
-            main()
-        except SystemExit as stop:
-            ended, message = (1, stop.code) if isinstance(stop.code, str) else (stop.code, "")
-        shown = capfd.readouterr()
-        assert ended == code, shown.err + message
-        return Finished(ended, shown.out, shown.err + message)
-
-    return outcome
+from tests.commands import SHORT, files, results, run
 
 
 def test_single_run_leaves_every_file_of_the_schema(tmp_path):

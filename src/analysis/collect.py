@@ -100,7 +100,7 @@ def collect(studies: Iterable[Path], progress: Progress = lambda folders, descri
             read[folder] = results
         else:
             repeated.append(f"{folder} repeats {earlier}")
-    failed = [f"{folder}: {results.error}" for folder, results in read.items() if results.status == FAILED]
+    failed = [_failure(folder, results) for folder, results in read.items() if results.status == FAILED]
     missing = [line for study in places for line in _missing_seeds(study)]
     return Collection(_table(read), failed, unreadable, repeated, missing)
 
@@ -110,6 +110,10 @@ def _read(folder: Path) -> Results:
     if folder.name != f"seed={results.seed}":
         raise ArtifactError(f"{folder} holds the results of seed {results.seed}")
     return results
+
+
+def _failure(folder: Path, results: Results) -> str:
+    return f"{folder}: {' '.join(str(results.error).split())}"
 
 
 def _missing_seeds(study: Path) -> list[str]:
@@ -147,7 +151,9 @@ def _table(read: Mapping[Path, Results]) -> pd.DataFrame:
         each.pop("loss", None)
     labels = _labels(conditions, settings)
     order = sorted(conditions, key=lambda name: _order(conditions[name], settings[name]))
-    rank = {labels[fingerprint]: number for number, fingerprint in reversed([*enumerate(order)])}
+    rank: dict[str, int] = {}
+    for fingerprint in order:
+        rank.setdefault(labels[fingerprint], len(rank))
     extra = [key for key in dict.fromkeys(chain(*(settings[name] for name in order))) if key not in _FIXED]
     named = {name for results in read.values() for name in results.metrics}.difference(_FIXED, extra)
     metrics = [*(name for name in METRICS if name in named), *sorted(named.difference(METRICS))]

@@ -130,7 +130,18 @@ def plot_test_scatter(
     if regions is not None:
         _draw_regions(ax, regions, classes)
     if curve is not None:
-        ax.plot(curve[0], curve[1], color="#A8A8A8", linewidth=2.4, label="noiseless curve", zorder=1.5)
+        line = Line2D(*curve, color="#A8A8A8", linewidth=2.4, label="noiseless curve", zorder=1.5)
+        ax.add_artist(line)  # which, unlike ax.plot, leaves the limits to the points and regions
+    _draw_points(ax, x, target, pred, classes)
+    ax.set(xlabel="x1", ylabel="x2")
+    ax.set_title(plain(title))
+    return ax
+
+
+def _draw_points(
+    ax: Axes, x: NDArray[np.floating], target: NDArray[np.integer], pred: NDArray[np.integer], classes: int
+) -> None:
+    """Draw the points of one true class at a time, then a ring around each wrong one."""
     size = float(np.clip(1500 / max(len(x), 1), 4, 22))
     colors = np.array(class_colors(classes))
     for label, marker in enumerate(class_markers(classes)):
@@ -141,9 +152,6 @@ def plot_test_scatter(
     if wrong.any():
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "linewidths": 0.8, "zorder": 3}
         ax.scatter(x[wrong, 0], x[wrong, 1], 3.2 * size, label="wrong", **ring)
-    ax.set(xlabel="x1", ylabel="x2")
-    ax.set_title(plain(title))
-    return ax
 
 
 def _draw_regions(ax: Axes, regions: Regions, classes: int) -> None:

@@ -1,0 +1,346 @@
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_squared_error
+from torch import Tensor
+
+from src import evaluation
+from src.data.datamodule import Split
+from src.data.law import Law
+from src.data.noisy_cubic import NoisyCubic
+from src.evaluation import evaluate, population_metrics, predict, seed_network, split_metrics
+from src.losses.bce import BinaryCrossEntropy
+from src.losses.ce import CrossEntropy
+from src.losses.ce_softmax import SoftmaxCrossEntropy
+from src.losses.mse import MeanSquaredError
+from src.losses.mse_onehot import OneHotMeanSquaredError
+from src.losses.mse_sigmoid import SigmoidMeanSquaredError
+from src.losses.objective import Objective
+from src.models.mlp import MLP
+from src.threads import one_thread
+
+NOISES = ("uniform", "gaussian")
+OBJECTIVES = [
+    (CrossEntropy, 2),
+    (CrossEntropy, 4),
+    (SoftmaxCrossEntropy, 3),
+    (BinaryCrossEntropy, 2),
+    (MeanSquaredError, 2),
+    (MeanSquaredError, 4),
+    (OneHotMeanSquaredError, 3),
+    (SigmoidMeanSquaredError, 2),
+]
+every_objective = pytest.mark.parametrize(
+    ("kind", "classes"), OBJECTIVES, ids=[f"{kind.__name__}-{classes}" for kind, classes in OBJECTIVES]
+)
+Network = Callable[[Tensor], Tensor]
+
+
+def make_law(classes: int, noise: str = "uniform", points: int = 80, **changes: Any) -> NoisyCubic:
+    shape = {"half_width": 0.2, "spacing": 0.2, "label_order": None} | changes
+    return NoisyCubic(classes, points=points, noise=noise, **shape)
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def make_stack(objective: Objective, seeds: int = 1, scale: float = 3.0) -> MLP:
+    """Return random networks whose outputs are far from constant."""
+    shape = {"hidden": [20, 20], "activation": "relu", "init": "kaiming", "init_std": 0.02}
+    stack = MLP(2, objective.out_features, generators(*range(seeds)), **shape)
+    with torch.no_grad():
+        stack.head.weight.mul_(scale)
+        for bias, generator in zip(stack.head.bias, generators(*range(50, 50 + seeds)), strict=True):
+            bias.normal_(0, 0.3, generator=generator)
+    return stack
+
+
+def make_network(objective: Objective, **kwargs: Any) -> Network:
+    return seed_network(make_stack(objective, **kwargs), 0)
+
+
+def reference_probabilities(objective: Objective, outputs: np.ndarray) -> np.ndarray | None:
+    """Return the probabilities by the textbook formulas."""
+    if isinstance(objective, CrossEntropy):
+        exponential = np.exp(outputs - outputs.max(1, keepdims=True))
+        return exponential / exponential.sum(1, keepdims=True)
+    if isinstance(objective, BinaryCrossEntropy | SigmoidMeanSquaredError):
+        one = 1 / (1 + np.exp(-outputs[:, 0]))
+        return np.stack([1 - one, one], axis=1)
+    return None
+
+
+def reference_preds(objective: Objective, outputs: np.ndarray, classes: int) -> list[int]:
+    """Apply the decision rules as the lecture states them, a point at a time."""
+    if isinstance(objective, MeanSquaredError):
+        return [min(range(classes), key=lambda label: abs(y - label)) for y in outputs[:, 0]]
+    if isinstance(objective, BinaryCrossEntropy | SigmoidMeanSquaredError):
+        return [int(z > 0) for z in outputs[:, 0]]
+    return [int(np.argmax(row)) for row in outputs]
+
+
+def reference_metrics(network: Network, objective: Objective, law: Law, resolution: int) -> dict[str, float]:
+    """Return the population metrics by a loop over points and classes."""
+    x, mass = (tensor.numpy() for tensor in law.population(resolution))
+    outputs = network(torch.tensor(x)).double().numpy()
+    preds, q = reference_preds(objective, outputs, law.classes), reference_probabilities(objective, outputs)
+    accuracy = excess = gap = 0.0
+    for point, pred in enumerate(preds):
+        weight = math.fsum(mass[point])
+        accuracy += mass[point, pred]
+        if q is not None and weight > 0:
+            for label in range(law.classes):
+                if mass[point, label] > 0:
+                    posterior = mass[point, label] / weight
+                    excess += mass[point, label] * (math.log(posterior) - math.log(q[point, label]))
+            gap += weight * abs(q[point, pred] - mass[point, pred] / weight)
+    bayes = law.bayes_accuracy()
+    metrics = {"population/accuracy": accuracy, "population/regret": bayes - accuracy, "bayes/accuracy": bayes}
+    return metrics if q is None else metrics | {"population/excess_ce": excess, "population/calibration_error": gap}
+
+
+# Population metrics.
+
+
+@every_objective
+@pytest.mark.parametrize("noise", NOISES)
+def test_population_metrics_agree_with_a_loop(
+    kind: Callable[[int], Objective], classes: int, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "RESOLUTION", 24)
+    objective, law = kind(classes), make_law(classes, noise, points=9)
+    network = make_network(objective)
+    metrics = population_metrics(network, objective, law)
+    assert metrics == pytest.approx(reference_metrics(network, objective, law, 24), rel=1e-9, abs=1e-12)
+    assert 0.1 < metrics["population/accuracy"] < metrics["bayes/accuracy"] - 0.005  # so that every term counts
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_excess_ce_is_the_cross_entropy_less_the_entropy_as_simulated(classes: int) -> None:
+    law, objective = make_law(classes, "gaussian"), CrossEntropy(classes)
+    network = make_network(objective)
+    points, target = (part.flatten(0, 1) for part in law.sample(generators(1) * 1500))
+    q = predict(network(points), objective).probabilities
+    assert q is not None
+    label = target[:, None]
+    difference = (law.posterior(points).gather(1, label).log() - q.gather(1, label).log())[:, 0]
+    error = difference.std().item() / len(difference) ** 0.5
+    metrics = population_metrics(network, objective, law)
+    assert abs(difference.mean().item() - metrics["population/excess_ce"]) < 4 * error
+    assert error < 0.02 * metrics["population/excess_ce"]
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_a_network_that_knows_the_posterior_has_nothing_left_to_learn(classes: int, noise: str) -> None:
+    law = make_law(classes, noise, spacing=0.13)
+    metrics = population_metrics(lambda x: law.posterior(x).log(), CrossEntropy(classes), law)
+    assert metrics["population/accuracy"] == pytest.approx(law.bayes_accuracy(), abs=1e-9)
+    assert metrics["population/regret"] == pytest.approx(0, abs=1e-9)
+    assert metrics["population/excess_ce"] == pytest.approx(0, abs=1e-8)
+    assert metrics["population/calibration_error"] == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_network_that_only_knows_the_priors(classes: int, noise: str) -> None:
+    law = make_law(classes, noise)
+    metrics = population_metrics(lambda x: torch.zeros(len(x), classes), CrossEntropy(classes), law)
+    x, mass = law.population(evaluation.RESOLUTION)
+    posterior = law.posterior(x)
+    information = math.log(classes) + torch.xlogy(mass, posterior).sum().item()  # of the label, given the point
+    assert metrics["population/accuracy"] == pytest.approx(1 / classes, abs=1e-12)
+    assert metrics["population/excess_ce"] == pytest.approx(information, abs=1e-6)
+    if noise == "uniform" and classes == 2:  # half of the mass lies where both bands do, half where one does
+        assert metrics["population/excess_ce"] == pytest.approx(math.log(2) / 2, abs=1e-9)
+        assert metrics["population/calibration_error"] == pytest.approx(1 / 4, abs=1e-9)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize(("classes", "spacing"), [(2, 0.2), (3, 0.05), (4, 0.3), (3, 0.0)])
+def test_the_bayes_rule_has_no_regret(classes: int, spacing: float, noise: str) -> None:
+    law = make_law(classes, noise, spacing=spacing, label_order=list(reversed(range(classes))))
+    network = lambda x: torch.nn.functional.one_hot(law.bayes_rule(x), classes).float()  # noqa: E731
+    metrics = population_metrics(network, OneHotMeanSquaredError(classes), law)
+    assert metrics == {
+        "population/accuracy": pytest.approx(law.bayes_accuracy(), abs=1e-9),
+        "population/regret": pytest.approx(0, abs=1e-9),
+        "bayes/accuracy": law.bayes_accuracy(),
+    }
+
+
+@every_objective
+def test_regret_is_never_negative(kind: Callable[[int], Objective], classes: int) -> None:
+    objective = kind(classes)
+    for noise in NOISES:
+        law = make_law(classes, noise, points=10)
+        stack = make_stack(objective, seeds=4)
+        for seed in range(4):
+            metrics = population_metrics(seed_network(stack, seed), objective, law)
+            assert metrics["population/regret"] >= -1e-12
+            assert metrics.get("population/excess_ce", 0) >= -1e-12
+
+
+def fitted(classes: int, seed: int, law: Law, regress: bool) -> Network:
+    """Return a ReLU network with random trunk and a head fitted by least squares to a sample: jagged, but sensible."""
+    shape = {"hidden": [50, 100, 50], "activation": "relu", "init": "kaiming", "init_std": 0.02}
+    stack = MLP(2, 1 if regress else classes, generators(seed), **shape)
+    x, target = law.sample(generators(seed))
+    features: list[Tensor] = []
+    hook = stack.head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    with torch.no_grad():
+        for layer in stack.trunk:
+            layer.bias.normal_(0, 0.2, generator=generators(seed + 50)[0])
+        stack(x.float())
+        hook.remove()
+        goal = target[0].double()[:, None] if regress else torch.nn.functional.one_hot(target[0], classes).double()
+        design = features[0][0].double()
+        ridge = design.T @ design + 1e-3 * torch.eye(design.shape[1], dtype=torch.float64)
+        stack.head.weight[0] = torch.linalg.solve(ridge, design.T @ goal).float()
+        stack.head.bias.zero_()
+    network = seed_network(stack, 0)
+    return lambda points: torch.cat([network(part) for part in points.split(2**16)])
+
+
+@pytest.mark.parametrize(("classes", "regress", "seed"), [(2, False, 0), (2, False, 1), (4, False, 0), (4, True, 1)])
+def test_population_accuracy_has_converged_to_1e_4(
+    classes: int, regress: bool, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = MeanSquaredError(classes) if regress else OneHotMeanSquaredError(classes)
+    law = make_law(classes)
+    network = fitted(classes, seed, law, regress)
+    assert evaluation.RESOLUTION == 512
+    usual = population_metrics(network, objective, law)["population/accuracy"]
+    monkeypatch.setattr(evaluation, "RESOLUTION", 8192)
+    fine = population_metrics(network, objective, law)["population/accuracy"]
+    assert usual == pytest.approx(fine, abs=1e-4)
+    assert 0.6 * law.bayes_accuracy() < fine < law.bayes_accuracy() - 1e-3  # a boundary of its own
+
+
+# Metrics on the splits.
+
+
+def make_split(law: Law, seed: int, size: int) -> Split:
+    x, target = law.sample(generators(seed))
+    return Split(x[:, -size:].float(), target[:, -size:])
+
+
+def reference_loss(objective: Objective, outputs: np.ndarray, target: np.ndarray) -> float:
+    classes = range(outputs.shape[1] if outputs.shape[1] > 1 else 2)
+    q = reference_probabilities(objective, outputs)
+    if isinstance(objective, SoftmaxCrossEntropy):
+        q = reference_probabilities(CrossEntropy(len(classes)), q)
+    if isinstance(objective, CrossEntropy | BinaryCrossEntropy):
+        return float(log_loss(target, q, labels=list(classes)))
+    if isinstance(objective, SigmoidMeanSquaredError):
+        return float(brier_score_loss(target, q[:, 1]))
+    wanted = target[:, None] if isinstance(objective, MeanSquaredError) else np.eye(outputs.shape[1])[target]
+    return float(mean_squared_error(wanted, outputs))
+
+
+@every_objective
+def test_split_metrics_agree_with_scikit_learn(kind: Callable[[int], Objective], classes: int) -> None:
+    objective, law = kind(classes), make_law(classes)
+    train, test = make_split(law, 0, 64), make_split(law, 1, 32)
+    network = make_network(objective, scale=1.0)
+    metrics, predictions = evaluate(network, objective, law, train, test)
+    for name, split in (("train", train), ("test", test)):
+        outputs, target = network(split.x[0]).double().numpy(), split.target[0].numpy()
+        preds = reference_preds(objective, outputs, classes)
+        assert metrics[f"{name}/loss"] == pytest.approx(reference_loss(objective, outputs, target), rel=1e-5)
+        assert metrics[f"{name}/accuracy"] == pytest.approx(accuracy_score(target, preds), rel=1e-6)
+    assert predictions.preds.tolist() == preds
+    assert metrics["test/correct"] == accuracy_score(target, preds, normalize=False)
+    assert metrics["test/count"] == 32
+
+
+def test_accuracy_of_the_slides_is_exact() -> None:
+    preds, target = torch.zeros(32, dtype=torch.long), torch.tensor([0] * 23 + [1] * 9)
+    outputs = torch.nn.functional.one_hot(preds, 2).float()
+    assert split_metrics("test", outputs, target, OneHotMeanSquaredError(2), 2) == {
+        "test/loss": 9 / 32,
+        "test/accuracy": 0.71875,
+    }
+
+
+@every_objective
+def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objective], classes: int) -> None:
+    objective, law = kind(classes), make_law(classes, points=10)
+    metrics, predictions = evaluate(
+        make_network(objective), objective, law, make_split(law, 0, 8), make_split(law, 1, 5)
+    )
+    names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
+    names += ["population/accuracy", "population/regret", "bayes/accuracy"]
+    if predictions.probabilities is not None:
+        names += ["population/excess_ce", "population/calibration_error"]
+        assert predictions.probabilities.shape == (5, classes)
+    assert list(metrics) == names
+    assert {type(value) for value in metrics.values()} == {int, float}
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+# Predictions and one seed of a stack.
+
+
+@every_objective
+def test_predict_applies_decision_and_probabilities(kind: Callable[[int], Objective], classes: int) -> None:
+    objective = kind(classes)
+    outputs = torch.randn(50, objective.out_features, generator=generators(0)[0]) * 2
+    predictions = predict(outputs, objective)
+    assert predictions.preds.tolist() == reference_preds(objective, outputs.double().numpy(), classes)
+    expected = reference_probabilities(objective, outputs.double().numpy())
+    if expected is None:
+        assert predictions.probabilities is None
+    else:
+        assert predictions.probabilities is not None
+        assert predictions.probabilities.dtype == torch.float64
+        np.testing.assert_allclose(predictions.probabilities.numpy(), expected, rtol=1e-12)
+
+
+def test_small_probabilities_survive_single_precision_outputs() -> None:
+    predictions = predict(torch.tensor([[0.0, -300.0], [-300.0, 0.0]]), CrossEntropy(2))
+    assert predictions.probabilities is not None
+    assert predictions.probabilities.min().item() == pytest.approx(math.exp(-300), rel=1e-9)
+    assert predict(torch.tensor([[-300.0]]), BinaryCrossEntropy(2)).probabilities.tolist() == [
+        [1, pytest.approx(math.exp(-300), rel=1e-9)]
+    ]
+
+
+def test_a_network_that_is_certain_and_wrong_has_a_large_but_finite_excess() -> None:
+    law = make_law(2)
+    certain = population_metrics(lambda x: torch.tensor([1e6, 0.0]).expand(len(x), 2), CrossEntropy(2), law)
+    assert 300 < certain["population/excess_ce"] < 400  # half of the points, at about -ln of the smallest double
+    assert certain["population/accuracy"] == pytest.approx(0.5, abs=1e-12)
+
+
+def test_each_seed_of_a_stack_is_the_network_that_it_is_in_the_stack() -> None:
+    stack = make_stack(CrossEntropy(3), seeds=4)
+    x = torch.randn(4, 30, 2, generator=generators(0)[0])
+    with torch.no_grad():
+        together = stack(x)
+    for index in range(4):
+        outputs = seed_network(stack, index)(x[index])
+        assert outputs.shape == (30, 3)
+        assert not outputs.requires_grad
+        torch.testing.assert_close(outputs, together[index], rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(together[0], together[1])
+
+
+def test_a_seed_of_a_stack_is_bitwise_the_network_alone() -> None:
+    x, _ = make_law(2).population(64)
+    with one_thread():
+        stacked = seed_network(make_stack(CrossEntropy(2), seeds=3), 0)(x)
+        alone = seed_network(make_stack(CrossEntropy(2), seeds=1), 0)(x)
+    assert alone.dtype == torch.float32
+    assert torch.equal(stacked, alone)
+
+
+def test_a_network_in_double_precision_is_evaluated_in_double_precision() -> None:
+    network = seed_network(make_stack(CrossEntropy(2)).double(), 0)
+    assert network(torch.zeros(3, 2)).dtype == torch.float64
