@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_summary(summary, metric)
     for line in _problem_lines(problems, most=_MOST_LINES):
         errors.print(line)
-    print(f"{len(collection.completed)} completed runs, {len(summary)} conditions. Report: {out}")
+    where = f"{out} (in the first STUDY)" if len(options.studies) > 1 and options.out is None else out
+    print(f"{len(collection.completed)} completed runs, {len(summary)} conditions. Report: {where}")
     return 0
 
 

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -31,6 +32,22 @@ CHECKPOINT = "checkpoint.ckpt"
 FIGURES = "figures"
 COMPLETED = "completed"
 FAILED = "failed"
+
+# Settings, with all below them, that change neither data nor training: a condition is the same whatever they say.
+UNSCIENTIFIC = (
+    "seed",
+    "study",
+    "resume",
+    "figures",
+    "logger",
+    "hydra",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.logger",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.enable_checkpointing",
+)
 
 
 class ArtifactError(ValueError):
@@ -188,13 +205,12 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         ArtifactError: If the file is missing, is not CSV or lacks a column.
     """
     try:
-        table = pd.read_csv(path)
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            table = pd.read_csv(path, index_col=False)  # or rows longer than the header would shift its columns
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise ArtifactError(f"{path} cannot be read: {str(error).strip()}") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise ArtifactError(f"{path} cannot be read: its rows are longer than its header")
     if missing := [column for column in columns if column not in table.columns]:
         raise ArtifactError(f"{path} lacks the column {', '.join(missing)}")
     return table

@@ -12,23 +12,20 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.artifacts import COMPLETED, ArtifactError, Results, read_results, seed_folder
+from src.artifacts import COMPLETED, UNSCIENTIFIC, ArtifactError, Results, read_results, seed_folder
 from src.checks import Problem, SettingsError, check
 
-# What changes neither the data nor the training: the same condition whatever these say.
-UNSCIENTIFIC = {"seed", "study", "resume", "figures", "logger", "hydra"}
-UNSCIENTIFIC_TRAINER = {
-    "accelerator", "devices", "logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"
-}  # fmt: skip
 GROUPS = ("loss", "model", "data")
 NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
 
 
-def scientific(config: dict[str, Any]) -> dict[str, Any]:
+def scientific(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return what of a resolved configuration decides the results, but for the seed."""
-    kept = {name: value for name, value in config.items() if name not in UNSCIENTIFIC}
-    kept["trainer"] = {name: value for name, value in config["trainer"].items() if name not in UNSCIENTIFIC_TRAINER}
-    return kept
+    return {
+        name: scientific(value, f"{prefix}{name}.") if isinstance(value, dict) else value
+        for name, value in config.items()
+        if f"{prefix}{name}" not in UNSCIENTIFIC
+    }
 
 
 def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:
@@ -56,7 +53,7 @@ def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: l
     for override in sorted(overrides):
         name, _, value = override.lstrip("+~").partition("=")
         top = name.split(".")[0].split("@")[0]
-        if top not in UNSCIENTIFIC | {"loss", "classes", "experiment"} or name.startswith("loss."):
+        if top not in {*UNSCIENTIFIC, "loss", "classes", "experiment"} or name.startswith("loss."):
             words.append(f"{name}={value}")
     readable = re.sub(r"[\[\]'\" ]", "", ",".join(words))
     return re.sub(r"[^\w.,=+-]+", "_", readable, flags=re.ASCII)[:NAME_LENGTH]

@@ -4,21 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# What says where and how a run was made, not what was measured; with all that is below it.
-IGNORED = (
-    "seed",
-    "study",
-    "resume",
-    "figures",
-    "logger",
-    "hydra",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.logger",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.enable_checkpointing",
-)
+from src.artifacts import UNSCIENTIFIC
+
 _ABSENT = object()
 
 
@@ -41,7 +28,7 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
     A group's settings are compared only between configurations that chose the same option of it, the same
     ``_target_``: beside ``optimizer=SGD``, that it has no betas is no news. The number of classes, wherever it is
-    handed on, and what is not scientific (``IGNORED``) do not count.
+    handed on, and what is not scientific (``artifacts.UNSCIENTIFIC``) do not count.
 
     Args:
         configs: Resolved configurations.
@@ -84,7 +71,7 @@ def as_text(value: Any) -> str:
 
 
 def _counts(key: str) -> bool:
-    ignored = any(key == name or key.startswith(f"{name}.") for name in IGNORED)
+    ignored = any(key == name or key.startswith(f"{name}.") for name in UNSCIENTIFIC)
     return not ignored and key.split(".")[-1] != "classes"
 
 

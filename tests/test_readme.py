@@ -1,0 +1,97 @@
+"""Every command and every example of the README works as it is written."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tensorboard import program
+
+import scripts.aggregate
+import src.evaluate
+import src.losses
+from tests.commands import SHORT, results
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+COMMANDS = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
+
+
+def test_every_command_is_of_a_known_kind():
+    assert {tuple(command[:3]) for command in COMMANDS} == {
+        ("make", "train"),
+        ("make", "test"),
+        ("python", "-m", "src.train"),
+        ("python", "-m", "scripts.aggregate"),
+        ("python", "-m", "src.evaluate"),
+        ("tensorboard", "--logdir", "outputs"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("train", "-m src.train loss=ce classes=4"), ("test", "-m pytest"), ("sweep", "--multirun experiment=hw4")],
+)
+def test_make_targets_run_what_the_readme_says(target, expected):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1].endswith(expected)
+
+
+def test_make_hands_arguments_on():
+    command = ["make", "-n", "train", "ARGS=loss=mse classes=2 seed=7"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1].endswith("-m src.train loss=mse classes=2 seed=7")
+
+
+def test_commands_follow_each_other_as_written(train, tmp_path):
+    for command in COMMANDS:
+        if command[:3] == ["python", "-m", "src.train"]:
+            train(*command[3:], *SHORT)
+    assert len(results(tmp_path / "outputs" / "hw4")) == 80
+    assert len(results(tmp_path / "outputs" / "runs")) == 80  # of which one was there already
+    [aggregate] = [command[3:] for command in COMMANDS if command[2:3] == ["scripts.aggregate"]]
+    assert scripts.aggregate.main(aggregate) == 0
+    assert {path.name for path in Path("outputs/hw4/report").iterdir()} >= {"accuracy.png", "runs.csv", "summary.csv"}
+    folder = next(path.parent for path in Path("outputs/hw4").glob("*/seed=7/results.json"))
+    pd.DataFrame({"x1": [0.1], "x2": [0.2]}).to_csv("points.csv", index=False)
+    evaluations = [command[3:] for command in COMMANDS if command[2:3] == ["src.evaluate"]]
+    assert len(evaluations) == 2
+    for words in evaluations:
+        placed = [word.replace("outputs/<study>/<condition>/seed=7", str(folder)) for word in words]
+        assert src.evaluate.main(placed) == 0
+    assert len(pd.read_csv("predicted.csv")) == 1
+
+
+def test_tensorboard_takes_the_flags():
+    [flags] = [command[1:] for command in COMMANDS if command[0] == "tensorboard"]
+    board = program.TensorBoard()
+    board.configure(argv=["tensorboard", *flags])
+    assert (board.flags.logdir, board.flags.host) == ("outputs", "localhost")
+
+
+def test_example_of_a_new_loss_trains(train, tmp_path, monkeypatch):
+    [code] = [block for block in blocks("python") if "hinge.py" in block]
+    [config] = [block for block in blocks("yaml") if "hinge.yaml" in block]
+    (tmp_path / "losses").mkdir()
+    (tmp_path / "losses" / "hinge.py").write_text(code)
+    (tmp_path / "conf" / "loss").mkdir(parents=True)
+    (tmp_path / "conf" / "loss" / "hinge.yaml").write_text(config)
+    monkeypatch.setattr(src.losses, "__path__", [*src.losses.__path__, str(tmp_path / "losses")])
+    monkeypatch.delitem(sys.modules, "src.losses.hinge", raising=False)
+    train("loss=hinge", "classes=4", f"hydra.searchpath=[file://{tmp_path / 'conf'}]", *SHORT)
+    [content] = results(tmp_path / "outputs").values()
+    assert (content["loss"], content["status"]) == ("hinge", "completed")
+
+
+def test_files_that_the_readme_names_exist():
+    for name in [*re.findall(r"\]\((\.github/[^)]+)\)", README), "hydra_plugins", "scripts/aggregate.py"]:
+        assert (ROOT / name).exists(), name
