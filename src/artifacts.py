@@ -7,12 +7,14 @@ that the two share; it imports no torch. One seed of one condition is one folder
         results.json       written last: its presence means that the seed is done
         history.csv        one row an epoch
         predictions.csv    one row a test point
+        regions.csv        predicted and Bayes-optimal label over a grid, unless figures=none
         checkpoint.ckpt    the weights of this seed alone
         events.out.tfevents.*  and  figures/*.png, where they are asked for
 """
 
 import json
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -28,6 +31,7 @@ SCHEMA = 1
 RESULTS = "results.json"
 HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
+REGIONS = "regions.csv"
 CHECKPOINT = "checkpoint.ckpt"
 FIGURES = "figures"
 COMPLETED = "completed"
@@ -36,6 +40,7 @@ FAILED = "failed"
 # Settings, with all below them, that change neither data nor training: a condition is the same whatever they say.
 UNSCIENTIFIC = (
     "seed",
+    "seeds",
     "study",
     "resume",
     "figures",
@@ -48,6 +53,9 @@ UNSCIENTIFIC = (
     "trainer.enable_model_summary",
     "trainer.enable_checkpointing",
 )
+
+
+_SEED_FOLDER = re.compile(r"seed=\d+(,(data|split|init|shuffle)=\d+)*", flags=re.ASCII)
 
 
 class ArtifactError(ValueError):
@@ -74,6 +82,8 @@ class Results:
         metrics: Final metrics by name; empty for a failed seed.
         status: ``completed`` or ``failed``.
         error: Why a failed seed failed.
+        streams: The seeds of the random streams (data, split, init, shuffle) by purpose; all follow ``seed`` unless
+            they were pinned.
         schema: Version of this schema.
     """
 
@@ -92,12 +102,30 @@ class Results:
     metrics: dict[str, float] = field(default_factory=dict)
     status: str = COMPLETED
     error: str | None = None
+    streams: dict[str, int] = field(default_factory=dict)
     schema: int = SCHEMA
 
+    @property
+    def name(self) -> str:
+        """The name of the seed's folder."""
+        given = self.config.get("seeds", {})
+        pins = {purpose: seed for purpose, seed in self.streams.items() if given.get(purpose) is not None}
+        return seed_folder(Path(), self.seed, pins).name
 
-def seed_folder(condition: Path, seed: int) -> Path:
-    """Return the folder of one seed of a condition."""
-    return condition / f"seed={seed}"
+
+def seed_folder(condition: Path, seed: int, pins: Mapping[str, int] = MappingProxyType({})) -> Path:
+    """Return the folder of one seed of a condition.
+
+    Args:
+        condition: The folder of the condition.
+        seed: The seed.
+        pins: The seeds of those random streams that do not follow it.
+
+    Example:
+        >>> seed_folder(Path("ce"), 7).name, seed_folder(Path("ce"), 0, {"data": 3, "init": 1}).name
+        ('seed=7', 'seed=0,data=3,init=1')
+    """
+    return condition / ",".join(f"{name}={value}" for name, value in {"seed": seed, **pins}.items())
 
 
 @contextmanager
@@ -155,7 +183,7 @@ def read_results(folder: Path) -> Results:
     if content.get("schema") != SCHEMA:
         raise ArtifactError(f"{path} has schema {content.get('schema')!r}, this losslab reads schema {SCHEMA}")
     known = {item.name for item in fields(Results)}
-    required = known - {"metrics", "status", "error", "schema"}
+    required = known - {"metrics", "status", "error", "streams", "schema"}
     if missing := sorted(required - content.keys()):
         raise ArtifactError(f"{path} lacks {', '.join(missing)}")
     results = Results(**{name: value for name, value in content.items() if name in known})
@@ -176,18 +204,25 @@ def _problem(results: Results) -> str | None:
     if not _finite(results.seconds):
         return f"expected seconds to be a finite number, got {results.seconds!r}"
     for name in ("classes", "seed"):
-        value = getattr(results, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            return f"expected {name} to be a whole number of at least 0, got {value!r}"
+        if not _whole(getattr(results, name)):
+            return f"expected {name} to be a whole number of at least 0, got {getattr(results, name)!r}"
     if results.status not in (COMPLETED, FAILED):
         return f"expected status to be {COMPLETED} or {FAILED}, got {results.status!r}"
-    for name in ("config", "versions", "metrics"):
+    for name in ("config", "versions", "metrics", "streams"):
         if not isinstance(getattr(results, name), Mapping):
             return f"expected {name} to be an object, got {getattr(results, name)!r}"
+    if not isinstance(given := results.config.get("seeds", {}), Mapping):
+        return f"expected config.seeds to be an object, got {given!r}"
+    if not all(_whole(seed) for seed in results.streams.values()):
+        return f"expected streams to hold whole numbers of at least 0, got {results.streams!r}"
     for name, value in results.metrics.items():
         if not _finite(value):
             return f"expected the metric {name!r} to be a finite number, got {value!r}"
     return None
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _finite(value: Any) -> bool:
@@ -217,12 +252,12 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def seed_folders(study: Path) -> list[Path]:
-    """Return the folders of all seeds of all conditions of a study, sorted by condition, then seed.
+    """Return the folders of all seeds of all conditions of a study, sorted by condition, then by seed and pins.
 
     Raises:
         ArtifactError: If the study's folder does not exist.
     """
     if not study.is_dir():
         raise ArtifactError(f"{study} is not a folder")
-    folders = [path for path in study.glob("*/seed=*") if path.name.removeprefix("seed=").isdecimal()]
-    return sorted(folders, key=lambda path: (path.parent.name, int(path.name.removeprefix("seed="))))
+    folders = [path for path in study.glob("*/seed=*") if _SEED_FOLDER.fullmatch(path.name)]
+    return sorted(folders, key=lambda path: (path.parent.name, [int(word) for word in re.findall(r"\d+", path.name)]))

@@ -18,7 +18,7 @@ from src.checks import Problem, SettingsError, check, choice, flag, number, whol
 from src.classifier import Classifier
 from src.data.datamodule import SeedDataModule
 from src.losses.objective import Objective
-from src.streams import streams
+from src.streams import Streams, seeds_problem, streams
 
 TARGETS = ("src.", "torch.", "lightning.")
 FIGURES = ("first", "all", "none")
@@ -36,22 +36,25 @@ class Parts:
     classifier: Classifier
 
 
-def seed_list(seed: int | list[int]) -> list[int]:
-    """Return the setting ``seed``, one number or a list, as a list."""
-    return [seed] if isinstance(seed, int) else list(seed)
+def stack(config: dict[str, Any]) -> list[Streams]:
+    """Return the members of the stack that the settings ``seed`` and ``seeds`` ask for.
+
+    Raises:
+        SettingsError: If one of them is wrong.
+    """
+    return _named("seeds", config["seeds"], partial(streams, config["seed"], config["seeds"]))
 
 
-def build(config: dict[str, Any], seeds: list[int]) -> Parts:
+def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     """Build data, objective, network and classifier from the resolved settings.
 
     Args:
         config: The resolved settings.
-        seeds: The seeds S.
+        members: The random streams of each member of the stack.
 
     Raises:
         SettingsError: If a setting is wrong; it is named in full, such as ``data.points``.
     """
-    members = _named("seeds", config["seeds"], partial(streams, seeds, config["seeds"]))
     classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
     law = factory("data", {name: value for name, value in config["data"].items() if name not in loader})(classes)
@@ -98,13 +101,13 @@ def check_settings(config: dict[str, Any]) -> None:
     """
     check(
         whole("classes", config["classes"], least=2),
-        _seed_problem(config["seed"]),
+        seeds_problem("seed", config["seed"]),
         flag("resume", config["resume"]),
         choice("figures", config["figures"], FIGURES),
         number("optimizer.lr", config["optimizer"].get("lr"), above=0),
         *_trainer_problems(config["trainer"]),
     )
-    build(config, seed_list(config["seed"])[:1]).classifier.configure_optimizers()
+    build(config, stack(config)[:1]).classifier.configure_optimizers()
     build_trainer(config, [])
     if config["logger"]["_target_"] is not None:
         factory("logger", config["logger"])
@@ -136,14 +139,6 @@ def _targets(settings: Any) -> Iterator[Any]:
     elif isinstance(settings, list):
         for value in settings:
             yield from _targets(value)
-
-
-def _seed_problem(seed: Any) -> Problem | None:
-    seeds = seed if isinstance(seed, list) else [seed]
-    good = seeds and all(whole("seed", value, least=0, most=2**63 - 1) is None for value in seeds)
-    good = good and len(set(seeds)) == len(seeds)
-    rule = "a whole number from 0 to 2^63 - 1, or a list of one or more different ones"
-    return None if good else Problem("seed", rule, seed)
 
 
 def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:

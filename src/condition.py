@@ -1,6 +1,7 @@
 """One condition: its seeds are trained together, then evaluated and written one by one."""
 
 import math
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import Any
 from hydra.errors import CompactHydraException
 
 from src import artifacts, figures, record
-from src.artifacts import FAILED, Results, replacing_folder, seed_folder
-from src.build import Parts, build, build_trainer, factory, seed_list
+from src.artifacts import FAILED, Results, replacing_folder
+from src.build import Parts, build, build_trainer, factory, stack
 from src.console import TrainingProgress, stdout
 from src.evaluation import evaluate, seed_network
 from src.record import Training
+from src.streams import PURPOSES, Streams
 from src.study import fingerprint
 from src.threads import one_thread
 
@@ -29,7 +31,7 @@ class FailedSeedsError(CompactHydraException):
         results = list(results)
         failed = [result for result in results if result.status == FAILED]
         if failed:
-            seeds = "; ".join(f"seed={result.seed}: {result.error}" for result in failed)
+            seeds = "; ".join(f"{result.name}: {result.error}" for result in failed)
             raise cls(f"{len(failed)} of {len(results)} seeds of {failed[0].condition} failed: {seeds}")
 
 
@@ -54,12 +56,16 @@ class Condition:
         """The hash of the scientific settings."""
         return fingerprint(self.settings, self.choices)
 
-    def draws(self, seed: int) -> bool:
-        """Whether the figures of a seed are asked for."""
-        wanted = self.settings["figures"]
-        return wanted == "all" or (wanted == "first" and seed == seed_list(self.settings["seed"])[0])
+    def seed_folder(self, member: Streams) -> Path:
+        """Return the folder of one member of the stack."""
+        return artifacts.seed_folder(self.folder, member.seed, member.pins)
 
-    def results(self, seed: int, seconds: float, metrics: dict[str, float], error: str | None) -> Results:
+    def draws(self, member: Streams) -> bool:
+        """Whether the figures of a member are asked for."""
+        wanted = self.settings["figures"]
+        return wanted == "all" or (wanted == "first" and member == stack(self.settings)[0])
+
+    def results(self, member: Streams, seconds: float, metrics: dict[str, float], error: str | None) -> Results:
         """Return what ``results.json`` says of a seed: the same, whatever other seeds trained beside it."""
         return Results(
             study=self.settings["study"],
@@ -69,9 +75,11 @@ class Condition:
             model=self.choices["model"],
             data=self.choices["data"],
             classes=self.settings["classes"],
-            seed=seed,
-            overrides=[word for word in self.overrides if word.split("=")[0] != "seed"] + [f"seed={seed}"],
-            config=self.settings | {"seed": seed},
+            seed=member.seed,
+            streams={purpose: getattr(member, purpose) for purpose in PURPOSES},
+            overrides=[word for word in self.overrides if not re.match(r"\+*seeds?[.=]", word)]
+            + [f"seed={member.seed}", *(f"seeds.{purpose}={seed}" for purpose, seed in member.pins.items())],
+            config=self.settings | {"seed": member.seed, "seeds": dict.fromkeys(PURPOSES) | member.pins},
             versions=record.versions(),
             seconds=seconds,
             metrics=metrics,
@@ -80,44 +88,43 @@ class Condition:
         )
 
 
-def train(condition: Condition, seeds: list[int]) -> dict[int, Results]:
+def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     """Train some seeds of a condition together and write a folder for each.
 
     Args:
         condition: The condition.
-        seeds: The seeds S to train; none is fine.
+        members: The random streams of the S members of the stack; none is fine.
 
     Returns:
-        The results by seed, failed ones included.
+        The results by folder, failed ones included.
     """
-    if not seeds:
+    if not members:
         return {}
-    parts = build(condition.settings, seeds)
-    label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(seeds)}"
+    parts = build(condition.settings, members)
+    label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(members)}"
     trainer = build_trainer(condition.settings, [TrainingProgress(label, stdout())])
     started = time.time()
-    with one_thread(len(seeds) == 1):
+    with one_thread(len(members) == 1):
         trainer.fit(parts.classifier, datamodule=parts.datamodule)
     span = (started, time.time())
     with one_thread():
         trainings = record.trainings(parts.classifier)
         return {
-            seed: _write(condition, parts, index, seed, training, span)
-            for index, (seed, training) in enumerate(zip(seeds, trainings, strict=True))
+            condition.seed_folder(member): _write(condition, parts, index, training, span)
+            for index, (member, training) in enumerate(zip(members, trainings, strict=True))
         }
 
 
-def _write(
-    condition: Condition, parts: Parts, index: int, seed: int, training: Training, span: tuple[float, float]
-) -> Results:
+def _write(condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]) -> Results:
     """Evaluate one seed of a trained stack and write its folder."""
     objective, law = parts.objective, parts.datamodule.law
     train_split, test = (split[index : index + 1] for split in (parts.datamodule.train, parts.datamodule.test))
+    member = parts.datamodule.streams[index]
     metrics: dict[str, float] = {}
     images: dict[str, Path] = {}
     error = training.error
-    with replacing_folder(seed_folder(condition.folder, seed)) as folder:
-        if condition.draws(seed):
+    with replacing_folder(condition.seed_folder(member)) as folder:
+        if condition.draws(member):
             images |= figures.loss_curve(folder, training, objective)
         if error is None:
             network = seed_network(parts.network, index)
@@ -128,14 +135,16 @@ def _write(
             else:
                 record.write_predictions(folder, test.x[0], test.target[0], predictions)
                 record.write_checkpoint(folder, parts.network, index, training)
-                if condition.draws(seed):
+                if condition.settings["figures"] != "none":
+                    figures.write_regions(folder, network, objective, law, test)
+                if condition.draws(member):
                     images |= figures.scatter(folder, network, objective, law, test, predictions, metrics)
-        results = condition.results(seed, span[1] - span[0], metrics, error)
+        results = condition.results(member, span[1] - span[0], metrics, error)
         if condition.settings["logger"]["_target_"] is not None:
             factory("logger", condition.settings["logger"])(
                 folder,
                 history=training.history,
-                metrics={name: value for name, value in metrics.items() if name != "bayes/accuracy"},
+                metrics={name: value for name, value in metrics.items() if not name.startswith(("bayes", "linear"))},
                 hparams=record.hparams(results),
                 started=span[0],
                 ended=span[1],

@@ -87,14 +87,14 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
     console.print(table)
     for result in results:
         if result.status == FAILED:
-            console.print(f"seed={result.seed} failed: {result.error}", style="red", markup=False, soft_wrap=True)
+            console.print(f"{result.name} failed: {result.error}", style="red", markup=False, soft_wrap=True)
     console.print(f"files: {folder}", markup=False, soft_wrap=True)
 
 
 def _rows(results: Sequence[Results]) -> list[list[str]]:
     return [
         [
-            str(result.seed),
+            result.name.removeprefix("seed="),
             f"{result.metrics['test/correct']}/{result.metrics['test/count']}",
             *(_number(result.metrics.get(metric)) for metric in METRICS.values()),
         ]

@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from src.artifacts import CHECKPOINT, COMPLETED, ArtifactError, Results, read_results
-from src.build import Parts, build, check_settings
+from src.build import Parts, build, check_settings, stack
 from src.checks import Problem, SettingsError, check
 from src.console import stdout
 from src.evaluation import evaluate, predict, seed_network
@@ -86,7 +86,7 @@ def load(folder: Path) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
     try:
         config = results.config | {"trainer": results.config["trainer"] | {"accelerator": "cpu"}}
         check_settings(config)
-        parts = build(config, [results.seed])
+        parts = build(config, stack(config))
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder} has a configuration without what losslab needs: {error!r}") from error
     path = folder / CHECKPOINT
@@ -106,7 +106,7 @@ def compare(results: Results, parts: Parts, network: Callable[[Tensor], Tensor])
     """Print every metric beside the stored one and return 1 if any differs, else 0."""
     data = parts.datamodule
     metrics, _ = evaluate(network, parts.objective, data.law, data.train, data.test)
-    table = Table("metric", "stored", "recomputed", "", title=f"{results.condition} seed={results.seed}")
+    table = Table("metric", "stored", "recomputed", "", title=f"{results.condition}/{results.name}")
     different = 0
     for name in sorted(metrics.keys() | results.metrics.keys()):
         stored, again = results.metrics.get(name), metrics.get(name)

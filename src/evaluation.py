@@ -61,6 +61,7 @@ def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective
 
     With m the joint mass of a point and a class, p the posterior and q the network's probabilities:
     ``population/accuracy`` is \sum m(x, decision(x)); ``population/regret`` the Bayes accuracy less that;
+    ``linear/accuracy`` that of the linear discriminant of infinite data, a reference beside ``bayes/accuracy``;
     ``population/excess_ce`` the cross-entropy of q in nats above the least possible one, E[KL(p || q)];
     ``population/calibration_error`` the mean of |q(decision) - p(decision)|, the gap between the confidence and the
     true probability of being right.
@@ -69,7 +70,12 @@ def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective
     predictions = predict(network(x), objective)
     accuracy = mass.gather(1, predictions.preds[:, None]).sum().item()
     bayes = law.bayes_accuracy()
-    metrics = {"population/accuracy": accuracy, "population/regret": bayes - accuracy, "bayes/accuracy": bayes}
+    metrics = {
+        "population/accuracy": accuracy,
+        "population/regret": bayes - accuracy,
+        "bayes/accuracy": bayes,
+        "linear/accuracy": mass.gather(1, linear_discriminant(x, mass)[:, None]).sum().item(),
+    }
     if (q := predictions.probabilities) is not None:
         weight = mass.sum(1, keepdim=True)  # (M, 1)
         p = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
@@ -81,6 +87,27 @@ def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective
             "population/calibration_error": (weight * gap).sum().item(),
         }
     return metrics
+
+
+def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
+    r"""Return the decisions of the linear discriminant whose moments are those of the law.
+
+    With the class means mu_k, the priors pi_k and the pooled covariance Sigma of the weighted points, class k scores
+    x' Sigma^-1 mu_k - mu_k' Sigma^-1 mu_k / 2 + ln pi_k: what linear discriminant analysis tends to with more data.
+
+    Args:
+        x: Points (M, D).
+        mass: Joint mass (M, C) of points and classes, which sums to 1.
+
+    Returns:
+        The label of each point, (M,).
+    """
+    prior = mass.sum(0)  # (C,)
+    mean = mass.T @ x / prior[:, None]  # (C, D)
+    covariance = x.T @ (mass.sum(1, keepdim=True) * x) - mean.T @ (prior[:, None] * mean)  # (D, D)
+    direction = torch.linalg.solve(covariance, mean.T)  # (D, C)
+    offset = prior.log() - (mean * direction.T).sum(1) / 2  # (C,)
+    return (x @ direction + offset).argmax(1)
 
 
 def evaluate(

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from src.artifacts import FIGURES
+from src.artifacts import FIGURES, REGIONS
 from src.data.datamodule import Split
 from src.data.law import Law
 from src.evaluation import Predictions, predict
@@ -15,7 +17,8 @@ from src.record import Training
 from src.report.plots import Regions, loss_figure, scatter_figure
 from src.report.style import save
 
-GRID = 300  # points a side of the picture of the decision regions
+DRAWN = 400  # points a side of the decision regions in a picture
+STORED = 64  # and in the file, from which the report draws any seed
 MARGIN = 0.05
 
 
@@ -26,6 +29,29 @@ def loss_curve(folder: Path, training: Training, objective: Objective) -> dict[s
     steps = len(training.step_loss) // len(training.history)
     figure = loss_figure(training.step_loss, window=steps, floor=getattr(objective, "floor", None))
     return {"figures/loss": save(figure, folder / FIGURES / "loss", ("png",))[0]}
+
+
+def regions(network: Callable[[Tensor], Tensor], objective: Objective, law: Law, test: Split, side: int) -> Regions:
+    """Return a network's decision regions around the test points of its seed, (side, side); two features only."""
+    low, high = test.x[0].min(0).values, test.x[0].max(0).values
+    pad = MARGIN * (high - low)
+    x1, x2 = (torch.linspace(*ends, side) for ends in zip((low - pad).tolist(), (high + pad).tolist(), strict=True))
+    grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1)  # (side, side, 2)
+    labels = predict(network(grid.flatten(0, 1)), objective).preds.view(side, side)
+    return Regions(x1.numpy(), x2.numpy(), labels.numpy(), law.bayes_rule(grid).numpy())
+
+
+def write_regions(
+    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, law: Law, test: Split
+) -> None:
+    """Write ``regions.csv``: a row a grid point with x1, x2, pred and bayes; two features only."""
+    if law.features != 2:
+        return
+    stored = regions(network, objective, law, test, STORED)
+    x1, x2 = np.meshgrid(stored.x1, stored.x2)
+    columns = {"x1": x1, "x2": x2, "pred": stored.pred, "bayes": stored.bayes}
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    table.to_csv(folder / REGIONS, index=False)
 
 
 def scatter(
@@ -41,20 +67,15 @@ def scatter(
     if law.features != 2:
         return {}
     x, target = test.x[0], test.target[0]
-    low, high = x.min(0).values, x.max(0).values
-    pad = MARGIN * (high - low)
-    x1, x2 = (torch.linspace(*ends, GRID) for ends in zip((low - pad).tolist(), (high + pad).tolist(), strict=True))
-    grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1)  # (GRID, GRID, 2)
-    labels = predict(network(grid.flatten(0, 1)), objective).preds.view(GRID, GRID)
-    regions = Regions(x1.numpy(), x2.numpy(), labels.numpy(), law.bayes_rule(grid).numpy())
+    drawn = regions(network, objective, law, test, DRAWN)
     curve = getattr(law, "curve", None)
     figure = scatter_figure(
         x.numpy(),
         target.numpy(),
         predictions.preds.numpy(),
         classes=law.classes,
-        regions=regions,
-        curve=None if curve is None else (x1.numpy(), curve(x1).numpy()),
+        regions=drawn,
+        curve=None if curve is None else (drawn.x1, curve(torch.from_numpy(drawn.x1)).numpy()),
         title=(
             f"{metrics['test/correct']}/{metrics['test/count']} = {metrics['test/accuracy']:.2f}, "
             f"population {metrics['population/accuracy']:.3f}, Bayes {metrics['bayes/accuracy']:.3f}"

@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.artifacts import COMPLETED, UNSCIENTIFIC, ArtifactError, Results, read_results, seed_folder
+from src.artifacts import COMPLETED, UNSCIENTIFIC, ArtifactError, Results, read_results
 from src.checks import Problem, SettingsError, check
 
 GROUPS = ("loss", "model", "data")
@@ -42,9 +43,18 @@ def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:
         >>> fingerprint(config, {"loss": "ce"}) == fingerprint(config | {"classes": 4}, {"loss": "ce"})
         False
     """
-    content = {"config": scientific(config), "choices": {group: choices.get(group) for group in GROUPS}}
+    content = {
+        "config": scientific(config),
+        "choices": {group: choices.get(group) for group in GROUPS},
+        "pinned": pinned(config),
+    }
     text = json.dumps(_canonical(content), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def pinned(config: dict[str, Any]) -> list[str]:
+    """Return the random streams whose seeds are given instead of following the run's seed."""
+    return sorted(purpose for purpose, seed in config.get("seeds", {}).items() if seed is not None)
 
 
 def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> str:
@@ -55,6 +65,8 @@ def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: l
         top = name.split(".")[0].split("@")[0]
         if top not in {*UNSCIENTIFIC, "loss", "classes", "experiment"} or name.startswith("loss."):
             words.append(f"{name}={value}")
+    if pinned(config):
+        words.append(f"pinned={'+'.join(pinned(config))}")
     readable = re.sub(r"[\[\]'\" ]", "", ",".join(words))
     return re.sub(r"[^\w.,=+-]+", "_", readable, flags=re.ASCII)[:NAME_LENGTH]
 
@@ -91,16 +103,16 @@ def resolve(root: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
 
 
-def completed(condition: Path, seeds: list[int], mark: str) -> dict[int, Results]:
-    """Return the results of those seeds that are done and belong to this fingerprint."""
+def completed(folders: Iterable[Path], mark: str) -> dict[Path, Results]:
+    """Return the results in those seeds' folders that hold a completed run of the condition with this fingerprint."""
     done = {}
-    for seed in seeds:
+    for folder in folders:
         try:
-            results = read_results(seed_folder(condition, seed))
+            results = read_results(folder)
         except ArtifactError:
             continue
         if results.status == COMPLETED and results.fingerprint == mark:
-            done[seed] = results
+            done[folder] = results
     return done
 
 

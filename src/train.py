@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Train what is not done yet of one condition, show its table, and fail if a seed failed."""
     # torch and lightning take seconds to import, and --help and --cfg never come here
-    from src.build import seed_list
+    from src.build import stack
     from src.condition import Condition, FailedSeedsError, train
     from src.console import show, stdout
 
@@ -32,12 +32,12 @@ def main(config: DictConfig) -> None:
         choices=dict(hydra_config.runtime.choices),
         overrides=list(hydra_config.overrides.task),
     )
-    seeds = seed_list(settings["seed"])
-    done = completed(condition.folder, seeds, condition.fingerprint) if settings["resume"] else {}
+    members = {condition.seed_folder(member): member for member in stack(settings)}
+    done = completed(members, condition.fingerprint) if settings["resume"] else {}
     if done:
-        log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(seeds))
-    new = train(condition, [seed for seed in seeds if seed not in done])
-    results = [(done | new)[seed] for seed in seeds]
+        log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(members))
+    new = train(condition, [member for folder, member in members.items() if folder not in done])
+    results = [(done | new)[folder] for folder in members]
     show(stdout(), results, condition.folder)
     FailedSeedsError.check(results)
 

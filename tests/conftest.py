@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.singleton import Singleton
 
 import src.study  # noqa: F401 - registers the resolver that the configuration names
 from src.study import resolve
@@ -14,14 +15,18 @@ def settings():
     """Return the resolved settings that some overrides give."""
 
     def composed(*overrides):
-        with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
-            return resolve(compose("train", overrides=list(overrides)))
+        before = Singleton.get_state()
+        try:
+            with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+                return resolve(compose("train", overrides=list(overrides)))
+        finally:
+            Singleton.set_state(before)  # Hydra's own tests, in this process too, need its default version base
 
     return composed
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, capfd):
+def train(tmp_path, monkeypatch, capfd, hydra_restore_singletons):
     """Run src.train in this process, which spares an import of torch, and return (code, out, err)."""
     from src.train import main
 

@@ -36,6 +36,7 @@ RUN = Results(
     versions={"python": "3.11.0"},
     seconds=12.5,
     metrics={"test/accuracy": 0.71875, "test/correct": 46, "population/regret": 1e-17},
+    streams={"data": 0, "split": 0, "init": 0, "shuffle": 0},
 )
 CONTENT = {"schema": 1, **asdict(RUN)}
 
@@ -48,6 +49,10 @@ def write_text(folder: Path, text: str | bytes) -> Path:
 def files(folder: Path) -> dict[str, str]:
     """Return the content of every file below a folder, by path."""
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_one_line(error: ArtifactError) -> None:
+    assert str(error).splitlines() == [str(error)]
 
 
 # results.json.
@@ -66,7 +71,7 @@ def test_results_are_plain_json_with_the_documented_keys(tmp_path: Path) -> None
     assert content == CONTENT
     assert set(content) == {
         *("schema", "status", "study", "condition", "fingerprint", "loss", "model", "data", "classes", "seed"),
-        *("overrides", "metrics", "config", "versions", "seconds", "error"),
+        *("streams", "overrides", "metrics", "config", "versions", "seconds", "error"),
     }
     assert (content["schema"], content["status"], content["error"]) == (1, "completed", None)
 
@@ -87,9 +92,9 @@ def test_a_metric_that_json_cannot_say_is_refused_and_nothing_is_written(tmp_pat
 
 
 def test_unknown_keys_are_ignored_and_optional_ones_have_defaults(tmp_path: Path) -> None:
-    content = {name: value for name, value in CONTENT.items() if name not in ("metrics", "status", "error")}
+    content = {name: value for name, value in CONTENT.items() if name not in ("metrics", "status", "error", "streams")}
     results = read_results(write_text(tmp_path, json.dumps(content | {"host": "here"})))
-    assert results == replace(RUN, metrics={})
+    assert results == replace(RUN, metrics={}, streams={})
 
 
 BROKEN: list[tuple[str | bytes, str]] = [
@@ -120,7 +125,11 @@ WRONG_VALUES = [
     ("overrides", [1], "expected overrides to be a list of text, got [1]"),
     ("seconds", "long", "expected seconds to be a finite number, got 'long'"),
     ("seconds", None, "expected seconds to be a finite number, got None"),
-    *((name, [], f"expected {name} to be an object, got []") for name in ("config", "versions", "metrics")),
+    *((name, [], f"expected {name} to be an object, got []") for name in ("config", "versions", "metrics", "streams")),
+    ("streams", {"data": -1}, "expected streams to hold whole numbers of at least 0, got {'data': -1}"),
+    ("streams", {"data": "../.."}, "expected streams to hold whole numbers of at least 0, got {'data': '../..'}"),
+    ("config", {"seeds": None}, "expected config.seeds to be an object, got None"),
+    ("config", {"seeds": [0]}, "expected config.seeds to be an object, got [0]"),
     ("metrics", {"a": "high"}, "expected the metric 'a' to be a finite number, got 'high'"),
     ("metrics", {"a": True}, "expected the metric 'a' to be a finite number, got True"),
     ("metrics", {"a": None}, "expected the metric 'a' to be a finite number, got None"),
@@ -175,10 +184,11 @@ def read_or_refuse(folder: Path, text: bytes) -> None:
     try:
         results = read_results(write_text(folder, text))
     except ArtifactError as error:
-        assert len(str(error).splitlines()) == 1
+        assert_one_line(error)
     else:
         assert results.classes >= 0
         assert results.seed >= 0
+        assert results.name.startswith(f"seed={results.seed}")
         assert all(abs(value) < float("inf") for value in (results.seconds, *results.metrics.values()))
 
 
@@ -201,7 +211,7 @@ def test_arbitrary_metrics_are_read_or_refused(scratch: Path, metrics: Any) -> N
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(start=st.floats(0, 1), length=st.integers(0, 40), junk=st.binary(max_size=6))
+@given(start=st.floats(0, 1, allow_subnormal=False), length=st.integers(0, 40), junk=st.binary(max_size=6))
 def test_damaged_bytes_are_read_or_refused(scratch: Path, start: float, length: int, junk: bytes) -> None:
     text = json.dumps(CONTENT, ensure_ascii=False).encode()
     place = int(start * len(text))
@@ -245,9 +255,14 @@ def test_an_old_folder_survives_a_body_that_raises(tmp_path: Path, error: type[B
     target = tmp_path / "seed=0"
     target.mkdir()
     (target / "a.txt").write_text("old")
-    with pytest.raises(error), replacing_folder(target) as folder:
-        (folder / "a.txt").write_text("half")
-        raise error
+
+    def write_half() -> None:
+        with replacing_folder(target) as folder:
+            (folder / "a.txt").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert files(tmp_path) == {"seed=0/a.txt": "old"}
     assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
 
@@ -286,10 +301,27 @@ def test_seed_folders_are_sorted_by_condition_then_seed(tmp_path: Path) -> None:
     ]
     for folder in reversed(expected):
         folder.mkdir(parents=True)
-    for other in ("loss=ce-1/.hydra", "loss=ce-1/.seed=3.99.new", "loss=ce-1/seed=x", "report", "loss=ce-1/a/seed=4"):
+    for other in ("a/.hydra", "a/.seed=3.99.new", "a/seed=x", "report", "a/b/seed=4", "a/seed=1,noise=2", "a/seed=-1"):
         (tmp_path / other).mkdir(parents=True)
     assert seed_folders(tmp_path) == expected
     assert [folder.name for folder in expected[:3]] == ["seed=0", "seed=2", "seed=10"]
+
+
+def test_seed_folders_with_pins_are_sorted_by_number(tmp_path: Path) -> None:
+    members = [(0, {"data": 2, "init": 1}), (0, {"data": 2, "init": 10}), (0, {"data": 10, "init": 0}), (3, {})]
+    expected = [seed_folder(tmp_path / "condition", seed, pins) for seed, pins in members]
+    for folder in reversed(expected):
+        folder.mkdir(parents=True)
+    assert seed_folders(tmp_path) == expected
+    assert expected[0].name == "seed=0,data=2,init=1"
+
+
+def test_results_name_their_folder() -> None:
+    assert RUN.name == "seed=0"
+    pinned = {"data": 3, "split": None, "init": 1, "shuffle": None}
+    streams = {"data": 3, "split": 7, "init": 1, "shuffle": 7}
+    assert replace(RUN, seed=7, config={"seeds": pinned}, streams=streams).name == "seed=7,data=3,init=1"
+    assert replace(RUN, seed=7, config={}, streams={}).name == "seed=7"
 
 
 def test_a_study_that_is_no_folder_is_refused(tmp_path: Path) -> None:
@@ -318,7 +350,10 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
         (b"epoch,train/lo", "lacks the column train/loss"),
         (b"step,loss\n1,2\n", "lacks the column epoch, train/loss"),
         (b"epoch,train/loss\n1,0.5\n2,0.4,3\n", "cannot be read: Error tokenizing data"),
-        (b"epoch,train/loss\n1,0.5,9\n2,0.4,9\n", "cannot be read: its rows are longer than its header"),
+        (
+            b"epoch,train/loss\n1,0.5,9\n2,0.4,9\n",
+            "cannot be read: Length of header or names does not match length of data",
+        ),
         (b'epoch,train/loss\n1,"0.5\n', "cannot be read: Error tokenizing data"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "cannot be read: 'utf-8' codec can't decode"),
         (b"\x00\x01\x02\x00", "lacks the column epoch, train/loss"),
@@ -351,6 +386,6 @@ def test_an_arbitrary_table_is_read_or_refused(scratch: Path, content: bytes) ->
     try:
         table = read_table(path, ("a",))
     except ArtifactError as error:
-        assert str(error).splitlines() == [str(error)]
+        assert_one_line(error)
     else:
         assert "a" in table.columns

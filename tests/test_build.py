@@ -1,18 +1,29 @@
 import pytest
 import torch
 
-from src.build import build, build_trainer, check_settings, factory, seed_list
+from src.build import build, build_trainer, check_settings, factory, stack
 from src.checks import SettingsError
 from src.losses.ce import CrossEntropy
 
 
-def test_seed_is_a_number_or_a_list():
-    assert seed_list(0) == [0]
-    assert seed_list([3, 1]) == [3, 1]
+def build_all(config):
+    return build(config, stack(config))
+
+
+def test_stack_crosses_the_seeds_that_are_given(settings):
+    assert [member.seed for member in stack(settings("seed=0"))] == [0]
+    assert [member.seed for member in stack(settings("seed=[3,1]"))] == [3, 1]
+    crossed = stack(settings("seed=[3,1]", "seeds.data=[5,6]", "seeds.init=7"))
+    assert [(member.seed, member.data, member.split, member.init, member.shuffle) for member in crossed] == [
+        (3, 5, 3, 7, 3),
+        (3, 6, 3, 7, 3),
+        (1, 5, 1, 7, 1),
+        (1, 6, 1, 7, 1),
+    ]
 
 
 def test_build_fits_the_network_to_law_and_objective(settings):
-    parts = build(settings("classes=5", "model.hidden=[7]"), [4, 9])
+    parts = build_all(settings("classes=5", "model.hidden=[7]", "seed=[4,9]"))
     assert isinstance(parts.objective, CrossEntropy)
     assert [tuple(parameter.shape) for parameter in parts.network.parameters()] == [
         (2, 2, 7),
@@ -24,7 +35,7 @@ def test_build_fits_the_network_to_law_and_objective(settings):
 
 
 def test_pinned_stream_is_shared_and_the_others_follow_the_seed(settings):
-    parts = build(settings("seeds.init=7"), [1, 2])
+    parts = build_all(settings("seeds.init=7", "seed=[1,2]"))
     first, second = (parameter.detach() for parameter in next(iter(parts.network.parameters())))
     assert torch.equal(first, second)
     parts.datamodule.setup()
@@ -32,7 +43,7 @@ def test_pinned_stream_is_shared_and_the_others_follow_the_seed(settings):
 
 
 def test_optimizer_takes_its_settings_from_the_group(settings):
-    optimizer = build(settings("optimizer=sgd", "optimizer.lr=0.25"), [0]).classifier.configure_optimizers()
+    optimizer = build_all(settings("optimizer=sgd", "optimizer.lr=0.25")).classifier.configure_optimizers()
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.defaults["lr"] == 0.25
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from src.artifacts import FAILED, Results
-from src.build import build, build_trainer
+from src.build import build, build_trainer, stack
 from src.console import TrainingProgress, show
 
 
@@ -72,7 +72,7 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=120)
     chosen = settings("trainer.max_epochs=3", "data.points=4")
-    parts = build(chosen, [0])
+    parts = build(chosen, stack(chosen))
     build_trainer(chosen, [TrainingProgress("loss=ce", console)]).fit(parts.classifier, datamodule=parts.datamodule)
     text = stream.getvalue()
     assert ("3/3" in text and "mean loss" in text) if terminal else text == ""

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import multivariate_normal
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_squared_error
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from src import evaluation
 from src.data.datamodule import Split
 from src.data.law import Law
 from src.data.noisy_cubic import NoisyCubic
-from src.evaluation import evaluate, population_metrics, predict, seed_network, split_metrics
+from src.evaluation import evaluate, linear_discriminant, population_metrics, predict, seed_network, split_metrics
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
 from src.losses.ce_softmax import SoftmaxCrossEntropy
@@ -85,6 +87,18 @@ def reference_preds(objective: Objective, outputs: np.ndarray, classes: int) -> 
     return [int(np.argmax(row)) for row in outputs]
 
 
+def linear_reference(x: np.ndarray, mass: np.ndarray) -> float:
+    """Return the accuracy of the classifier that takes each class for a normal one of the pooled covariance."""
+    priors = mass.sum(0)
+    means = [np.average(x, axis=0, weights=weights) for weights in mass.T]
+    covariance = sum(
+        prior * np.cov(x, rowvar=False, aweights=weights, ddof=0) for prior, weights in zip(priors, mass.T, strict=True)
+    )
+    normals = [multivariate_normal(mean, covariance) for mean in means]
+    scores = [np.log(prior) + normal.logpdf(x) for prior, normal in zip(priors, normals, strict=True)]
+    return float(mass[np.arange(len(x)), np.argmax(scores, axis=0)].sum())
+
+
 def reference_metrics(network: Network, objective: Objective, law: Law, resolution: int) -> dict[str, float]:
     """Return the population metrics by a loop over points and classes."""
     x, mass = (tensor.numpy() for tensor in law.population(resolution))
@@ -102,6 +116,7 @@ def reference_metrics(network: Network, objective: Objective, law: Law, resoluti
             gap += weight * abs(q[point, pred] - mass[point, pred] / weight)
     bayes = law.bayes_accuracy()
     metrics = {"population/accuracy": accuracy, "population/regret": bayes - accuracy, "bayes/accuracy": bayes}
+    metrics["linear/accuracy"] = linear_reference(x, mass)
     return metrics if q is None else metrics | {"population/excess_ce": excess, "population/calibration_error": gap}
 
 
@@ -172,7 +187,31 @@ def test_the_bayes_rule_has_no_regret(classes: int, spacing: float, noise: str) 
         "population/accuracy": pytest.approx(law.bayes_accuracy(), abs=1e-9),
         "population/regret": pytest.approx(0, abs=1e-9),
         "bayes/accuracy": law.bayes_accuracy(),
+        "linear/accuracy": metrics["linear/accuracy"],
     }
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_linear_accuracy_is_what_linear_discriminant_analysis_reaches_with_much_data(classes: int, noise: str) -> None:
+    law = make_law(classes, noise)
+    points, target = (part.flatten(0, 1).numpy() for part in law.sample(generators(1) * 500))
+    fitted = LinearDiscriminantAnalysis().fit(points, target)
+    x, mass = law.population(evaluation.RESOLUTION)
+    labels = linear_discriminant(x, mass)
+    reached = mass.gather(1, torch.tensor(fitted.predict(x.numpy()))[:, None]).sum().item()
+    exact = population_metrics(lambda x: torch.zeros(len(x), classes), CrossEntropy(classes), law)["linear/accuracy"]
+    assert (labels.shape, labels.dtype) == ((len(x),), torch.int64)
+    assert exact == pytest.approx(reached, abs=2e-3)
+    assert exact == pytest.approx(linear_reference(x.numpy(), mass.numpy()), abs=1e-12)
+    assert 1 / classes + 0.02 < exact < law.bayes_accuracy() - 0.005
+
+
+def test_the_linear_discriminant_finds_a_straight_optimum() -> None:
+    # Two classes on the corners of a square, told apart by the second feature, the first class twice as heavy.
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
+    mass = torch.tensor([[0.3, 0.05], [0.3, 0.05], [0.05, 0.1], [0.05, 0.1]], dtype=torch.float64)
+    assert linear_discriminant(x, mass).tolist() == [0, 0, 1, 1]
 
 
 @every_objective
@@ -276,7 +315,7 @@ def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objec
         make_network(objective), objective, law, make_split(law, 0, 8), make_split(law, 1, 5)
     )
     names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
-    names += ["population/accuracy", "population/regret", "bayes/accuracy"]
+    names += ["population/accuracy", "population/regret", "bayes/accuracy", "linear/accuracy"]
     if predictions.probabilities is not None:
         names += ["population/excess_ce", "population/calibration_error"]
         assert predictions.probabilities.shape == (5, classes)

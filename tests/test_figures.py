@@ -5,14 +5,15 @@ import torch
 from matplotlib.image import imread
 
 import src.figures as figures
-from src.build import build
+from src.build import build, stack
 from src.evaluation import evaluate, seed_network
 from src.record import Training
 
 
 @pytest.fixture
 def parts(settings):
-    parts = build(settings("classes=3", "data.points=20"), [5])
+    chosen = settings("classes=3", "data.points=20", "seed=5")
+    parts = build(chosen, stack(chosen))
     parts.datamodule.setup()
     return parts
 
@@ -29,7 +30,7 @@ def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     correct = int((predictions.preds == data.test.target[0]).sum())
     assert seen["title"].startswith(f"{correct}/12 = {correct / 12:.2f}, population ")
     regions = seen["regions"]
-    assert regions.pred.shape == regions.bayes.shape == (figures.GRID, figures.GRID)
+    assert regions.pred.shape == regions.bayes.shape == (figures.DRAWN, figures.DRAWN)
     assert regions.x1.min() < seen["x"][:, 0].min() < seen["x"][:, 0].max() < regions.x1.max()
     column, row = 17, 250  # the grid's rows run along x2
     point = torch.tensor([[regions.x1[column], regions.x2[row]]])
@@ -37,11 +38,23 @@ def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     assert regions.bayes[row, column] == data.law.bayes_rule(point).item()
 
 
+def test_stored_regions_are_a_full_grid_of_the_networks_labels(parts, tmp_path):
+    data, network = parts.datamodule, seed_network(parts.network, 0)
+    figures.write_regions(tmp_path, network, parts.objective, data.law, data.test)
+    table = pd.read_csv(tmp_path / "regions.csv")
+    assert list(table.columns) == ["x1", "x2", "pred", "bayes"]
+    assert len(table) == figures.STORED**2 == table["x1"].nunique() * table["x2"].nunique()
+    x = torch.tensor(table[["x1", "x2"]].to_numpy(), dtype=torch.float32)
+    assert table["pred"].tolist() == parts.objective.decode(network(x)[None])[0].tolist()
+    assert (table["bayes"] == data.law.bayes_rule(x).numpy()).mean() > 0.999  # the file rounds x
+
+
 def test_no_scatter_for_other_than_two_features(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(parts.datamodule.law, "features", 3, raising=False)
     data = parts.datamodule
     network = seed_network(parts.network, 0)
     assert figures.scatter(tmp_path, network, parts.objective, data.law, data.test, None, {}) == {}
+    figures.write_regions(tmp_path, network, parts.objective, data.law, data.test)
     assert not list(tmp_path.iterdir())
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from src.build import Parts, build
+from src.build import Parts, build, stack
 from src.checks import SettingsError
-from src.streams import PURPOSES, Streams, streams
+from src.streams import PURPOSES, Streams, seeds_problem, streams
 
 UNPINNED = dict.fromkeys(PURPOSES)
 seeds = st.integers(0, 2**63 - 1)
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_numbers_from_fresh_generators() -> None:
 
 
 def test_seeds_and_purposes_all_give_different_numbers() -> None:
-    numbers = {tuple(first_numbers(stream, purpose)) for stream in streams(range(50), UNPINNED) for purpose in PURPOSES}
+    numbers = {tuple(first_numbers(stream, purpose)) for stream in streams(list(range(50)), UNPINNED) for purpose in PURPOSES}
     assert len(numbers) == 50 * len(PURPOSES)
 
 
@@ -66,7 +66,11 @@ def test_seeds_of_different_purposes_are_uncorrelated() -> None:
 
 def test_a_pinned_purpose_is_shared_and_the_others_follow_the_seed() -> None:
     free, pinned = streams([1, 2], UNPINNED), streams([1, 2], UNPINNED | {"split": 0})
-    assert pinned == [Streams(1, data=1, split=0, init=1, shuffle=1), Streams(2, data=2, split=0, init=2, shuffle=2)]
+    assert pinned == [
+        Streams(1, data=1, split=0, init=1, shuffle=1, pinned=("split",)),
+        Streams(2, data=2, split=0, init=2, shuffle=2, pinned=("split",)),
+    ]
+    assert [member.pins for member in free + pinned] == [{}, {}, {"split": 0}, {"split": 0}]
     assert first_numbers(pinned[0], "split") == first_numbers(pinned[1], "split")
     assert first_numbers(pinned[0], "split") == first_numbers(streams([0], UNPINNED)[0], "split")
     for alone, shared in zip(free, pinned, strict=True):
@@ -74,10 +78,39 @@ def test_a_pinned_purpose_is_shared_and_the_others_follow_the_seed() -> None:
             assert first_numbers(alone, purpose) == first_numbers(shared, purpose)
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, 2.5, True, "0", [1]])
+def test_several_pins_are_crossed_with_the_seeds_and_with_each_other() -> None:
+    stack = streams([7, 8], UNPINNED | {"data": [0, 1], "init": (2, 3), "shuffle": 9})
+    seeds = [(member.seed, member.data, member.split, member.init, member.shuffle) for member in stack]
+    assert seeds == [(own, data, own, init, 9) for own in (7, 8) for data in (0, 1) for init in (2, 3)]
+    assert stack[0].pins == {"data": 0, "init": 2, "shuffle": 9}
+    assert len({tuple(member.pins.items()) + (member.seed,) for member in stack}) == 8
+
+
+def test_one_seed_need_not_be_a_list_and_0_is_a_seed() -> None:
+    assert streams(0, UNPINNED) == streams([0], {}) == [Streams(0, 0, 0, 0, 0)]
+    assert streams(5, {"init": 0}) == [Streams(5, 5, 5, 0, 5, pinned=("init",))]
+
+
+BAD_SEEDS = [-1, 1.0, 2.5, True, "0", None, 2**63, [], [1, 1], [0, -1], [0, "1"], [[0]], {"a": 1}]
+
+
+@pytest.mark.parametrize("value", [value for value in BAD_SEEDS if value is not None])
 def test_a_bad_pin_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(SettingsError, match="Expected `init` to be a whole number of at least 0, got "):
+    rule = r"a whole number from 0 to 2\^63 - 1, or a list of one or more different ones"
+    with pytest.raises(SettingsError, match=f"^Expected `init` to be {rule}, got "):
         streams([0], UNPINNED | {"init": value})
+
+
+@pytest.mark.parametrize("value", BAD_SEEDS)
+def test_seeds_problem_finds_what_is_no_seed_nor_a_list_of_seeds(value: Any) -> None:
+    problem = seeds_problem("seed", value)
+    assert problem is not None
+    assert (problem.name, problem.value) == ("seed", value)
+
+
+@pytest.mark.parametrize("value", [0, 7, 2**63 - 1, [0], [3, 1, 2], (4, 5)])
+def test_seeds_problem_accepts_a_seed_and_a_list_of_seeds(value: Any) -> None:
+    assert seeds_problem("seed", value) is None
 
 
 def test_all_bad_pins_are_named_at_once() -> None:
@@ -111,7 +144,8 @@ def parts_of(settings: Callable[..., dict[str, Any]]) -> Callable[..., Parts]:
     """Return a function that builds what some seeds train with, and sets up their data."""
 
     def built(seed_list: list[int], *overrides: str) -> Parts:
-        parts = build(settings("data.points=10", "data.val_fraction=0.2", *overrides), seed_list)
+        config = settings("data.points=10", "data.val_fraction=0.2", f"seed={seed_list}", *overrides)
+        parts = build(config, stack(config))
         parts.datamodule.setup()
         return parts
 

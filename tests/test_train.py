@@ -24,6 +24,7 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path):
         "seed=0/results.json",
         "seed=0/history.csv",
         "seed=0/predictions.csv",
+        "seed=0/regions.csv",
         "seed=0/checkpoint.ckpt",
         "seed=0/events.out.tfevents.losslab",
         "seed=0/figures/loss.png",
@@ -224,6 +225,23 @@ def test_help_and_configuration_do_not_wait_for_torch(flag, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "classes: 2" in done.stdout
     assert not files(tmp_path)
+
+
+def test_crossed_streams_ride_one_stack_and_name_their_folders(tmp_path, train):
+    sweep = ("seed=0,1", "seeds.init=range(2)", "seeds.shuffle=7", "study=s", *SHORT)
+    done = train("--multirun", *sweep)
+    assert "seed=[0,1] seeds.init=[0,1] seeds.shuffle=7" in done.out
+    [condition] = {path.parent.parent for path in (tmp_path / "outputs/s").glob("*/*/results.json")}
+    assert "pinned=init+shuffle" in condition.name
+    names = {path.name for path in condition.iterdir()} - {".hydra", "train.log"}
+    assert names == {f"seed={seed},init={init},shuffle=7" for seed in (0, 1) for init in (0, 1)}
+    content = json.loads((condition / "seed=1,init=0,shuffle=7/results.json").read_text())
+    assert content["streams"] == {"data": 1, "split": 1, "init": 0, "shuffle": 7}
+    assert content["overrides"][-3:] == ["seed=1", "seeds.init=0", "seeds.shuffle=7"]
+    again = train(*content["overrides"])  # alone, from what the file says
+    assert "1 of 1 seeds are finished and kept" in again.out
+    more = train("--multirun", "seed=0,1,2", *sweep[1:])
+    assert "4 of 6 seeds are finished and kept" in more.out
 
 
 def test_basic_sweeper_gives_a_job_a_seed(tmp_path, train):

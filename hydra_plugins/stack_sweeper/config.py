@@ -11,7 +11,7 @@ class StackSweeperConf:
     Attributes:
         max_batch_size: Most jobs that are given to the launcher at once; null for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
-        stack_size: Most seeds in one job; null for all of them. The sweeper checks that it is an integer.
+        stack_size: Most members in one job; null for all of them. The sweeper checks that it is an integer.
     """
 
     _target_: str = "hydra_plugins.stack_sweeper.stack_sweeper.StackSweeper"

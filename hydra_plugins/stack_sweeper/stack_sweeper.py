@@ -17,7 +17,7 @@ from hydra_plugins.stack_sweeper._seeds import stack_seeds
 
 
 class StackSweeper(BasicSweeper):
-    """Hydra's basic sweeper, but a sweep over ``seed`` is one job with a list of seeds.
+    """Hydra's basic sweeper, but a sweep over ``seed`` or ``seeds.*`` is one job with lists of seeds.
 
     ``--multirun loss=mse,ce 'seed=range(20)'`` is two jobs, each with ``seed=[0,1,...,19]``, for an application that
     runs many seeds at once. Everything else is swept as ever. Beyond that:
@@ -30,7 +30,7 @@ class StackSweeper(BasicSweeper):
     Args:
         max_batch_size: Most jobs that are given to the launcher at once, at least 1; ``None`` for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
-        stack_size: Most seeds in one job, at least 1; ``None`` for all of them.
+        stack_size: Most members in one job, at least 1; ``None`` for all of them.
     """
 
     # Set by `setup`, which Hydra calls before `sweep`.
@@ -88,7 +88,7 @@ class StackSweeper(BasicSweeper):
         _require_positive("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(self._parse_config() + arguments)
-        return self.split_arguments([stack_seeds(override, self.stack_size) for override in given], self.max_batch_size)
+        return self.split_arguments(stack_seeds(given, self.stack_size), self.max_batch_size)
 
     def _launch(self) -> list[Sequence[JobReturn]]:
         returns: list[Sequence[JobReturn]] = []

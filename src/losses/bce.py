@@ -4,11 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.losses.ce import CrossEntropy
 from src.losses.objective import check_two_classes
 
 
 class BinaryCrossEntropy:
     r"""One logit z with P(class 1) = sigma(z), loss -ln P(target); sigma(z) >= 0.5 is class 1.
+
+    The loss is the two-class cross-entropy of the logits (0, z), and is computed so: the kernel of torch's binary
+    cross-entropy rounds the last elements of a tensor differently from the others, and which these are would depend
+    on S.
 
     Args:
         classes: Number of classes, 2.
@@ -21,11 +26,11 @@ class BinaryCrossEntropy:
 
     def __init__(self, classes: int) -> None:
         check_two_classes(classes, "bce")
+        self._two_logits = CrossEntropy(classes)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the cross-entropy in nats: (S, B, 1), (S, B) -> (S,)."""
-        logit = outputs.squeeze(-1)
-        return F.binary_cross_entropy_with_logits(logit, target.to(logit.dtype), reduction="none").mean(-1)
+        return self._two_logits.loss(F.pad(outputs, (1, 0)), target)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return class 1 where the logit is at least 0: (S, N, 1) -> (S, N)."""

@@ -1,6 +1,7 @@
 """Squared error through a sigmoid, the contrast that motivates cross-entropy."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from src.losses.objective import check_two_classes
@@ -10,6 +11,8 @@ class SigmoidMeanSquaredError:
     r"""One output z with P(class 1) = sigma(z), loss (sigma(z) - target)^2; sigma(z) <= 0.5 is class 0.
 
     Its gradient, 2 (sigma(z) - target) sigma(z) (1 - sigma(z)), vanishes far from the target as well as near it.
+    The loss takes sigma(z) from the softmax of (0, z): the kernel of ``torch.sigmoid`` rounds the last elements of a
+    tensor differently from the others, and which these are would depend on S.
 
     Args:
         classes: Number of classes, 2.
@@ -25,7 +28,8 @@ class SigmoidMeanSquaredError:
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the squared error: (S, B, 1), (S, B) -> (S,)."""
-        return (torch.sigmoid(outputs.squeeze(-1)) - target).square().mean(-1)
+        probability = torch.softmax(F.pad(outputs, (1, 0)), dim=-1)[..., 1]  # (S, B)
+        return (probability - target).square().mean(-1)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return class 1 where sigma(z) is above 0.5, that is z above 0: (S, N, 1) -> (S, N)."""

@@ -8,9 +8,19 @@ import torch
 from torch import Generator, Tensor, nn
 
 from src.checks import Problem, check, choice, number
-from src.models.linear import INITS, StackedLinear
+from src.models.linear import INITS, StackedLinear, aligned
 
-ACTIVATIONS = {"relu": torch.relu_, "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
+
+def sigmoid(z: Tensor) -> Tensor:
+    """Return the logistic function of z.
+
+    Computed through tanh: the kernel of ``torch.sigmoid`` rounds the last elements of a tensor differently from the
+    others, and which these are would depend on S.
+    """
+    return torch.tanh_(z / 2).add(1).div_(2)
+
+
+ACTIVATIONS = {"relu": torch.relu_, "sigmoid": sigmoid, "tanh": torch.tanh_}
 GAINS = {"relu": math.sqrt(2), "sigmoid": 1.0, "tanh": 5 / 3}  # as torch.nn.init.calculate_gain
 
 
@@ -63,9 +73,10 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each seed's points: (S, B, D) -> (S, B, O)."""
+        hidden = aligned(x)
         for layer in self.trunk:
-            x = self.activation(layer(x))  # (S, B, width)
-        return self.head(x)
+            hidden = self.activation(layer(hidden))  # (S, B + padding, width)
+        return self.head(hidden)[:, : x.shape[1]]
 
 
 def _widths(hidden: Sequence[int]) -> Problem | None:

@@ -104,8 +104,8 @@ def reruns(result: "subprocess.CompletedProcess[str]") -> list[str]:
 def jobs(*words: str, stack_size: int | None = None) -> list[str]:
     """The jobs that the sweeper would launch, each as one line."""
     [sweeper] = [x for x in Plugins.instance().discover(Sweeper) if x.__name__ == "StackSweeper"]
-    overrides = [stack_seeds(x, stack_size) for x in OverridesParser.create().parse_overrides(list(words))]
-    [batch] = sweeper.split_arguments(overrides, None)  # type: ignore[attr-defined]
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    [batch] = sweeper.split_arguments(stack_seeds(overrides, stack_size), None)  # type: ignore[attr-defined]
     return [" ".join(job) for job in batch]
 
 
@@ -163,7 +163,9 @@ class TestIntegration(IntegrationTestSuite):
         (["seed=range(0)"], ["seed=[]"]),
         (["seed=1,2", "seed=3"], ["seed=3"]),
         (["~seed"], ["~seed=null"]),
-        (["seeds.data=1,2"], ["seeds.data=1", "seeds.data=2"]),
+        (["seeds.data=1,2"], ["seeds.data=[1,2]"]),
+        (["seeds.data=range(2)", "seeds.init=3,4", "seed=5"], ["seeds.data=[0,1] seeds.init=[3,4] seed=5"]),
+        (["seeds.other=1,2"], ["seeds.other=1", "seeds.other=2"]),
         (["seed@a=1,2"], ["seed@a=1", "seed@a=2"]),
         (["loss=a,b", "seed=0,1"], ["loss=a seed=[0,1]", "loss=b seed=[0,1]"]),
         (["seed=0,1", "loss=a,b"], ["seed=[0,1] loss=a", "seed=[0,1] loss=b"]),
@@ -195,6 +197,9 @@ def test_shuffled_seeds_are_all_there_and_shuffled_once() -> None:
         (["seed=[]"], 2, ["seed=[]"]),
         (["seed=range(0)"], 2, ["seed=[]"]),
         (["seed=3"], 1, ["seed=3"]),
+        (["seeds.init=0,1", "seed=0,1,2"], 4, ["seeds.init=[0,1] seed=[0,1]", "seeds.init=[0,1] seed=[2]"]),
+        (["seeds.init=0,1,2", "seed=0,1"], 2, [f"seeds.init={y} seed=[{x}]" for y in ("[0,1]", "[2]") for x in (0, 1)]),
+        (["seeds.init=0,1", "seed=0,1", "seed=7"], 2, ["seeds.init=[0,1] seed=7"]),
         (["seeds=[1,2]"], 1, ["seeds=[1,2]"]),
         (["loss=a,b", "seed=0,1,2"], 2, [f"loss={x} seed={y}" for x in "ab" for y in ("[0,1]", "[2]")]),
         (["seed=0,1,2", "loss=a,b"], 2, [f"seed={y} loss={x}" for y in ("[0,1]", "[2]") for x in "ab"]),
