@@ -2,7 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize_config_dir, version
 from hydra.core.singleton import Singleton
 
 import src.study  # noqa: F401 - registers the resolver that the configuration names
@@ -32,6 +32,7 @@ def train(tmp_path, monkeypatch, capfd, hydra_restore_singletons):
 
     def outcome(*overrides, code=0):
         monkeypatch.chdir(tmp_path)
+        version.setbase("1.3")  # as the import of src.train did, once
         monkeypatch.setattr(sys, "argv", ["train.py", *overrides])
         ended, message = 0, ""
         try:

@@ -214,6 +214,14 @@ def test_hparams_are_choices_and_settings_of_simple_types() -> None:
     assert "trainer.accelerator" not in chosen
 
 
+def test_hparams_show_the_streams_that_do_not_follow_the_seed() -> None:
+    chosen = hparams(make_results(seed=7, streams={"data": 3, "split": 7, "init": 0, "shuffle": 7}))
+    assert {name: value for name, value in chosen.items() if name.startswith("seeds.")} == {
+        "seeds.data": 3,
+        "seeds.init": 0,
+    }
+
+
 def test_versions_name_python_every_package_and_the_commit() -> None:
     found = versions()
     assert set(found) == {

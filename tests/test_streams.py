@@ -45,7 +45,9 @@ def test_the_same_seed_gives_the_same_numbers_from_fresh_generators() -> None:
 
 
 def test_seeds_and_purposes_all_give_different_numbers() -> None:
-    numbers = {tuple(first_numbers(stream, purpose)) for stream in streams(list(range(50)), UNPINNED) for purpose in PURPOSES}
+    numbers = {
+        tuple(first_numbers(stream, purpose)) for stream in streams(list(range(50)), UNPINNED) for purpose in PURPOSES
+    }
     assert len(numbers) == 50 * len(PURPOSES)
 
 
@@ -83,7 +85,7 @@ def test_several_pins_are_crossed_with_the_seeds_and_with_each_other() -> None:
     seeds = [(member.seed, member.data, member.split, member.init, member.shuffle) for member in stack]
     assert seeds == [(own, data, own, init, 9) for own in (7, 8) for data in (0, 1) for init in (2, 3)]
     assert stack[0].pins == {"data": 0, "init": 2, "shuffle": 9}
-    assert len({tuple(member.pins.items()) + (member.seed,) for member in stack}) == 8
+    assert len({(*member.pins.items(), member.seed) for member in stack}) == 8
 
 
 def test_one_seed_need_not_be_a_list_and_0_is_a_seed() -> None:
