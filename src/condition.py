@@ -104,10 +104,9 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(members)}"
     trainer = build_trainer(condition.settings, [TrainingProgress(label, stdout())])
     started = time.time()
-    with one_thread(len(members) == 1):
-        trainer.fit(parts.classifier, datamodule=parts.datamodule)
-    span = (started, time.time())
     with one_thread():
+        trainer.fit(parts.classifier, datamodule=parts.datamodule)
+        span = (started, time.time())
         trainings = record.trainings(parts.classifier)
         return {
             condition.seed_folder(member): _write(condition, parts, index, training, span)

@@ -7,19 +7,15 @@ import torch
 
 
 @contextmanager
-def one_thread(only: bool = True) -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Run tensor operations on one thread inside the body.
 
-    Two threads share a batched product by whole matrices, but cut a single large product inside, and the cut rounds
-    differently. A stack of one seed therefore trains on one thread, and every network is evaluated on one thread:
-    then no result depends on S or on the number of cores.
-
-    Args:
-        only: False leaves the number of threads as it is.
+    The tensors of a stack are small, and threads that wait for each other at every operation cost more than they gain:
+    beside any other busy process, ten to fifty times the time. Threads also cut a large product inside, and the cut
+    rounds differently; on one thread no result depends on the number of cores.
     """
     before = torch.get_num_threads()
-    if only:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,13 @@ every_objective = pytest.mark.parametrize(
     ("kind", "classes"), OBJECTIVES, ids=[f"{kind.__name__}-{classes}" for kind, classes in OBJECTIVES]
 )
 Network = Callable[[Tensor], Tensor]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_evaluated() -> Iterator[None]:
+    """Evaluate on one thread, as the program does."""
+    with one_thread():
+        yield
 
 
 def make_law(classes: int, noise: str = "uniform", points: int = 80, **changes: Any) -> NoisyCubic:
@@ -212,6 +219,8 @@ def test_the_linear_discriminant_finds_a_straight_optimum() -> None:
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     mass = torch.tensor([[0.3, 0.05], [0.3, 0.05], [0.05, 0.1], [0.05, 0.1]], dtype=torch.float64)
     assert linear_discriminant(x, mass).tolist() == [0, 0, 1, 1]
+    rare = torch.tensor([[0.36, 0.03], [0.36, 0.03], [0.08, 0.03], [0.08, 0.03]], dtype=torch.float64)
+    assert linear_discriminant(x, rare).tolist() == [0, 0, 0, 0]  # a class so rare that its prior outweighs the rest
 
 
 @every_objective
@@ -373,9 +382,8 @@ def test_each_seed_of_a_stack_is_the_network_that_it_is_in_the_stack() -> None:
 
 def test_a_seed_of_a_stack_is_bitwise_the_network_alone() -> None:
     x, _ = make_law(2).population(64)
-    with one_thread():
-        stacked = seed_network(make_stack(CrossEntropy(2), seeds=3), 0)(x)
-        alone = seed_network(make_stack(CrossEntropy(2), seeds=1), 0)(x)
+    stacked = seed_network(make_stack(CrossEntropy(2), seeds=3), 0)(x)
+    alone = seed_network(make_stack(CrossEntropy(2), seeds=1), 0)(x)
     assert alone.dtype == torch.float32
     assert torch.equal(stacked, alone)
 

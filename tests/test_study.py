@@ -34,6 +34,12 @@ def leaves(config: Settings, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
+@pytest.fixture(scope="module")
+def default(settings: Callable[..., Settings]) -> Settings:
+    """The settings without overrides."""
+    return settings()
+
+
 def changed(config: Settings, name: str, value: Any) -> Settings:
     """Return a copy with one setting changed."""
     copy = json.loads(json.dumps(config))
@@ -48,18 +54,15 @@ def changed(config: Settings, name: str, value: Any) -> Settings:
 # The fingerprint.
 
 
-def test_fingerprint_is_eight_hexadecimal_digits(settings: Callable[..., Settings]) -> None:
-    assert re.fullmatch("[0-9a-f]{8}", fingerprint(settings(), CHOICES))
+def test_fingerprint_is_eight_hexadecimal_digits(default: Settings) -> None:
+    assert re.fullmatch("[0-9a-f]{8}", fingerprint(default, CHOICES))
 
 
-def test_fingerprint_changes_with_every_scientific_setting_and_with_no_other(
-    settings: Callable[..., Settings],
-) -> None:
-    config = settings()
-    names = list(leaves(config))
+def test_fingerprint_changes_with_every_scientific_setting_and_with_no_other(default: Settings) -> None:
+    names = list(leaves(default))
     assert set(names) >= UNSCIENTIFIC | PINS | {"classes", "data.points", "data.label_order", "model.hidden"}
-    marks = {name: fingerprint(changed(config, name, "something else"), CHOICES) for name in names}
-    same = {name for name, mark in marks.items() if mark == fingerprint(config, CHOICES)}
+    marks = {name: fingerprint(changed(default, name, "something else"), CHOICES) for name in names}
+    same = {name for name, mark in marks.items() if mark == fingerprint(default, CHOICES)}
     assert same == UNSCIENTIFIC
     assert len(set(marks.values())) == len(names) - len(UNSCIENTIFIC) + 1
 
@@ -82,10 +85,9 @@ def test_fingerprint_changes_with_an_added_setting(settings: Callable[..., Setti
 
 
 @pytest.mark.parametrize("group", ["loss", "model", "data"])
-def test_fingerprint_changes_with_the_choice_of_a_group(settings: Callable[..., Settings], group: str) -> None:
-    config = settings()
-    assert fingerprint(config, CHOICES | {group: "other"}) != fingerprint(config, CHOICES)
-    assert fingerprint(config, CHOICES | {"logger": "none", "hydra": "x"}) == fingerprint(config, CHOICES)
+def test_fingerprint_changes_with_the_choice_of_a_group(default: Settings, group: str) -> None:
+    assert fingerprint(default, CHOICES | {group: "other"}) != fingerprint(default, CHOICES)
+    assert fingerprint(default, CHOICES | {"logger": "none", "hydra": "x"}) == fingerprint(default, CHOICES)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +101,8 @@ def test_fingerprint_changes_with_the_choice_of_a_group(settings: Callable[..., 
         ("data.spacing", 0, -0.0),
     ],
 )
-def test_fingerprint_does_not_see_how_a_number_is_written(
-    settings: Callable[..., Settings], name: str, value: Any, equal: Any
-) -> None:
-    one, other = (fingerprint(changed(settings(), name, each), CHOICES) for each in (value, equal))
+def test_fingerprint_does_not_see_how_a_number_is_written(default: Settings, name: str, value: Any, equal: Any) -> None:
+    one, other = (fingerprint(changed(default, name, each), CHOICES) for each in (value, equal))
     assert one == other
 
 
@@ -117,22 +117,17 @@ def test_fingerprint_does_not_see_how_a_number_is_written(
         ("data.noise", "1", 1),
     ],
 )
-def test_fingerprint_tells_apart_what_differs(
-    settings: Callable[..., Settings], name: str, value: Any, other: Any
-) -> None:
-    assert fingerprint(changed(settings(), name, value), CHOICES) != fingerprint(
-        changed(settings(), name, other), CHOICES
-    )
+def test_fingerprint_tells_apart_what_differs(default: Settings, name: str, value: Any, other: Any) -> None:
+    assert fingerprint(changed(default, name, value), CHOICES) != fingerprint(changed(default, name, other), CHOICES)
 
 
-def test_fingerprint_does_not_depend_on_the_order_of_settings(settings: Callable[..., Settings]) -> None:
-    config = settings()
+def test_fingerprint_does_not_depend_on_the_order_of_settings(default: Settings) -> None:
     backwards = {
         name: dict(reversed(value.items())) if isinstance(value, dict) else value
-        for name, value in reversed(config.items())
+        for name, value in reversed(default.items())
     }
-    assert list(backwards) != list(config)
-    assert fingerprint(backwards, CHOICES) == fingerprint(config, CHOICES)
+    assert list(backwards) != list(default)
+    assert fingerprint(backwards, CHOICES) == fingerprint(default, CHOICES)
 
 
 # A finished sweep is found again by this number: whoever changes how it is made lets every stored run be trained anew.
@@ -142,12 +137,11 @@ def test_the_derivation_of_the_fingerprint_never_changes() -> None:
     assert fingerprint(config, CHOICES) == "553b0840"
 
 
-def test_scientific_leaves_the_settings_as_they_were(settings: Callable[..., Settings]) -> None:
-    config = settings()
-    before = json.dumps(config)
-    kept = scientific(config)
-    assert json.dumps(config) == before
-    assert set(leaves(kept)) == set(leaves(config)) - UNSCIENTIFIC - PINS
+def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
+    before = json.dumps(default)
+    kept = scientific(default)
+    assert json.dumps(default) == before
+    assert set(leaves(kept)) == set(leaves(default)) - UNSCIENTIFIC - PINS
 
 
 # The name of a condition.

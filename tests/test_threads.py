@@ -26,12 +26,6 @@ def test_the_number_comes_back_after_an_error_too() -> None:
     assert torch.get_num_threads() == 2
 
 
-def test_it_can_be_switched_off() -> None:
-    with one_thread(only=False):
-        assert torch.get_num_threads() == 2
-    assert torch.get_num_threads() == 2
-
-
 def test_it_can_be_nested() -> None:
     with one_thread():
         with one_thread():

@@ -1,5 +1,7 @@
 """One flat buffer for all parameters of a stacked network, padded so that a seed never notices its neighbours."""
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
@@ -10,9 +12,9 @@ class FlatParameters:
     """All parameters of a stacked network, and their gradients, in one buffer each.
 
     The network's parameters become views of ``values``, and ``backward`` fills its gradient, so one optimizer step on
-    the buffer is a step on the network. Each seed's block is padded to a multiple of 16 floats: vectorised kernels
-    round the elements of a scalar tail differently, and without the padding, which elements fall into that tail would
-    depend on S.
+    the buffer is a step on the network. Each parameter's block is padded to a multiple of 16 floats, and so is each
+    seed's: vectorised kernels round the elements of a scalar tail differently, and without the padding, which elements
+    fall into that tail would depend on S.
 
     Args:
         network: A module all of whose parameters lead with the axis S.
@@ -29,17 +31,15 @@ class FlatParameters:
     def __init__(self, network: nn.Module) -> None:
         self._parameters = list(network.parameters())
         sizes = [parameter[0].numel() for parameter in self._parameters]
-        width = -(-sum(sizes) // LANES) * LANES
-        self.values = nn.Parameter(self._parameters[0].new_zeros(len(self._parameters[0]), width))
+        starts = [0, *accumulate(-(-size // LANES) * LANES for size in sizes)]
+        self.values = nn.Parameter(self._parameters[0].new_zeros(len(self._parameters[0]), starts.pop()))
         self.values.grad = torch.zeros_like(self.values)
-        self._gradients = []
-        start = 0
-        for parameter, size in zip(self._parameters, sizes, strict=True):
+        self._gradients: list[Tensor] = []
+        for parameter, start, size in zip(self._parameters, starts, sizes, strict=True):
             block = slice(start, start + size)
             self.values.data[:, block] = parameter.data.flatten(1)
             parameter.data = self.values.data[:, block].view(parameter.shape)
             self._gradients.append(self.values.grad[:, block].view(parameter.shape))
-            start += size
 
     def backward(self, loss: Tensor) -> None:
         """Write the gradient of a scalar loss into the buffer."""

@@ -1,0 +1,251 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from src.checks import SettingsError
+from src.data.datamodule import Batch, EpochLoader, SeedDataModule, Split
+from src.data.noisy_cubic import NoisyCubic
+from src.streams import streams
+
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+def make_module(seeds: Sequence[int] = (0,), *, classes: int = 2, points: int = 80, **changes: Any) -> SeedDataModule:
+    law = NoisyCubic(classes, points=points, noise="uniform", half_width=0.2, spacing=0.2, label_order=None)
+    pins = {name: changes.pop(name, None) for name in ("data", "split", "shuffle")}
+    arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
+    return SeedDataModule(law, streams(list(seeds), pins), **arguments)
+
+
+def ready(*args: Any, **kwargs: Any) -> SeedDataModule:
+    module = make_module(*args, **kwargs)
+    module.setup()
+    return module
+
+
+def rows(split: Split, seed: int = 0) -> list[tuple[float, ...]]:
+    """Return the points of one seed as (x1, x2, target)."""
+    return [(*point, label) for point, label in zip(split.x[seed].tolist(), split.target[seed].tolist(), strict=True)]
+
+
+def numbered(seeds: int, size: int) -> Split:
+    """Return a split whose points carry their number, of which the target is a function."""
+    number = torch.arange(size).expand(seeds, size)
+    return Split(torch.stack([number, number + 0.5], dim=-1).float(), number % 3)
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def assert_same_batches(first: list[Batch], second: list[Batch]) -> None:
+    assert len(first) == len(second)
+    for (x, target), (other_x, other_target) in zip(first, second, strict=True):
+        assert torch.equal(x, other_x)
+        assert torch.equal(target, other_target)
+
+
+# The splits.
+
+
+def test_the_slides_split_is_128_training_and_32_test_points() -> None:
+    module = ready([0, 1, 2])
+    assert (module.train.x.shape, module.train.target.shape) == ((3, 128, 2), (3, 128))
+    assert (module.test.x.shape, module.test.target.shape) == ((3, 32, 2), (3, 32))
+    assert (module.train.x.dtype, module.train.target.dtype) == (torch.float32, torch.int64)
+    assert (module.test.x.dtype, module.test.target.dtype) == (torch.float32, torch.int64)
+    assert (module.val.x.shape, module.val.target.shape) == ((3, 0, 2), (3, 0))
+
+
+@pytest.mark.parametrize(
+    ("classes", "points", "fractions", "sizes"),
+    [
+        (4, 80, (0.2, 0.0), (256, 0, 64)),
+        (2, 80, (0.2, 0.25), (88, 40, 32)),
+        (3, 7, (0.2, 0.1), (15, 2, 4)),
+        (2, 2, (0.5, 0.25), (1, 1, 2)),
+    ],
+)
+def test_sizes_are_rounded_shares_of_the_points(
+    classes: int, points: int, fractions: tuple[float, float], sizes: tuple[int, int, int]
+) -> None:
+    test, val = fractions
+    module = ready([5], classes=classes, points=points, test_fraction=test, val_fraction=val)
+    assert tuple(split.target.shape[1] for split in (module.train, module.val, module.test)) == sizes
+
+
+@pytest.mark.parametrize("val_fraction", [0, 0.25])
+def test_the_splits_are_a_partition_of_the_sample(val_fraction: float) -> None:
+    module = ready([3, 8], val_fraction=val_fraction)
+    x, target = module.law.sample([stream.generator("data") for stream in module.streams])
+    for seed in range(2):
+        parts = [rows(split, seed) for split in (module.train, module.val, module.test)]
+        assert sorted(row for part in parts for row in part) == sorted(rows(Split(x.float(), target), seed))
+        assert len({row for part in parts for row in part}) == 160
+
+
+def test_a_seed_alone_gets_the_data_it_gets_in_a_stack() -> None:
+    stacked = ready([0, 7, 3], val_fraction=0.1)
+    for index, seed in enumerate((0, 7, 3)):
+        alone = ready([seed], val_fraction=0.1)
+        for name in ("train", "val", "test"):
+            split, part = getattr(alone, name), getattr(stacked, name)[index : index + 1]
+            assert torch.equal(split.x, part.x)
+            assert torch.equal(split.target, part.target)
+
+
+def test_seeds_have_data_and_splits_of_their_own() -> None:
+    module = ready(range(10))
+    assert len({tuple(rows(module.test, seed)) for seed in range(10)}) == 10
+    assert len({tuple(sorted(rows(module.train, seed) + rows(module.test, seed))) for seed in range(10)}) == 10
+
+
+def test_the_split_does_not_depend_on_the_data_stream() -> None:
+    first, second = ready([1], split=4), ready([2], split=4)
+    assert torch.equal(first.test.target, second.test.target)
+    assert torch.equal(first.test.x[..., 0], second.test.x[..., 0])
+    assert not torch.equal(first.test.x[..., 1], second.test.x[..., 1])
+
+
+def test_seeds_that_share_the_data_may_split_it_differently() -> None:
+    module = ready([1, 2], data=0)
+    one, other = (sorted(rows(module.train, seed) + rows(module.test, seed)) for seed in range(2))
+    assert one == other
+    assert sorted(rows(module.test, 0)) != sorted(rows(module.test, 1))
+
+
+def test_setting_up_again_gives_the_same_data() -> None:
+    module = make_module([6])
+    module.setup("fit")
+    before = rows(module.train), rows(module.test)
+    module.setup("test")
+    assert (rows(module.train), rows(module.test)) == before
+
+
+def test_every_point_is_as_likely_as_another_to_be_held_out() -> None:
+    module = ready(range(1000), points=10)
+    position = (module.test.x[..., 0] * 9).round().long() * 2 + module.test.target  # (1000, 4), a point's number
+    counts = torch.bincount(position.flatten(), minlength=20)
+    assert counts.sum() == 4000
+    assert stats.chisquare(counts.numpy()).pvalue > 0.01
+
+
+# The mini-batches.
+
+
+def test_an_epoch_is_one_block_of_25_batches_of_5_and_one_of_3() -> None:
+    loader = ready([0, 1]).train_dataloader()
+    epoch = [*loader]
+    assert len(epoch) == len(loader) == 1
+    assert [x.shape for x, _ in epoch[0]] == [(2, 5, 2)] * 25 + [(2, 3, 2)]
+    assert [target.shape for _, target in epoch[0]] == [(2, 5)] * 25 + [(2, 3)]
+
+
+@few
+@given(st.integers(1, 40), st.integers(1, 50), st.lists(st.integers(0, 99), min_size=1, max_size=4))
+def test_every_epoch_is_a_permutation_of_the_points_of_each_seed(size: int, batch_size: int, seeds: list[int]) -> None:
+    loader = EpochLoader(numbered(len(seeds), size), generators(*seeds), batch_size)
+    for _ in range(2):
+        (batches,) = loader
+        widths = [target.shape[1] for _, target in batches]
+        assert widths == [batch_size] * (size // batch_size) + [size % batch_size] * (size % batch_size > 0)
+        x = torch.cat([x for x, _ in batches], dim=1)  # (S, N, 2)
+        target = torch.cat([target for _, target in batches], dim=1)
+        assert x[..., 0].sort(dim=1).values.tolist() == [list(range(size))] * len(seeds)
+        assert torch.equal(x[..., 1], x[..., 0] + 0.5)
+        assert torch.equal(target, x[..., 0].long() % 3)
+
+
+def test_epochs_differ_and_seeds_are_shuffled_apart() -> None:
+    loader = EpochLoader(numbered(2, 64), generators(0, 1), 64)
+    orders = [tuple(x[seed, :, 0].tolist()) for _ in range(3) for ((x, _),) in loader for seed in range(2)]
+    assert len(set(orders)) == 6
+
+
+def test_a_seed_alone_is_shuffled_as_in_a_stack() -> None:
+    stacked = EpochLoader(numbered(3, 17), generators(4, 0, 9), 5)
+    alone = EpochLoader(numbered(1, 17), generators(0), 5)
+    for _ in range(3):
+        (together,), (single,) = stacked, alone
+        assert_same_batches([(x[1:2], target[1:2]) for x, target in together], single)
+
+
+def test_a_new_loader_starts_the_shuffles_again() -> None:
+    module = ready([2])
+    first, second = module.train_dataloader(), module.train_dataloader()
+    for _ in range(2):
+        (expected,), (batches,) = first, second
+        assert_same_batches(batches, expected)
+
+
+def test_a_pinned_shuffle_orders_all_seeds_alike() -> None:
+    module = ready([1, 2], data=0, split=0, shuffle=0)
+    (batches,) = module.train_dataloader()
+    assert all(torch.equal(x[0], x[1]) and torch.equal(target[0], target[1]) for x, target in batches)
+
+
+def test_the_batch_size_changes_the_cuts_and_not_the_order() -> None:
+    (small,), (large,) = ready([0]).train_dataloader(), ready([0], batch_size=1000).train_dataloader()
+    assert len(large) == 1
+    assert torch.equal(torch.cat([x for x, _ in small], dim=1), large[0][0])
+
+
+def test_the_first_places_of_an_epoch_go_to_all_points_alike() -> None:
+    loader = EpochLoader(numbered(500, 20), generators(*range(500)), 5)
+    counts = torch.zeros(20)
+    for _ in range(4):
+        (batches,) = loader
+        counts += torch.bincount(batches[0][0][..., 0].long().flatten(), minlength=20)
+    assert counts.sum() == 10_000
+    assert stats.chisquare(counts.numpy()).pvalue > 0.01
+
+
+def test_validation_comes_as_one_batch_of_all_its_points() -> None:
+    module = ready([0, 1], val_fraction=0.25)
+    loader = module.val_dataloader()
+    ((x, target),) = loader
+    assert len(loader) == 1
+    assert x.shape == (2, 40, 2)
+    assert x is module.val.x
+    assert target is module.val.target
+
+
+# Bad arguments.
+
+OF_160 = "to be a fraction that leaves each split at least one of 160 points, got"
+WRONG = [
+    ({"batch_size": 0}, ["`batch_size` to be a whole number of at least 1, got 0."]),
+    ({"batch_size": 2.5}, ["`batch_size` to be a whole number of at least 1, got 2.5."]),
+    ({"batch_size": True}, ["`batch_size` to be a whole number of at least 1, got true."]),
+    ({"test_fraction": 0}, ["`test_fraction` to be a number above 0 and below 1, got 0."]),
+    ({"test_fraction": 1}, ["`test_fraction` to be a number above 0 and below 1, got 1."]),
+    ({"test_fraction": -0.1}, ["`test_fraction` to be a number above 0 and below 1, got -0.1."]),
+    ({"test_fraction": None}, ["`test_fraction` to be a number above 0 and below 1, got null."]),
+    ({"val_fraction": 1.0}, ["`val_fraction` to be a number at least 0 and below 1, got 1.0."]),
+    ({"val_fraction": -0.5}, ["`val_fraction` to be a number at least 0 and below 1, got -0.5."]),
+    ({"val_fraction": "0"}, ['`val_fraction` to be a number at least 0 and below 1, got "0".']),
+    ({"test_fraction": 0.001}, [f"`test_fraction` {OF_160} 0.001."]),
+    ({"test_fraction": 0.999}, [f"`test_fraction` {OF_160} 0.999."]),
+    ({"val_fraction": 0.001}, [f"`val_fraction` {OF_160} 0.001."]),
+    ({"val_fraction": 0.8}, [f"`test_fraction` {OF_160} 0.2.", f"`val_fraction` {OF_160} 0.8."]),
+    (
+        {"batch_size": -1, "test_fraction": 2, "val_fraction": 2},
+        [
+            "`batch_size` to be a whole number of at least 1, got -1.",
+            "`test_fraction` to be a number above 0 and below 1, got 2.",
+            "`val_fraction` to be a number at least 0 and below 1, got 2.",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "lines"), WRONG, ids=[str(changes) for changes, _ in WRONG])
+def test_a_wrong_argument_is_named_with_its_value_and_the_rule(changes: dict[str, Any], lines: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        make_module(**changes)
+    assert str(caught.value).splitlines() == [f"Expected {line}" for line in lines]

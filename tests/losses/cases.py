@@ -1,0 +1,35 @@
+"""Every objective of conf/loss with each number of classes that it takes: a new one is covered by adding its YAML."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from src.build import factory
+from src.checks import SettingsError
+from src.losses.objective import Objective
+
+CONF = Path(__file__).parents[2] / "conf" / "loss"
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+TAKEN: list[tuple[str, int]] = []
+REFUSED: list[tuple[str, int]] = []
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Return what a file of conf/loss says."""
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml")))
+
+
+def make(name: str, classes: int) -> Objective:
+    """Build an objective for a number of classes."""
+    objective: Objective = factory("loss", settings(name))(classes)
+    return objective
+
+
+for case in product(NAMES, (2, 3, 5)):
+    try:
+        make(*case)
+        TAKEN.append(case)
+    except SettingsError:
+        REFUSED.append(case)

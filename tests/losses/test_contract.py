@@ -1,0 +1,170 @@
+"""What every objective keeps."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from src.checks import SettingsError
+from src.losses.objective import Objective
+from tests.losses import cases
+from tests.losses.cases import NAMES, REFUSED, TAKEN, make
+
+few = settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+Case = tuple[Objective, int]
+
+
+@pytest.fixture(params=TAKEN, ids=lambda case: "{}-{}".format(*case))
+def case(request: pytest.FixtureRequest) -> Case:
+    """An objective and its number of classes."""
+    return make(*request.param), request.param[1]
+
+
+def points(case: Case, seeds: int, size: int, scale: float = 2.0, number: int = 0) -> tuple[Tensor, Tensor]:
+    """Return random outputs (S, B, O) in double precision and target (S, B)."""
+    generator = torch.Generator().manual_seed(number)
+    outputs = scale * torch.randn(seeds, size, case[0].out_features, generator=generator, dtype=torch.float64)
+    return outputs, torch.randint(case[1], (seeds, size), generator=generator)
+
+
+def gradient(objective: Objective, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss (S,) and the gradient (S, B, O) of its sum."""
+    outputs = outputs.clone().requires_grad_()
+    loss = objective.loss(outputs, target)
+    return loss.detach(), torch.autograd.grad(loss.sum(), outputs)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_names_a_class_in_the_module_of_the_same_name(name: str) -> None:
+    assert cases.settings(name)["_target_"].startswith(f"src.losses.{name}.")
+
+
+@pytest.mark.parametrize(("name", "classes"), REFUSED)
+def test_only_binary_objectives_refuse_a_number_of_classes_and_they_name_it(name: str, classes: int) -> None:
+    with pytest.raises(SettingsError, match=rf"objective {name}, which is binary, got {classes}\.$") as refusal:
+        make(name, classes)
+    assert [problem.name for problem in refusal.value.problems] == ["classes"]
+    assert classes != 2
+    make(name, 2)
+
+
+def test_out_features_is_a_positive_whole_number(case: Case) -> None:
+    assert isinstance(case[0].out_features, int)
+    assert case[0].out_features >= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_loss_is_one_finite_number_a_seed_in_the_precision_of_the_outputs(case: Case, dtype: torch.dtype) -> None:
+    for scale in (0.0, 1.0, 1000.0):
+        outputs, target = points(case, 3, 5, scale)
+        loss, slope = gradient(case[0], outputs.to(dtype), target)
+        assert loss.shape == (3,)
+        assert loss.dtype == slope.dtype == dtype
+        assert loss.isfinite().all()
+        assert slope.isfinite().all()
+        assert (loss >= 0).all()
+
+
+def test_the_loss_is_the_mean_over_the_points(case: Case) -> None:
+    outputs, target = points(case, 3, 7)
+    each = torch.stack([case[0].loss(outputs[:, [point]], target[:, [point]]) for point in range(7)])
+    torch.testing.assert_close(case[0].loss(outputs, target), each.mean(0))
+
+
+def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
+    outputs, target = points(case, 2, 3)
+    slope = gradient(case[0], outputs, target)[1].numpy()
+    differences, step = np.empty_like(slope), 1e-6
+    for index in np.ndindex(slope.shape):
+        above, below = outputs.clone(), outputs.clone()
+        above[index] += step
+        below[index] -= step
+        change = case[0].loss(above, target) - case[0].loss(below, target)
+        differences[index] = change.sum().item() / (2 * step)
+    np.testing.assert_allclose(slope, differences, rtol=1e-6, atol=1e-8)
+
+
+def test_the_gradient_of_one_seeds_loss_does_not_reach_the_others(case: Case) -> None:
+    outputs, target = points(case, 3, 4)
+    outputs.requires_grad_()
+    (slope,) = torch.autograd.grad(case[0].loss(outputs, target)[1], outputs)
+    assert slope[1].abs().sum() > 0
+    assert slope[[0, 2]].abs().sum() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 16, 33])
+def test_a_stack_gives_each_seed_the_loss_and_gradient_that_it_has_alone(
+    case: Case, size: int, dtype: torch.dtype
+) -> None:
+    for seeds in (2, 7, 20):
+        outputs, target = points(case, seeds, size, number=seeds)
+        outputs = outputs.to(dtype)
+        loss, slope = gradient(case[0], outputs, target)
+        for seed in range(seeds):
+            alone = gradient(case[0], outputs[[seed]], target[[seed]])
+            assert torch.equal(loss[seed], alone[0][0])
+            assert torch.equal(slope[seed], alone[1][0])
+
+
+def test_outputs_may_be_a_view_with_gaps(case: Case) -> None:
+    outputs, target = points(case, 3, 5)
+    wide = torch.nn.functional.pad(outputs, (0, 3, 0, 2))[:, :5, : case[0].out_features]
+    assert torch.equal(case[0].loss(wide, target), case[0].loss(outputs, target))
+    assert torch.equal(case[0].decode(wide), case[0].decode(outputs))
+
+
+def test_a_step_down_the_gradient_lowers_the_loss(case: Case) -> None:
+    outputs, target = points(case, 4, 6)
+    loss, slope = gradient(case[0], outputs, target)
+    assert (case[0].loss(outputs - 1e-3 * slope, target) < loss).all()
+
+
+@few
+@given(scale=st.sampled_from([0.0, 0.1, 1.0, 30.0, 1e6, 1e30]), number=st.integers(0, 10**6))
+def test_decisions_are_labels(case: Case, scale: float, number: int) -> None:
+    outputs, target = points(case, 3, 9, scale, number)
+    for dtype in (torch.float32, torch.float64):
+        preds = case[0].decode(outputs.to(dtype))
+        assert preds.shape == target.shape
+        assert preds.dtype == torch.int64
+        assert ((preds >= 0) & (preds < case[1])).all()
+
+
+def test_every_label_can_be_decided_and_training_points_to_it(case: Case) -> None:
+    """Outputs that minimise the loss are decoded as the target."""
+    target = torch.arange(case[1]).repeat(2, 1)
+    outputs = points(case, 2, case[1], scale=0.1)[0].requires_grad_()
+    optimizer = torch.optim.Adam([outputs], lr=0.3)
+    for _ in range(50):
+        optimizer.zero_grad()
+        case[0].loss(outputs, target).sum().backward()
+        optimizer.step()
+    assert torch.equal(case[0].decode(outputs.detach()), target)
+
+
+def test_a_stack_decides_for_each_seed_as_alone(case: Case) -> None:
+    outputs, _ = points(case, 5, 11)
+    preds = case[0].decode(outputs)
+    for seed in range(5):
+        assert torch.equal(preds[seed], case[0].decode(outputs[[seed]])[0])
+
+
+@few
+@given(scale=st.sampled_from([0.0, 0.1, 1.0, 30.0, 1000.0]), number=st.integers(0, 10**6))
+def test_probabilities_are_none_or_a_distribution_that_the_decision_follows(
+    case: Case, scale: float, number: int
+) -> None:
+    outputs, _ = points(case, 3, 9, scale, number)
+    probabilities = case[0].probabilities(outputs)
+    if probabilities is None:
+        return
+    assert probabilities.shape == (3, 9, case[1])
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    torch.testing.assert_close(probabilities.sum(-1), torch.ones(3, 9, dtype=torch.float64))
+    decided = probabilities.gather(-1, case[0].decode(outputs)[..., None])[..., 0]
+    assert torch.equal(decided, probabilities.amax(-1))

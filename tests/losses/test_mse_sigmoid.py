@@ -1,0 +1,63 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from src.checks import SettingsError
+from src.losses.mse_sigmoid import SigmoidMeanSquaredError
+
+
+def points() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return 3 * torch.randn(4, 7, 1, generator=generator), torch.randint(2, (4, 7), generator=generator)
+
+
+def test_the_loss_is_torchs_behind_a_sigmoid_for_each_seed() -> None:
+    outputs, target = points()
+    sigmoid = nn.Sequential(nn.Sigmoid(), nn.Flatten(0))
+    expected = [nn.MSELoss()(sigmoid(outputs[seed]), target[seed].float()) for seed in range(4)]
+    torch.testing.assert_close(SigmoidMeanSquaredError(classes=2).loss(outputs, target), torch.stack(expected))
+
+
+def test_the_loss_is_the_sum_written_out() -> None:
+    outputs, target = points()
+    expected = np.zeros(4)
+    for seed in range(4):
+        for z, label in zip(outputs[seed, :, 0].tolist(), target[seed].tolist(), strict=True):
+            expected[seed] += (1 / (1 + math.exp(-z)) - label) ** 2 / 7
+    np.testing.assert_allclose(SigmoidMeanSquaredError(classes=2).loss(outputs.double(), target), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("z", [-40.0, -3.0, 0.0, 0.5, 40.0])
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_gradient_is_the_slides_and_vanishes_far_from_the_target_too(z: float, label: int) -> None:
+    outputs = torch.tensor([[[z]]], dtype=torch.float64, requires_grad=True)
+    SigmoidMeanSquaredError(classes=2).loss(outputs, torch.tensor([[label]])).sum().backward()
+    f, rest = 1 / (1 + math.exp(-z)), 1 / (1 + math.exp(z))
+    assert outputs.grad is not None
+    assert outputs.grad.item() == pytest.approx(2 * (f - label) * f * rest, rel=1e-9, abs=1e-17)
+    assert abs(z) < 40 or abs(outputs.grad.item()) < 1e-16
+
+
+def test_a_logit_of_zero_is_class_zero() -> None:
+    outputs = torch.tensor([[[-1e-30], [0.0], [-0.0], [1e-30], [-5.0], [5.0]]])
+    assert SigmoidMeanSquaredError(classes=2).decode(outputs).tolist() == [[0, 0, 0, 1, 0, 1]]
+
+
+def test_probabilities_are_those_of_the_sigmoid() -> None:
+    outputs, _ = points()
+    probabilities = SigmoidMeanSquaredError(classes=2).probabilities(outputs)
+    torch.testing.assert_close(probabilities[..., [1]], torch.sigmoid(outputs))
+    torch.testing.assert_close(probabilities[..., [0]], torch.sigmoid(-outputs))
+
+
+@pytest.mark.parametrize("classes", [1, 3, 4])
+def test_other_numbers_of_classes_are_refused(classes: int) -> None:
+    with pytest.raises(SettingsError, match=rf"`classes` to be 2 for the objective mse_sigmoid, .* got {classes}\."):
+        SigmoidMeanSquaredError(classes)
+
+
+def test_there_is_one_output() -> None:
+    assert SigmoidMeanSquaredError(classes=2).out_features == 1
