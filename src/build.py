@@ -18,7 +18,7 @@ from src.checks import Problem, SettingsError, check, choice, flag, number, whol
 from src.classifier import Classifier
 from src.data.datamodule import SeedDataModule
 from src.losses.objective import Objective
-from src.streams import Streams, seeds_problem, streams
+from src.streams import PURPOSES, Streams, seeds_problem, streams
 
 TARGETS = ("src.", "torch.", "lightning.")
 FIGURES = ("first", "all", "none")
@@ -42,7 +42,10 @@ def stack(config: dict[str, Any]) -> list[Streams]:
     Raises:
         SettingsError: If one of them is wrong.
     """
-    return _named("seeds", config["seeds"], partial(streams, config["seed"], config["seeds"]))
+    pins = config["seeds"]
+    good = isinstance(pins, dict) and set(pins) <= set(PURPOSES)
+    check(None if good else Problem("seeds", f"settings of {', '.join(PURPOSES)}", pins))
+    return _named("seeds", pins, partial(streams, config["seed"], pins))
 
 
 def build(config: dict[str, Any], members: list[Streams]) -> Parts:

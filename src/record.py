@@ -114,7 +114,8 @@ def write_seed(folder: Path, results: Results, training: Training) -> None:
 def hparams(results: Results) -> dict[str, str | int | float | bool]:
     """Return what TensorBoard's HParams table shows of a run: choices, classes, seed and the groups' settings."""
     chosen: dict[str, Any] = {name: getattr(results, name) for name in ("loss", "model", "data", "classes", "seed")}
-    chosen |= {f"seeds.{purpose}": seed for purpose, seed in results.streams.items() if seed != results.seed}
+    chosen |= {f"seeds.{purpose}": seed for purpose, seed in results.config["seeds"].items() if seed is not None}
+    chosen["optimizer"] = results.config["optimizer"]["_target_"].rpartition(".")[2]
     for group in ("data", "model", "loss", "optimizer"):
         chosen |= {f"{group}.{name}": value for name, value in results.config[group].items() if name != "_target_"}
     chosen["trainer.max_epochs"] = results.config["trainer"]["max_epochs"]

@@ -111,7 +111,7 @@ def completed(folders: Iterable[Path], mark: str) -> dict[Path, Results]:
             results = read_results(folder)
         except ArtifactError:
             continue
-        if results.status == COMPLETED and results.fingerprint == mark:
+        if results.status == COMPLETED and results.fingerprint == mark and results.name == folder.name:
             done[folder] = results
     return done
 
@@ -133,7 +133,7 @@ def _study_problem(study: Any) -> Problem | None:
 
 def _writable_problem(study: Path) -> Problem | None:
     """Find a problem if the study's folder could not be made or written."""
-    existing = next(path for path in [study, *study.absolute().parents] if path.exists())
+    existing = next(path for path in [study, *study.absolute().parents] if os.path.exists(path))  # noqa: PTH110 - quiet
     good = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
     return None if good else Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
 

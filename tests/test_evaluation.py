@@ -314,6 +314,8 @@ def test_accuracy_of_the_slides_is_exact() -> None:
     assert split_metrics("test", outputs, target, OneHotMeanSquaredError(2), 2) == {
         "test/loss": 9 / 32,
         "test/accuracy": 0.71875,
+        "test/correct": 23,
+        "test/count": 32,
     }
 
 

@@ -1,0 +1,159 @@
+"""The house: which module may know which, how long each may be, and that every file of conf trains."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.build import build, build_trainer, check_settings, stack
+from src.threads import one_thread
+
+ROOT = Path(__file__).parents[1]
+CODE = ("src", "scripts", "hydra_plugins")
+MODULES = sorted(path.relative_to(ROOT) for top in CODE for path in ROOT.joinpath(top).rglob("*.py"))
+TRAINING = (
+    "torch",
+    "lightning",
+    "src.data",
+    "src.models",
+    "src.losses",
+    "src.classifier",
+    "src.build",
+    "src.condition",
+)
+FORBIDDEN = {
+    "src/data": ("src.models", "src.losses", "src.classifier", "src.analysis", "src.report"),
+    "src/models": ("src.data", "src.losses", "src.classifier", "src.analysis", "src.report"),
+    "src/losses": ("src.data", "src.models", "src.classifier", "src.analysis", "src.report"),
+    "src/analysis": (*TRAINING, "src.report"),
+    "src/report": TRAINING,
+    "hydra_plugins": (*LIBRARIES, "src"),
+    "scripts/aggregate.py": TRAINING,
+    "scripts/benchmark.py": TRAINING,
+    "scripts/lecture_loop.py": ("lightning", "src"),
+}
+LIGHT = ("src/artifacts.py", "src/study.py", "src/checks.py", "src/train.py")  # --help and --cfg answer at once
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the full name of everything that is imported, at any depth; a relative import would yield "."."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def parse(module: Path) -> ast.Module:
+    return ast.parse(ROOT.joinpath(module).read_text(encoding="utf-8"))
+
+
+def inside(name: str, packages: tuple[str, ...]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def top_level(tree: ast.Module) -> ast.Module:
+    """Return what is run when the module is imported."""
+    kept = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return ast.Module(kept, [])
+
+
+@pytest.mark.parametrize("place", FORBIDDEN)
+def test_a_package_imports_nothing_that_comes_after_it(place: str) -> None:
+    modules = [module for module in MODULES if module.is_relative_to(place)]
+    assert modules, f"{place} has moved"
+    for module in modules:
+        assert [name for name in imports(parse(module)) if inside(name, FORBIDDEN[place])] == [], module
+
+
+def test_imports_are_absolute() -> None:
+    assert {str(module): name for module in MODULES for name in imports(parse(module)) if name.startswith(".")} == {}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_every_command_imports_is_free_of_torch(module: str) -> None:
+    assert [name for name in imports(top_level(parse(Path(module)))) if inside(name, TRAINING)] == []
+
+
+def test_neither_reports_nor_help_nor_hydras_scan_load_torch() -> None:
+    """The same rule as it is felt: through everything that those modules import in turn."""
+    light = "src.train, src.analysis.collect, src.report.study, scripts.aggregate, scripts.benchmark"
+    program = f"import sys, {light}, hydra_plugins.stack_sweeper.stack_sweeper; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert [name for name in done.stdout.split() if inside(name, TRAINING)] == []
+
+
+def test_hydra_plugins_is_no_package_of_its_own() -> None:
+    """With an __init__.py it would hide the plugins of others."""
+    assert not ROOT.joinpath("hydra_plugins", "__init__.py").exists()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_modules_and_functions_are_small(module: Path) -> None:
+    lines = len(ROOT.joinpath(module).read_text(encoding="utf-8").splitlines())
+    assert lines < (80 if module == Path("src/train.py") else 250)
+    assert {name: length for name, length in functions(parse(module)) if length >= 40} == {}
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield the name and the length of each function, without its docstring."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[0]
+            described = ast.get_docstring(node) is not None
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if described else 0
+            yield node.name, (node.end_lineno or 0) - node.lineno + 1 - docstring
+
+
+def files() -> Iterator[Path]:
+    """Yield every file of the project that is text."""
+    tops = [*CODE, "conf", "tests", ".ci", ".github"]
+    for path in [*ROOT.iterdir(), *(path for top in tops for path in ROOT.joinpath(top).rglob("*"))]:
+        if path.is_file() and path.suffix not in (".pyc", ".png", ".ico"):
+            yield path
+
+
+def test_no_file_names_the_address_of_a_registry() -> None:
+    addresses = [
+        name.replace(" ", ".") for name in ("pypi org", "pythonhosted org", "download pytorch org", "anaconda org")
+    ]
+    options = ["--" + name for name in ("index-url", "extra-index-url", "find-links", "trusted-host")]
+    found = {
+        str(path.relative_to(ROOT)): word
+        for path in files()
+        for word in [*addresses, *options]
+        if word in path.read_text(encoding="utf-8", errors="ignore")
+    }
+    assert found == {}
+
+
+CONF = sorted(path.relative_to(ROOT / "conf") for path in ROOT.joinpath("conf").glob("*/*.yaml"))
+FEW = ("data.points=10", "trainer.max_epochs=1")
+
+
+@pytest.mark.parametrize("file", CONF, ids=str)
+def test_every_file_of_conf_composes_and_trains_for_a_moment(
+    file: Path, settings: Callable[..., dict[str, Any]]
+) -> None:
+    group, name = file.parent.name, file.stem
+    choice = f"split@data={name}" if group == "split" else f"{group}={name}"
+    composed = settings(choice, *FEW) | {"classes": 2}
+    check_settings(composed)
+    parts = build(composed, stack(composed)[:2])
+    with one_thread():
+        build_trainer(composed, []).fit(parts.classifier, datamodule=parts.datamodule)
+    (losses,) = parts.classifier.step_loss
+    assert losses.isfinite().all()
+    assert all(torch.isfinite(parameter).all() for parameter in parts.network.parameters())
+
+
+@pytest.mark.parametrize("file", [file for file in CONF if file.parent.name != "hydra"], ids=str)
+def test_a_file_of_conf_that_names_a_module_of_ours_is_named_like_it(file: Path) -> None:
+    for line in ROOT.joinpath("conf", file).read_text(encoding="utf-8").splitlines():
+        if line.startswith("_target_: src.") and file.parent.name in ("data", "model", "loss"):
+            assert line.split(".")[-2] == file.stem
