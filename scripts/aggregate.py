@@ -1,23 +1,26 @@
-"""Turn the runs of one or more studies into tables and figures. Reads files, never trains.
+"""Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.
 
 python -m scripts.aggregate outputs/hw4
 """
 
 import argparse
+import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import webbrowser
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
 from src.analysis.collect import Collection, Progress, collect
-from src.analysis.summary import ACCURACIES, summarize
-from src.report.files import replacing_file
-from src.report.study import StudyFigures, study_figures
-from src.report.style import FORMATS, save
-from src.report.tables import summary_table, write_csv
+from src.analysis.comparisons import Plan
+from src.analysis.contenders import choose_baseline, name_contenders
+from src.analysis.findings import Findings, find
+from src.analysis.summary import ACCURACIES
+from src.report.study import study_figures
+from src.report.tables import summary_table
+from src.report.write import PAGE, problem_lines, write_report
 
 _MOST_LINES = 10  # of one kind of problem on the console; problems.txt has them all
 _PLAIN_WIDTH = 160  # of the table where there is no terminal
@@ -34,39 +37,79 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         out = _out_folder(options.studies, options.out)
         collection = _collect(options.studies, _progress(errors))
-        metric = _metric(collection, options.metric)
-        summary = summarize(collection.runs, [*ACCURACIES, metric])
-        drawn = study_figures(collection.completed, metric, _progress(errors))
-        problems = {**collection.problems, "left out of a figure": drawn.problems}
-        _write_report(out, collection, summary, drawn, problems)
+        findings = find(collection, _metric(collection, options.metric), _plan(collection, options))
+        drawn = study_figures(findings, _progress(errors))
+        problems = {**findings.left_out, "left out of a figure": drawn.problems}
+        write_report(out, findings, drawn, problems)
+    except OSError as error:
+        errors.print(f"aggregate: --out: cannot write to {out} ({error}); expected a folder that can be written")
+        return 1
     except AggregateError as error:
         errors.print(f"aggregate: {' '.join(str(error).split())}")
         return 1
-    _print_summary(summary, metric)
-    for line in _problem_lines(problems, most=_MOST_LINES):
+    _print_findings(findings)
+    for line in problem_lines(problems, most=_MOST_LINES):
         errors.print(line)
     where = f"{out} (in the first STUDY)" if len(options.studies) > 1 and options.out is None else out
-    print(f"{len(collection.completed)} completed runs, {len(summary)} conditions. Report: {where}")
+    print(f"{len(collection.completed)} completed runs, {len(findings.summary)} conditions. Report: {where}")
+    if options.open and not webbrowser.open((out / PAGE).resolve().as_uri()):
+        errors.print(f"--open: no browser could be started; open {out / PAGE} yourself")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.aggregate",
-        description="Turn the runs of one or more studies into tables and figures. Reads files, never trains.",
-        epilog="Writes runs.csv (a row a seed), summary.csv (a row a condition), problems.txt (runs that failed, are "
-        "missing or cannot be read), and the figures accuracy, loss_curves and scatter as PNG, SVG and PDF. "
-        "Example: python -m scripts.aggregate outputs/hw4",
+        description="Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.",
+        epilog="Writes report.html (all in one page), report.md and tables.tex; runs.csv (a row a run), summary.csv (a "
+        "row a condition), comparisons.csv (a row a comparison), variance.csv, and problems.txt (what is left out, and "
+        "why); and every figure as PNG, SVG and PDF. Example: python -m scripts.aggregate outputs/hw4",
     )
     parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="folder of a study, as outputs/hw4")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: report/ in the first STUDY)")
     parser.add_argument(
+        "--baseline",
+        metavar="LOSS",
+        help="loss that all others are compared with (default: ce where there is one, else the first)",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=_between(0, 0.5, closed=True),
+        default=Plan.alpha,
+        metavar="A",
+        help="error rate of intervals and of the corrected family of tests, in (0, 0.5] (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--gamma",
+        type=_between(0.5, 1),
+        default=Plan.gamma,
+        metavar="G",
+        help="P(A > B) above which a difference is meaningful, in (0.5, 1) (default: %(default)s)",
+    )
+    parser.add_argument(
         "--metric",
         metavar="NAME",
-        help="metric that the table shows and that chooses the median seed of each scatter plot (default: "
+        help="metric that the question is about, and that chooses the median seed of each scatter plot (default: "
         "population/accuracy, or test/accuracy where no law is known)",
     )
+    parser.add_argument("--open", action="store_true", help="show the page in a browser when it is written")
     return parser
+
+
+def _between(low: float, high: float, *, closed: bool = False) -> Callable[[str], float]:
+    """Return a reader of numbers between two others, of which the upper counts where ``closed``."""
+
+    def read(text: str) -> float:
+        allowed = f"a number in ({low:g}, {high:g}{']' if closed else ')'}"
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low < value < high or (closed and value == high)):
+            raise argparse.ArgumentTypeError(f"expected {allowed}, got {text!r}")
+        return value
+
+    return read
 
 
 def _progress(console: Console) -> Progress:
@@ -110,45 +153,24 @@ def _metric(collection: Collection, name: str | None) -> str:
     return name
 
 
-def _write_report(
-    out: Path,
-    collection: Collection,
-    summary: pd.DataFrame,
-    drawn: StudyFigures,
-    problems: Mapping[str, Sequence[str]],
-) -> None:
-    """Write all files; a figure that could not be drawn leaves no older one behind."""
+def _plan(collection: Collection, options: argparse.Namespace) -> Plan:
+    """Return what is compared with what; a baseline that is asked for must be there."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_csv(collection.runs, out / "runs.csv")
-        write_csv(summary, out / "summary.csv")
-        for name, figure in drawn.figures.items():
-            if figure is not None:
-                save(figure, out / name)
-            else:
-                for kind in FORMATS:
-                    (out / f"{name}.{kind}").unlink(missing_ok=True)
-        with replacing_file(out / "problems.txt") as scratch:
-            scratch.write_text("\n".join([*_problem_lines(problems)] or ["none"]) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise AggregateError(f"--out: cannot write to {out} ({error}); expected a folder that can be written") from None
+        baseline = choose_baseline(name_contenders(collection.completed), options.baseline)
+    except ValueError as error:
+        raise AggregateError(f"--baseline: {error}") from None
+    return Plan(baseline, options.alpha, options.gamma)
 
 
-def _print_summary(summary: pd.DataFrame, metric: str) -> None:
+def _print_findings(findings: Findings) -> None:
+    """Print the table of conditions, the answer, and what a reader has to know."""
     width = None if sys.stdout.isatty() else _PLAIN_WIDTH
     console = Console(markup=False, highlight=False, emoji=False, width=width)
-    shown = [name for name in dict.fromkeys([ACCURACIES[0], metric]) if f"{name} mean" in summary.columns]
-    console.print(summary_table(summary, shown))
-
-
-def _problem_lines(problems: Mapping[str, Sequence[str]], most: int | None = None) -> Iterator[str]:
-    """Yield a heading for each kind of problem that there is, and its lines, at most ``most`` of them."""
-    for kind, lines in problems.items():
-        if lines:
-            yield f"{kind} ({len(lines)}):"
-            yield from (f"  {line}" for line in lines[:most])
-        if most is not None and len(lines) > most:
-            yield f"  and {len(lines) - most} more, see problems.txt"
+    summary = findings.summary
+    shown = [name for name in dict.fromkeys([ACCURACIES[0], findings.metric]) if f"{name} mean" in summary.columns]
+    console.print(summary_table(summary, shown, 1 - findings.plan.alpha))
+    for sentence in [*findings.answer, *findings.notes]:
+        console.print(sentence, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,6 @@ from src.data.datamodule import Batch
 from src.losses.objective import Objective
 from src.models.flat import FlatParameters
 
-# Adam's moments of dead units decay into denormals, which make every step three times slower. The flag acts on this
-# thread and on those it starts, so it is set before the first tensor operation of any process that trains.
-torch.set_flush_denormal(True)
-
 
 class Classifier(L.LightningModule):
     """S networks, one objective and one optimizer that never mix the seeds.

@@ -16,16 +16,8 @@ from src.threads import one_thread
 ROOT = Path(__file__).parents[1]
 CODE = ("src", "scripts", "hydra_plugins")
 MODULES = sorted(path.relative_to(ROOT) for top in CODE for path in ROOT.joinpath(top).rglob("*.py"))
-TRAINING = (
-    "torch",
-    "lightning",
-    "src.data",
-    "src.models",
-    "src.losses",
-    "src.classifier",
-    "src.build",
-    "src.condition",
-)
+LIBRARIES = ("torch", "lightning")
+TRAINING = (*LIBRARIES, "src.data", "src.models", "src.losses", "src.classifier", "src.build", "src.condition")
 FORBIDDEN = {
     "src/data": ("src.models", "src.losses", "src.classifier", "src.analysis", "src.report"),
     "src/models": ("src.data", "src.losses", "src.classifier", "src.analysis", "src.report"),

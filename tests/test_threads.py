@@ -43,3 +43,16 @@ def test_a_large_product_does_not_depend_on_the_number_of_cores() -> None:
         with one_thread():
             products.append(a @ b)
     assert torch.equal(*products)
+
+
+def test_denormals_are_flushed_inside_and_come_back() -> None:
+    def smallest() -> float:
+        return (torch.tensor(1e-40) * torch.tensor(0.5)).item()
+
+    assert smallest() > 0
+    with one_thread():
+        assert smallest() == 0
+        with one_thread():
+            pass
+        assert smallest() == 0
+    assert smallest() > 0

@@ -6,21 +6,26 @@ from typing import Any
 import pandas as pd
 
 from src.analysis.intervals import mean_interval
+from src.analysis.units import Unit
 from src.artifacts import COMPLETED, FAILED
 
 ACCURACIES = ("test/accuracy", "population/accuracy")
 
 
-def summarize(runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES) -> pd.DataFrame:
+def summarize(
+    runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES, confidence: float = 0.95, unit: Unit | None = None
+) -> pd.DataFrame:
     """Return a row a condition, in the order of the runs.
 
     Args:
         runs: A row a seed, as ``Collection.runs`` has it.
         metrics: Metrics to summarise; one that no run has is left out.
+        confidence: Of the intervals, in (0, 1).
+        unit: What is replicated independently, which the intervals are over; single runs by default.
 
     Returns:
         The columns of ``runs`` that name the condition; n, the completed runs, and failed; for each metric its n,
-        mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the 95 % t interval of the mean, as
+        mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the t interval of the mean, as
         columns such as ``test/accuracy mean``; the mean regret, and the Bayes accuracy. Runs without a
         metric do not count in its row; what cannot be computed is NaN.
     """
@@ -32,7 +37,7 @@ def summarize(runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES) -> pd.Dat
         row: dict[str, Any] = {name: group[name].iloc[0] for name in naming}
         row |= {"n": len(completed), "failed": int((group["status"] == FAILED).sum())}
         for metric in known:
-            row |= _spread(metric, completed[metric].dropna())
+            row |= _spread(metric, completed, confidence, unit or Unit())
         if "population/regret" in runs.columns:
             row["population/regret mean"] = completed["population/regret"].mean()
         if "bayes/accuracy" in runs.columns:
@@ -41,8 +46,9 @@ def summarize(runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def _spread(metric: str, values: pd.Series) -> dict[str, float]:
-    mean, low, high = mean_interval(values.to_numpy())
+def _spread(metric: str, runs: pd.DataFrame, confidence: float, unit: Unit) -> dict[str, float]:
+    values = runs[metric].dropna()
+    mean, low, high = mean_interval(unit.means(runs, metric), confidence)
     return {
         f"{metric} n": len(values),
         f"{metric} mean": mean,

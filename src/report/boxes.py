@@ -17,7 +17,8 @@ from src.report.style import INK, MUTED, plain, series_colors, wrapped
 
 _HEIGHT = 0.62  # of a box, in rows
 _GOLDEN = (5**0.5 - 1) / 2
-_BOX, _SEED, _MEAN, _BAYES = "quartiles and median", "one seed", "mean, 95% interval", "Bayes accuracy"
+_BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
+_BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
 _DIAMOND: dict[str, Any] = {
     "color": "black",
     "marker": "D",
@@ -36,24 +37,29 @@ class Group:
         classes: Number of classes C.
         values: Accuracy of each seed, (S,).
         bayes: Bayes accuracy, or None where the law is not known.
+        linear: Accuracy of the linear discriminant of infinite data, or None.
+        units: What the interval of the mean is over, (n,), where single seeds are not independent; else None.
     """
 
     label: str
     classes: int
     values: NDArray[np.floating]
     bayes: float | None = None
+    linear: float | None = None
+    units: NDArray[np.floating] | None = None
 
 
-def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group]) -> Axes:
+def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0.95) -> Axes:
     """Draw a row a group, from the top, in a block a class count.
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
-    the box, a dot a seed, and the mean with its 95 % t interval; one seed alone is just a dot. A dashed line marks
-    the Bayes accuracy.
+    the box, a dot a seed, and the mean with its t interval; one seed alone is just a dot. A dashed line marks the Bayes
+    accuracy, a dotted one the linear discriminant.
 
     Args:
         ax: Where to draw.
         groups: The groups, in order. Groups of one class count stand together.
+        confidence: Of the intervals.
 
     Returns:
         The same axes.
@@ -66,9 +72,10 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group]) -> Axes:
         block = [group for group in groups if group.classes == classes]
         ticks.append((row, f"{classes} classes", "bold"))
         for offset, group in enumerate(block, start=1):
-            _draw_group(ax, row + offset, group, colors[group.label])
+            _draw_group(ax, row + offset, group, colors[group.label], confidence)
             ticks.append((row + offset, plain(wrapped(group.label)), "normal"))
-        _draw_bayes(ax, row + 1, block)
+        _draw_reference(ax, row + 1, [group.bayes for group in block], _BAYES, "--")
+        _draw_reference(ax, row + 1, [group.linear for group in block], _LINEAR, ":")
         row += len(block) + 1
     ax.set_ylim(row - 0.4, -0.5)
     ax.set_yticks([place for place, _, _ in ticks])
@@ -80,7 +87,7 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group]) -> Axes:
     return ax
 
 
-def _draw_group(ax: Axes, row: float, group: Group, color: str) -> None:
+def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: float) -> None:
     values = group.values
     jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even, and the same every time
     size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
@@ -103,29 +110,30 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str) -> None:
         whiskerprops={"color": color, "linewidth": 0.9},
         capprops={"color": color, "linewidth": 0.9},
     )
-    mean, low, high = mean_interval(values)
+    mean, low, high = mean_interval(values if group.units is None else group.units, confidence)
     ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
     ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
 
-def _draw_bayes(ax: Axes, top: float, block: Sequence[Group]) -> None:
-    """Draw one line through neighbouring rows of the same Bayes accuracy."""
+def _draw_reference(ax: Axes, top: float, values: Iterable[float | None], label: str, dashes: str) -> None:
+    """Draw one line through neighbouring rows of the same reference accuracy."""
     row = top
-    for bayes, same in itertools.groupby(group.bayes for group in block):
+    for value, same in itertools.groupby(values):
         rows = len(list(same))
-        if bayes is not None:
+        if value is not None:
             ends = [row - 0.5, row + rows - 0.5]
-            ax.plot([bayes, bayes], ends, color=INK, linestyle="--", linewidth=1.0, zorder=2.5, label=_BAYES)
+            ax.plot([value, value], ends, color=INK, linestyle=dashes, linewidth=1.0, zorder=2.5, label=label)
         row += rows
 
 
-def box_legend(axes: Iterable[Axes]) -> list[Artist]:
+def box_legend(axes: Iterable[Axes], confidence: float = 0.95) -> list[Artist]:
     """Return legend entries for what ``plot_accuracy_boxes`` has drawn in some axes, in grey."""
     drawn = {label for ax in axes for label in ax.get_legend_handles_labels()[1]}
-    entries = [
-        Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label=_BOX),
-        Line2D([], [], linestyle="none", marker="o", markersize=3, color=MUTED, label=_SEED),
-        Line2D([], [], linewidth=1.6, label=_MEAN, **_DIAMOND),
-        Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
-    ]
-    return [entry for entry in entries if entry.get_label() in drawn]
+    entries = {
+        _BOX: Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label=_BOX),
+        _SEED: Line2D([], [], linestyle="none", marker="o", markersize=3, color=MUTED, label=_SEED),
+        _MEAN: Line2D([], [], linewidth=1.6, label=f"mean, {confidence:.0%} interval", **_DIAMOND),
+        _BAYES: Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
+        _LINEAR: Line2D([], [], color=INK, linestyle=":", linewidth=1.0, label=_LINEAR),
+    }
+    return [entry for name, entry in entries.items() if name in drawn]

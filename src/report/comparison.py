@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,9 +12,10 @@ from matplotlib.lines import Line2D
 
 from src.analysis.details import Curves, Predictions
 from src.analysis.summary import ACCURACIES
+from src.analysis.units import Unit
 from src.report.boxes import Group, box_legend, plot_accuracy_boxes
 from src.report.curves import plot_loss_curves
-from src.report.plots import plot_test_scatter, scatter_legend
+from src.report.plots import Regions, plot_test_scatter, scatter_legend
 from src.report.style import plain, series_colors, style, wrapped
 
 _TITLES = {
@@ -31,15 +33,17 @@ class Panel:
         label: Name of the condition, but for its class count.
         classes: Number of classes C.
         predictions: The test points.
-        seed: The seed.
+        seed: The seed, or the name of a run of a crossed design.
         population: Its population accuracy, or None where the law is not known.
+        regions: Its decision regions, or None where they were not saved.
     """
 
     label: str
     classes: int
     predictions: Predictions
-    seed: int
+    seed: int | str
     population: float | None = None
+    regions: Regions | None = None
 
     @property
     def title(self) -> str:
@@ -48,17 +52,20 @@ class Panel:
         correct = int((self.predictions.pred == target).sum())
         score = f"{correct}/{len(target)} = {correct / len(target):.2f}"
         known = "" if self.population is None else f", population {self.population:.3f}"
-        return f"{wrapped(self.label)}\n{self.classes} classes, seed {self.seed}\n{score}{known}"
+        who = f"seed {self.seed}" if isinstance(self.seed, int) else self.seed
+        return f"{wrapped(self.label)}\n{self.classes} classes, {who}\n{score}{known}"
 
 
-def accuracy_figure(runs: pd.DataFrame) -> Figure:
+def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None = None) -> Figure:
     """Return box plots of test and population accuracy, side by side on the same scale.
 
     Args:
         runs: The completed runs. Where none has a population accuracy there is one panel.
+        alpha: Error rate of the intervals.
+        unit: What they are over; single runs by default.
     """
     shown = [metric for metric in ACCURACIES if metric in runs.columns and runs[metric].notna().any()]
-    groups = {metric: _groups(runs, metric) for metric in shown}
+    groups = {metric: condition_groups(runs, metric, unit or Unit()) for metric in shown}
     names = {group.label for group in groups[shown[0]]}
     lines = max(wrapped(name).count("\n") + 1 for name in names)
     rows = len(groups[shown[0]]) + runs["classes"].nunique()
@@ -66,22 +73,30 @@ def accuracy_figure(runs: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(1.2 + 2.9 * len(shown), 0.9 + rows * max(0.3, 0.14 * lines + 0.06)))
         axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
         for ax, metric in zip(axes, shown, strict=True):
-            plot_accuracy_boxes(ax, groups[metric])
+            plot_accuracy_boxes(ax, groups[metric], 1 - alpha)
             ax.set(title=_TITLES[metric], xlabel="accuracy")
             ax.label_outer()
-        figure.legend(handles=box_legend(axes), loc="outside lower center", ncols=4 if len(shown) > 1 else 2)
+        entries = box_legend(axes, 1 - alpha)
+        columns = 2 if len(shown) == 1 else min(len(entries), 4) if len(entries) != 5 else 3
+        figure.legend(handles=entries, loc="outside lower center", ncols=columns)
     return figure
 
 
-def _groups(runs: pd.DataFrame, metric: str) -> list[Group]:
+def condition_groups(runs: pd.DataFrame, metric: str, unit: Unit) -> list[Group]:
     """Return the conditions in blocks of rising class count, in the order of the runs inside a block."""
     groups = []
     for _, group in runs.groupby("fingerprint", sort=False):
-        bayes = group["bayes/accuracy"].median() if "bayes/accuracy" in group.columns else float("nan")
         values = group[metric].dropna().to_numpy(dtype=float)
         label, classes = group["label"].iloc[0], int(group["classes"].iloc[0])
-        groups.append(Group(label, classes, values, None if pd.isna(bayes) else float(bayes)))
+        bayes, linear = _median(group, "bayes/accuracy"), _median(group, "linear/accuracy")
+        groups.append(Group(label, classes, values, bayes, linear, unit.means(group, metric)))
     return sorted(groups, key=lambda group: group.classes)
+
+
+def _median(group: pd.DataFrame, metric: str) -> float | None:
+    """Return the median of a reference that all runs of a condition share, or None where none has it."""
+    value = group[metric].median() if metric in group.columns else float("nan")
+    return None if pd.isna(value) else float(value)
 
 
 def loss_curves_figure(runs: pd.DataFrame, curves: Mapping[str, Curves]) -> Figure:
@@ -123,13 +138,14 @@ def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
     counts = sorted({panel.classes for panel in panels})
     with style():
         figure = Figure(figsize=(1.3 + 2.7 * len(labels), 0.2 + 2.8 * len(counts)))
-        grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex="row", sharey="row")
+        share: Literal["none", "row"] = "none" if any(panel.regions for panel in panels) else "row"  # regions have ends
+        grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex=share, sharey=share)
         for axes, classes in zip(grid, counts, strict=True):
             row = {panel.label: panel for panel in panels if panel.classes == classes}
             first = next(label for label in labels if label in row)
             for ax, label in zip(axes, labels, strict=True):
                 if label in row:
-                    _draw_panel(ax, row[label], outer=label == first)
+                    _draw_panel(ax, row[label], outer=label == first or share == "none")
                 else:
                     ax.set_axis_off()
             scatter_legend(axes, classes)
@@ -139,7 +155,9 @@ def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
 def _draw_panel(ax: Axes, panel: Panel, *, outer: bool) -> None:
     """Draw one panel; only the outer one of a row says what its x2 axis is."""
     points, classes = panel.predictions, panel.classes
-    plot_test_scatter(ax, points.x, points.target, points.pred, classes=classes, regions=None, title=panel.title)
+    plot_test_scatter(
+        ax, points.x, points.target, points.pred, classes=classes, regions=panel.regions, title=panel.title
+    )
     ax.tick_params(labelleft=outer)
     if not outer:
         ax.set_ylabel("")

@@ -33,19 +33,20 @@ def harmless(cell: Any) -> Any:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def summary_table(summary: pd.DataFrame, metrics: list[str]) -> Table:
+def summary_table(summary: pd.DataFrame, metrics: list[str], confidence: float = 0.95) -> Table:
     """Return the console's table: a row a condition, with the spread of some metrics.
 
     Args:
         summary: What ``src.analysis.summary.summarize`` returns.
-        metrics: Metrics to show: mean (sd) and the 95 % interval of the mean.
+        metrics: Metrics to show: mean (sd) and the interval of the mean.
+        confidence: Of the intervals.
     """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("condition", overflow="fold")
     for name in ("classes", "n", "failed"):
         table.add_column(name, justify="right")
     for metric in metrics:
-        table.add_column(Text(f"{metric}\nmean (sd) [95% interval]"), justify="right")
+        table.add_column(Text(f"{metric}\nmean (sd) [{confidence:.0%} interval]"), justify="right")
     ends = [name for name in ("population/regret mean", "bayes/accuracy") if name in summary.columns]
     for name in ends:
         table.add_column(Text(name.replace("/", "\n", 1).removesuffix(" mean")), justify="right")

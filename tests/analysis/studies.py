@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.artifacts import FAILED, HISTORY, PREDICTIONS, Results, seed_folder, write_results
+from src.artifacts import FAILED, HISTORY, PREDICTIONS, REGIONS, Results, seed_folder, write_results
 
 RECIPE: dict[str, Any] = {
     "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50]},
@@ -25,35 +25,48 @@ def write_run(study: Path, loss: str = "ce", classes: int = 2, seed: int = 0, **
         loss: Choice of the loss group.
         classes: Number of classes.
         seed: The seed.
-        changes: Other fields of ``Results``; ``config`` is merged group by group, ``metrics`` replaces the default.
-            With ``files=False`` there is neither history nor predictions.
+        changes: Other fields of ``Results``; ``config`` is merged group by group, ``metrics`` replaces the default,
+            ``pins`` are the seeds of streams that do not follow ``seed``. With ``files=False`` there is neither history
+            nor predictions; with ``whole=True`` there are probabilities and decision regions too.
     """
-    files = changes.pop("files", True)
+    files, pins, whole = changes.pop("files", True), changes.pop("pins", {}), changes.pop("whole", False)
     config = {"classes": classes, "seed": seed, "loss": {"_target_": f"src.losses.{loss}"}, **RECIPE}
     for group, values in changes.pop("config", {}).items():
         config[group] = {**config.get(group, {}), **values} if isinstance(values, dict) else values
     identity = repr((loss, classes, {name: value for name, value in config.items() if name != "seed"}))
     fingerprint = changes.pop("fingerprint", hashlib.sha256(identity.encode()).hexdigest()[:8])
     condition = changes.pop("condition", f"loss={loss},classes={classes}-{fingerprint}")
-    folder = seed_folder(study / condition, seed)
+    folder = seed_folder(study / condition, seed, pins)
     folder.mkdir(parents=True)
     points = noisy_cubic(classes, seed, 0.1 if loss == "mse" else 0.05)
     if files:
         _history(loss, classes, seed).to_csv(folder / HISTORY, index=False)
         points.to_csv(folder / PREDICTIONS, index=False)
+    if whole:
+        _probabilities(points, classes).to_csv(folder / PREDICTIONS, index=False)
+        _regions(points, classes).to_csv(folder / REGIONS, index=False)
     fields: dict[str, Any] = {"model": "mlp", "data": "noisy_cubic", "overrides": [], "versions": {}, "seconds": 1.5}
+    fields["streams"] = dict.fromkeys(("data", "split", "init", "shuffle"), seed) | pins
     fields["metrics"] = {} if changes.get("status") == FAILED else _metrics(points, loss, classes, seed)
+    if whole:
+        fields["metrics"] |= {"population/calibration_error": 0.05 + 0.01 * seed, "linear/accuracy": 0.6}
     fields |= {"study": study.name, "condition": condition, "fingerprint": fingerprint, "config": config, **changes}
     write_results(folder, Results(loss=loss, classes=classes, seed=seed, **fields))
     return folder
 
 
-def write_study(study: Path, losses: tuple[str, ...] = ("mse", "ce"), counts: tuple[int, ...] = (2, 4), seeds: int = 3):
+def write_study(
+    study: Path,
+    losses: tuple[str, ...] = ("mse", "ce"),
+    counts: tuple[int, ...] = (2, 4),
+    seeds: int = 3,
+    **changes: Any,
+) -> Path:
     """Write a run for every loss, class count and seed, and return the study's folder."""
     for loss in losses:
         for classes in counts:
             for seed in range(seeds):
-                write_run(study, loss, classes, seed)
+                write_run(study, loss, classes, seed, **changes)
     return study
 
 
@@ -84,6 +97,21 @@ def noisy_cubic(classes: int, seed: int, wobble: float) -> pd.DataFrame:
     return table.assign(correct=table["target"] == table["pred"])
 
 
+def _probabilities(points: pd.DataFrame, classes: int) -> pd.DataFrame:
+    """Add the probabilities of a classifier that is a little too sure."""
+    sure = np.random.default_rng(len(points)).uniform(1 / classes, 1, len(points))
+    other = (1 - sure) / (classes - 1)
+    columns = {f"p{label}": np.where(points["pred"] == label, sure, other) for label in range(classes)}
+    return points.assign(**columns)
+
+
+def _regions(points: pd.DataFrame, classes: int) -> pd.DataFrame:
+    """Return predicted and Bayes-optimal labels over a grid."""
+    x1, x2 = np.meshgrid(np.linspace(0, 1, 24), np.linspace(points["x2"].min(), points["x2"].max(), 24))
+    bayes, pred = (nearest_band(x1, x2 + wobble * np.sin(20 * x1), classes) for wobble in (0.0, 0.05))
+    return pd.DataFrame({"x1": x1.ravel(), "x2": x2.ravel(), "pred": pred.ravel(), "bayes": bayes.ravel()})
+
+
 def _history(loss: str, classes: int, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     epoch = np.arange(1, 101)
@@ -107,3 +135,25 @@ def _metrics(points: pd.DataFrame, loss: str, classes: int, seed: int) -> dict[s
         "population/regret": bayes - population,
         "bayes/accuracy": bayes,
     }
+
+
+def make_runs(
+    accuracies: dict[tuple[str, int], np.ndarray], crossed: tuple[int, int, int] | None = None
+) -> pd.DataFrame:
+    """Return a table of runs as ``Collection.runs`` has it, without any files.
+
+    Args:
+        accuracies: Population accuracies by loss and class count, (S,).
+        crossed: Numbers of data, init and shuffle seeds that the S runs are a crossing of; by default S plain seeds.
+    """
+    parts = []
+    for (loss, classes), values in accuracies.items():
+        seed = np.arange(len(values))
+        streams = np.array([seed] * 3) if crossed is None else np.indices(crossed).reshape(3, -1)
+        columns: dict[str, Any] = {"label": loss, "study": "made", "condition": f"{loss}{classes}"}
+        columns |= {"fingerprint": f"{loss}{classes}", "loss": loss, "model": "mlp", "data": "d", "classes": classes}
+        columns |= {"seed": seed if crossed is None else 0, "seeds.data": streams[0], "seeds.split": streams[0]}
+        columns |= {"seeds.init": streams[1], "seeds.shuffle": streams[2], "status": "completed", "seconds": 1.0}
+        columns |= {"population/accuracy": values, "population/regret": 0.75 - values}
+        parts.append(pd.DataFrame(columns | {"folder": [f"{loss}{classes}/{index}" for index in seed]}))
+    return pd.concat(parts, ignore_index=True)

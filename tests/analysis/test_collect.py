@@ -97,7 +97,7 @@ def test_a_damaged_file_is_one_line_and_the_rest_is_read(tmp_path: Path, content
 def test_results_of_another_seed_are_refused(tmp_path: Path):
     folder = write_run(tmp_path, seed=3)
     folder.rename(folder.with_name("seed=4"))
-    assert collect([tmp_path]).unreadable == [f"{folder.with_name('seed=4')} holds the results of seed 3"]
+    assert collect([tmp_path]).unreadable == [f"{folder.with_name('seed=4')} holds the results of seed=3"]
 
 
 def test_metrics_that_are_not_finite_are_refused(tmp_path: Path):

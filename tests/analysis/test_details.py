@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from src.analysis.collect import collect
-from src.analysis.details import read_curves, read_predictions
-from src.artifacts import HISTORY, PREDICTIONS, ArtifactError
+from src.analysis.details import read_curves, read_predictions, read_regions
+from src.artifacts import HISTORY, PREDICTIONS, REGIONS, ArtifactError
 from tests.analysis.studies import write_run, write_study
 
 
@@ -80,3 +80,40 @@ def test_damaged_predictions_raise_one_line(tmp_path: Path, content: str, expect
     (write_run(tmp_path) / PREDICTIONS).write_text(content)
     with pytest.raises(ArtifactError, match=expected):
         read_predictions(collect([tmp_path]).runs.iloc[0])
+
+
+def regions_of(folder: Path, content: str | None = None):
+    if content is not None:
+        (folder / REGIONS).write_text(content)
+    return read_regions(pd.Series({"folder": str(folder), "classes": 2}))
+
+
+def test_regions_are_a_grid_in_any_order_of_rows(tmp_path: Path):
+    rows = [(x1, x2, int(x2 > x1), int(x2 > 0)) for x1 in (0, 0.5, 1) for x2 in (-1, 1)]
+    table = pd.DataFrame(rows, columns=["x1", "x2", "pred", "bayes"]).sample(frac=1, random_state=1)
+    grid = regions_of(tmp_path, table.to_csv(index=False))
+    np.testing.assert_array_equal(grid.x1, [0, 0.5, 1])
+    np.testing.assert_array_equal(grid.x2, [-1, 1])
+    np.testing.assert_array_equal(grid.pred, [[0, 0, 0], [1, 1, 0]])
+    np.testing.assert_array_equal(grid.bayes, [[0, 0, 0], [1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "is missing"),
+        ("x1,x2,pred\n", "lacks the column bayes"),
+        ("x1,x2,pred,bayes\n", "expected "),
+        ("x1,x2,pred,bayes\n0,0,0,2\n", "expected pred and bayes to be whole numbers below 2"),
+        ("x1,x2,pred,bayes\na,0,0,1\n", "expected the columns x1 and x2 to hold numbers"),
+        ("x1,x2,pred,bayes\n0,0,0,1\n", "a full, evenly spaced grid"),
+        ("x1,x2,pred,bayes\n0,0,0,1\n1,0,0,1\n0,1,0,1\n", "a full, evenly spaced grid"),
+        ("x1,x2,pred,bayes\n" + "".join(f"{a},{b},0,1\n" for a in (0, 1, 5) for b in (0, 1)), "a full, evenly spaced"),
+        ("x1,x2,pred,bayes\n,0,0,1\n1,0,0,1\n0,1,0,1\n1,1,0,1\n", "a full, evenly spaced grid"),
+    ],
+)
+def test_damaged_regions_are_refused_in_one_line(tmp_path: Path, content: str | None, expected: str):
+    with pytest.raises(ArtifactError) as error:
+        regions_of(tmp_path, content)
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

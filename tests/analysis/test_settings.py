@@ -39,9 +39,9 @@ def test_what_is_not_scientific_does_not_count(key: str):
 
 
 def test_a_key_that_only_begins_like_an_ignored_one_counts():
-    assert differing_settings([{"seeds": {"data": 1}}, {"seeds": {"data": 2}}]) == [
-        {"seeds.data": 1},
-        {"seeds.data": 2},
+    assert differing_settings([{"seedling": {"data": 1}}, {"seedling": {"data": 2}}]) == [
+        {"seedling.data": 1},
+        {"seedling.data": 2},
     ]
 
 

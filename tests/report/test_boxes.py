@@ -30,7 +30,7 @@ def rows(ax: Axes) -> dict[str, float]:
 def test_a_dot_a_seed_and_the_mean_with_its_interval(ax: Axes, seeds: int):
     groups = [group("mse", 2, seeds), group("ce", 2, seeds)]
     assert plot_accuracy_boxes(ax, groups) is ax
-    for each, dots, mean in zip(groups, ax.collections, lines(ax, "mean, 95% interval"), strict=True):
+    for each, dots, mean in zip(groups, ax.collections, lines(ax, "mean and its interval"), strict=True):
         offsets = np.asarray(dots.get_offsets())
         np.testing.assert_array_equal(offsets[:, 0], each.values)
         assert np.abs(offsets[:, 1] - rows(ax)[each.label]).max() < 0.31

@@ -1,17 +1,15 @@
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from src.analysis.collect import collect
 from src.analysis.details import Curves, Predictions, read_curves
 from src.report.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
 from tests.analysis.studies import noisy_cubic, write_run, write_study
+from tests.report.legible import assert_legible
 
 
 def untouched(folders, description):
@@ -22,29 +20,6 @@ def panel(label: str, classes: int, seed: int = 3, population: float | None = 0.
     table = noisy_cubic(classes, seed, wobble=0.1)
     points = Predictions(table[["x1", "x2"]].to_numpy(), table["target"].to_numpy(), table["pred"].to_numpy())
     return Panel(label, classes, points, seed, population)
-
-
-def shown_texts(figure: Figure) -> Iterator[Text]:
-    for ax in figure.axes:
-        if ax.axison:
-            yield from (ax.title, ax.xaxis.label, ax.yaxis.label)
-            for axis in (ax.xaxis, ax.yaxis):
-                low, high = sorted(axis.get_view_interval())
-                yield from (tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high)
-    for legend in [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]:
-        yield from (*legend.get_texts(), legend.get_title())
-
-
-def assert_legible(figure: Figure) -> None:
-    """Every text lies on the page, and none over another."""
-    figure.draw_without_rendering()
-    texts = [text for text in shown_texts(figure) if text.get_visible() and text.get_text().strip()]
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
-    for text, box in boxes:
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
-    for (one, box), (other, second) in itertools.combinations(boxes, 2):
-        assert not box.padded(-1).overlaps(second), (one, other)
 
 
 def test_accuracy_has_two_panels_on_the_same_scales(tmp_path: Path):

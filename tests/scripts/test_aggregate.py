@@ -1,7 +1,11 @@
+import io
+import json
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -9,57 +13,99 @@ import pytest
 from PIL import Image
 
 from scripts.aggregate import main
-from src.artifacts import FAILED, HISTORY, RESULTS
+from src.artifacts import FAILED, HISTORY, PREDICTIONS, RESULTS
+from src.report.study import StudyFigures
 from src.report.style import save
 from tests.analysis.studies import write_run, write_study
 
-FILES = {"runs.csv", "summary.csv", "problems.txt"} | {
-    f"{name}.{kind}" for name in ("accuracy", "loss_curves", "scatter") for kind in ("png", "svg", "pdf")
-}
+FIGURES = ("accuracy", "differences", "regret", "loss_curves", "scatter", "reliability", "calibration", "variance")
+TABLES = {"runs.csv", "summary.csv", "comparisons.csv", "variance.csv", "problems.txt", "tables.tex"}
+FILES = TABLES | {"report.html", "report.md"} | {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "pdf")}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and the files of its report."""
+
+    code: int
+    out: str
+    err: str
+    study: Path
+
+    @property
+    def report(self) -> Path:
+        return self.study / "report"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """Aggregate one study that has everything, once for all tests that only look at it."""
+    study = write_study(tmp_path_factory.mktemp("whole") / "hw4", seeds=3, whole=True)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(study)])
+    return Ended(code, out.getvalue(), err.getvalue(), study)
 
 
 @pytest.fixture
 def svg_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Save each figure in one format, which is quicker."""
-    monkeypatch.setattr("scripts.aggregate.save", lambda figure, stem: save(figure, stem, ("svg",)))
+    monkeypatch.setattr("src.report.write.save", lambda figure, stem, formats: save(figure, stem, ("svg",)))
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, which is quicker still."""
+    monkeypatch.setattr("scripts.aggregate.study_figures", lambda findings, progress: StudyFigures({}))
 
 
 def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_study_becomes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    study = write_study(tmp_path / "hw4", seeds=3)
-    assert main([str(study)]) == 0
-    report = study / "report"
-    assert {path.name for path in report.iterdir()} == FILES
-    runs, summary = pd.read_csv(report / "runs.csv"), pd.read_csv(report / "summary.csv")
+def test_a_study_becomes_a_report(whole: Ended):
+    assert whole.code == 0
+    assert {path.name for path in whole.report.iterdir()} == FILES
+    runs, summary = (pd.read_csv(whole.report / f"{name}.csv") for name in ("runs", "summary"))
     assert len(runs) == 12
     assert len(summary) == 4
     means = runs.groupby(["label", "classes"])["test/accuracy"].mean()
     assert list(summary["test/accuracy mean"]) == pytest.approx(list(means))
-    assert (report / "problems.txt").read_text() == "none\n"
-    with Image.open(report / "accuracy.png") as image:
+    assert (whole.report / "problems.txt").read_text() == "none\n"
+    assert f"12 completed runs, 4 conditions. Report: {whole.report}\n" in whole.out
+    assert whole.err == ""
+
+
+def test_comparisons_are_written_in_points_and_answered_on_the_console(whole: Ended):
+    table = pd.read_csv(whole.report / "comparisons.csv", dtype={"classes": str})
+    assert list(table["classes"]) == ["2", "4", "2+4"] * 2
+    assert list(dict.fromkeys(table["metric"])) == ["population/accuracy", "population/regret"]
+    runs = pd.read_csv(whole.report / "runs.csv").set_index(["loss", "classes", "seed"])["population/accuracy"]
+    assert table["difference"][0] == pytest.approx(100 * (runs["mse", 2] - runs["ce", 2]).mean())
+    assert "On population accuracy, mse and ce differ by " in whole.out
+    assert "of the variance of test accuracy" in whole.out.lower()
+
+
+def test_figures_are_what_a_printer_wants(whole: Ended):
+    with Image.open(whole.report / "accuracy.png") as image:
         assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
-    for name in ("accuracy", "loss_curves", "scatter"):
-        ET.parse(report / f"{name}.svg")  # noqa: S314 - ours
-        pdf = (report / f"{name}.pdf").read_bytes()
+    for name in FIGURES:
+        ET.parse(whole.report / f"{name}.svg")  # noqa: S314 - ours
+        pdf = (whole.report / f"{name}.pdf").read_bytes()
         assert pdf.startswith(b"%PDF-")
         assert b"/Type3" not in pdf
-    out, err = capsys.readouterr()
-    assert f"12 completed runs, 4 conditions. Report: {report}\n" in out
-    assert err == ""
 
 
+@pytest.mark.usefixtures("svg_only")
 def test_a_second_report_is_the_same_and_reads_no_earlier_report(tmp_path: Path):
-    study = write_study(tmp_path, ("ce",), (2,), seeds=2)
+    study = write_study(tmp_path, ("ce", "mse"), (2,), seeds=2)
     assert main([str(study)]) == 0
     first = {path: path.read_bytes() for path in (study / "report").iterdir()}
     assert main([str(study)]) == 0
     assert {path: path.read_bytes() for path in (study / "report").iterdir()} == first
 
 
-@pytest.mark.usefixtures("svg_only")
+@pytest.mark.usefixtures("no_figures")
 def test_several_studies_report_in_the_first_or_where_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     first, second = write_study(tmp_path / "a", ("ce",), (2,)), write_study(tmp_path / "b", ("mse",), (2,))
     assert main([str(first), str(second)]) == 0
@@ -104,7 +150,7 @@ def test_damaged_runs_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "Traceback" not in err
 
 
-@pytest.mark.usefixtures("svg_only")
+@pytest.mark.usefixtures("no_figures")
 def test_many_problems_are_cut_on_the_console_but_not_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_run(tmp_path, seed=0)
     for seed in range(1, 16):
@@ -129,22 +175,113 @@ def test_names_cannot_run_as_formulas_or_markup(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("svg_only")
-def test_one_seed_without_a_known_law(tmp_path: Path):
+def test_one_seed_without_a_known_law(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_run(tmp_path, metrics={"test/accuracy": 0.5})
     assert main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "No run has a population accuracy" in out
+    assert "Each condition has one seed: intervals and tests need at least two" in out
     summary = pd.read_csv(tmp_path / "report" / "summary.csv")
     assert summary["test/accuracy mean"][0] == 0.5
     assert summary["test/accuracy low"].isna().all()
 
 
+@pytest.mark.usefixtures("svg_only")
 def test_a_figure_that_cannot_be_drawn_leaves_no_old_one(tmp_path: Path):
     folder = write_run(tmp_path)
     assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "report" / "loss_curves.svg").exists()
     (folder / HISTORY).unlink()
     assert main([str(tmp_path)]) == 0
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {
-        name for name in FILES if not name.startswith("loss_curves")
+    assert not (tmp_path / "report" / "loss_curves.svg").exists()
+    assert (tmp_path / "report" / "scatter.svg").exists()
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_baseline_alpha_and_gamma_are_what_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    study = write_study(tmp_path, seeds=4)
+    assert main([str(study), "--baseline", "mse", "--alpha", "0.1", "--gamma", "0.9"]) == 0
+    table = pd.read_csv(study / "report" / "comparisons.csv")
+    assert set(table["baseline"]) == {"mse"}
+    assert "90% interval" in capsys.readouterr().out
+    assert "gamma = 0.9" in (study / "report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--alpha", "0", "a number in (0, 0.5], got '0'"),
+        ("--alpha", "0.6", "a number in (0, 0.5], got '0.6'"),
+        ("--alpha", "nan", "a number in (0, 0.5], got 'nan'"),
+        ("--gamma", "0.5", "a number in (0.5, 1), got '0.5'"),
+        ("--gamma", "much", "a number in (0.5, 1), got 'much'"),
+    ],
+)
+def test_numbers_out_of_range_are_usage_errors(option: str, value: str, rule: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as error:
+        main(["hw4", option, value])
+    assert error.value.code == 2
+    assert f"argument {option}: expected {rule}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("started", [True, False])
+def test_open_shows_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, started: bool
+):
+    shown = []
+    monkeypatch.setattr("webbrowser.open", lambda url: shown.append(url) or started)
+    write_run(tmp_path)
+    assert main([str(tmp_path), "--open"]) == 0
+    assert shown == [(tmp_path / "report" / "report.html").as_uri()]
+    assert ("no browser could be started" in capsys.readouterr().err) == (not started)
+
+
+def test_all_bad_input_at_once_is_a_line_each_and_the_good_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("src.report.write.save", lambda figure, stem, formats: save(figure, stem, ("svg",)))
+    study, second = write_study(tmp_path / "a", seeds=4), tmp_path / "b"
+    bad = {
+        "truncated": lambda text: text[: len(text) // 2],
+        "foreign": lambda text: '{"hello": "world"}',
+        "newer": lambda text: text.replace('"schema": 1', '"schema": 2'),
+        "nan": lambda text: text.replace('"test/accuracy": ', '"test/accuracy": NaN, "x": '),
+        "edited": lambda text: text.replace('"population/accuracy": 0', '"population/accuracy": 7'),
+        "one class": lambda text: json.dumps(json.loads(text) | {"classes": 1}),
+        "streams": lambda text: json.dumps(json.loads(text) | {"streams": {"data": "x"}}),
     }
+    for seed, damage in enumerate(bad.values(), start=4):
+        path = write_run(study, "ce", 2, seed) / RESULTS
+        path.write_text(damage(path.read_text()))
+    write_run(study, "mse", 4, 4)
+    write_run(second, "ce", 2, 0)
+    write_run(second, "ce", 2, 1, metrics={"test/accuracy": 0.5, "population/accuracy": 0.5})
+    (write_run(study, "<img src=x onerror=alert(1)>", 2, 0) / HISTORY).write_bytes(b"\x00\xff")
+    (write_run(study, "<img src=x onerror=alert(1)>", 2, 1) / PREDICTIONS).write_text("x1,x2\n1,2\n")
+    assert main([str(study), str(second)]) == 0
+    text, err = (study / "report" / "problems.txt").read_text(), capsys.readouterr().err
+    assert "Traceback" not in err
+    for line in (
+        f"unreadable ({len(bad)}):",
+        "cannot be read",
+        "has schema None, this losslab reads schema 1",
+        "has schema 2, this losslab reads schema 1",
+        "expected population/accuracy to be in [0, 1], got 7",
+        "expected at least 2 classes, got 1",
+        "expected streams to hold whole numbers",
+        "disagreeing (1):",
+        "is left out: its population/accuracy is 0.5, against 0.",
+        "repeated (1):",
+        "mse, 4 classes: seed 4 not compared, as ce has none",
+        "left out of a figure (2):",
+    ):
+        assert line in text
+    page = (study / "report" / "report.html").read_text()
+    assert "<img" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "Disagreeing (1)" in page
+    assert "<img" not in (study / "report" / "report.md").read_text()
 
 
 def failing(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -171,6 +308,7 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(tmp_path: Path, 
         ([str(a_file)], f"STUDY: {a_file} is not a folder"),
         ([str(empty)], f"STUDY: {empty} holds no completed run (expected folders such as"),
         ([str(study), "--metric", "accuracy"], "--metric: accuracy is in no run; expected one of train/loss, "),
+        ([str(study), "--baseline", "bce"], "--baseline: bce is no loss here; expected one of ce, mse"),
         ([str(study), "--out", str(a_file)], f"--out: {a_file} is not a folder"),
         ([str(study), "--out", str(a_file / "x")], f"--out: cannot write to {a_file / 'x'}"),
     ):
@@ -186,7 +324,7 @@ def test_nothing_left_is_an_error_that_says_what_there_was(tmp_path: Path, capsy
 
 
 def test_command_line_never_imports_torch_and_is_plain_off_a_terminal(tmp_path: Path):
-    write_study(tmp_path / "hw4", seeds=2)
+    write_study(tmp_path / "hw4", ("ce",), (2,), seeds=1)
     command = [sys.executable, "-X", "importtime", "-m", "scripts.aggregate", "hw4"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0

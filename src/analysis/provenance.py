@@ -1,0 +1,90 @@
+"""How the runs of a study came about: the commands that would make them again, versions and time."""
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from src.analysis.runs import STREAMS, identity
+from src.artifacts import Results
+
+_MOST_COMMANDS = 20
+_SEED_KEYS = ("seed", *(f"seeds.{name}" for name in STREAMS))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where results come from.
+
+    Attributes:
+        commands: Command lines that ask for the same runs, reconstructed from what each run was told.
+        versions: Versions of each package, and commits, by name; several where the runs differ.
+        seconds: Wall-clock seconds of all training.
+        runs: Number of runs.
+    """
+
+    commands: list[str]
+    versions: dict[str, list[str]]
+    seconds: float
+    runs: int
+
+
+def provenance(results: Sequence[Results]) -> Provenance:
+    """Return where the runs of one or more studies come from."""
+    names = list(dict.fromkeys(name for each in results for name in each.versions))
+    versions = {name: sorted({str(each.versions[name]) for each in results if name in each.versions}) for name in names}
+    stacks = {(each.study, each.fingerprint, each.seconds) for each in results}  # seeds that trained together
+    studies = dict.fromkeys(each.study for each in results)
+    commands = [line for study in studies for line in _commands([each for each in results if each.study == study])]
+    if len(commands) > _MOST_COMMANDS:
+        commands = [*commands[:_MOST_COMMANDS], f"# and {len(commands) - _MOST_COMMANDS} more"]
+    return Provenance(commands, versions, math.fsum(seconds for *_, seconds in stacks), len(results))
+
+
+def _commands(results: Sequence[Results]) -> list[str]:
+    """Return one command for a study that is a full product of its settings, else one a condition."""
+    conditions: dict[tuple[tuple[str, str], ...], list[Results]] = {}
+    for each in results:
+        conditions.setdefault(tuple(_settings(each.overrides).items()), []).append(each)
+    keys = list(dict.fromkeys(key for settings in conditions for key, _ in settings))
+    values = {key: list(dict.fromkeys(dict(each).get(key) for each in conditions)) for key in keys}
+    seeds = {tuple(_seeds(runs).items()) for runs in conditions.values()}
+    whole = all(None not in found for found in values.values()) and len(seeds) == 1
+    if whole and math.prod(map(len, values.values())) == len(conditions):
+        swept = {key: [str(value) for value in found] for key, found in values.items()}
+        return [_command(swept, dict(next(iter(seeds))))]
+    return [_command({key: [value] for key, value in settings}, _seeds(runs)) for settings, runs in conditions.items()]
+
+
+def _settings(overrides: Iterable[str]) -> dict[str, str]:
+    """Return what a run was told but for its seeds, by key."""
+    pairs = (word.partition("=") for word in overrides)
+    return {key: sign + value for key, sign, value in pairs if key.lstrip("+") not in _SEED_KEYS}
+
+
+def _seeds(results: Sequence[Results]) -> dict[str, tuple[int, ...]]:
+    """Return the seeds, and those of each stream that does not follow them in all runs."""
+    rows = [dict(zip(_SEED_KEYS, identity(each), strict=True)) for each in results]
+    keys = [key for key in _SEED_KEYS if key == "seed" or any(row[key] != row["seed"] for row in rows)]
+    return {key: tuple(sorted({row[key] for row in rows})) for key in keys}
+
+
+def _command(settings: Mapping[str, Sequence[str]], seeds: Mapping[str, Sequence[int]]) -> str:
+    words = [f"{key}={','.join(value.removeprefix('=') for value in found)}" for key, found in settings.items()]
+    words = [key if found == [""] else word for word, (key, found) in zip(words, settings.items(), strict=True)]
+    words += [f"{key}={as_range(found)}" for key, found in seeds.items() if key == "seed" or len(found)]
+    swept = any(len(found) > 1 for found in [*settings.values(), *seeds.values()])
+    return shlex.join(["python", "-m", "src.train", *["--multirun"] * swept, *words])
+
+
+def as_range(numbers: Sequence[int]) -> str:
+    """Return sorted whole numbers as a sweep over them.
+
+    Example:
+        >>> as_range([0, 1, 2]), as_range([3, 4, 5]), as_range([1, 7]), as_range([4])
+        ('range(3)', 'range(3,6)', '1,7', '4')
+    """
+    first, last = numbers[0], numbers[-1]
+    if len(numbers) < 3 or last - first + 1 != len(numbers):
+        return ",".join(map(str, numbers))
+    return f"range({last + 1})" if first == 0 else f"range({first},{last + 1})"

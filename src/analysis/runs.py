@@ -1,0 +1,101 @@
+"""One table of many runs: a row a run, its condition named by what the conditions differ in."""
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from src.analysis.settings import as_text, differing_settings, short_names
+from src.artifacts import Results
+
+METRICS = (
+    "train/loss",
+    "train/accuracy",
+    "test/loss",
+    "test/accuracy",
+    "test/correct",
+    "test/count",
+    "population/accuracy",
+    "population/regret",
+    "population/excess_ce",
+    "population/calibration_error",
+    "linear/accuracy",
+    "bayes/accuracy",
+)
+STREAMS = ("data", "split", "init", "shuffle")
+IDENTITY = ("seed", *(f"seeds.{name}" for name in STREAMS))  # of a run within its condition
+_BEFORE_SETTINGS = ("label", "study", "condition", "fingerprint", "loss", "model", "data", "classes")
+_AFTER_SETTINGS = (*IDENTITY, "status", "seconds")
+_FIXED = {*_BEFORE_SETTINGS, *_AFTER_SETTINGS, "folder"}
+
+
+def identity(results: Results) -> tuple[int, ...]:
+    """Return the seeds that tell a run from the others of its condition, in the order of ``IDENTITY``."""
+    return results.seed, *(results.streams.get(name, results.seed) for name in STREAMS)
+
+
+def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
+    """Return one row a run, as ``src.analysis.collect.Collection.runs`` describes them."""
+    conditions = {results.fingerprint: results for results in read.values()}
+    settings = dict(zip(conditions, differing_settings([*map(_comparable, conditions.values())]), strict=True))
+    for each in settings.values():
+        each.pop("loss", None)
+    labels = _labels(conditions, settings)
+    order = sorted(conditions, key=lambda name: _order(conditions[name], settings[name]))
+    rank: dict[str, int] = {}
+    for fingerprint in order:
+        rank.setdefault(labels[fingerprint], len(rank))
+    extra = [key for key in dict.fromkeys(chain(*(settings[name] for name in order))) if key not in _FIXED]
+    named = {name for results in read.values() for name in results.metrics}.difference(_FIXED, extra)
+    metrics = [*(name for name in METRICS if name in named), *sorted(named.difference(METRICS))]
+    rows = [
+        {
+            **{key: _cell(value) for key, value in settings[results.fingerprint].items()},
+            **results.metrics,
+            **{name: getattr(results, name) for name in (*_BEFORE_SETTINGS[1:], "status", "seconds")},
+            **dict(zip(IDENTITY, identity(results), strict=True)),
+            "label": labels[results.fingerprint],
+            "folder": str(folder),
+        }
+        for folder, results in read.items()
+    ]
+    rows.sort(key=lambda row: (rank[row["label"]], row["classes"], *(row[name] for name in IDENTITY)))
+    return pd.DataFrame(rows, columns=[*_BEFORE_SETTINGS, *extra, *_AFTER_SETTINGS, *metrics, "folder"])
+
+
+def _comparable(results: Results) -> dict[str, Any]:
+    """Return a configuration in which loss, model and data carry the names of their options."""
+    config = dict(results.config)
+    for group in ("loss", "model", "data"):
+        inner = config.get(group)
+        inside = dict(inner) if isinstance(inner, Mapping) else {}
+        config[group] = {**inside, "_target_": getattr(results, group)}
+    return config
+
+
+def _labels(conditions: Mapping[str, Results], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name each condition by its loss and by what the conditions differ in; by its fingerprint too if need be."""
+    extra = dict(zip(settings, short_names([*settings.values()]), strict=True))
+    labels = {name: ", ".join(filter(None, [results.loss, extra[name]])) for name, results in conditions.items()}
+    taken: dict[tuple[str, int], list[str]] = {}
+    for name, results in conditions.items():
+        taken.setdefault((labels[name], results.classes), []).append(name)
+    for names in taken.values():
+        if len(names) > 1:
+            labels.update({name: f"{labels[name]} ({name[:8]})" for name in names})
+    return labels
+
+
+def _order(results: Results, settings: Mapping[str, Any]) -> list[tuple[str, bool, float, str]]:
+    """Return a sort key: by loss, then by each setting, numbers by value."""
+    key = [("", False, 0.0, results.loss)]
+    for name, value in settings.items():
+        number = isinstance(value, int | float)
+        key.append((name, not number, value if number else 0.0, "" if number else as_text(value)))
+    return key
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else as_text(value)

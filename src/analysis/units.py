@@ -1,0 +1,97 @@
+"""What is replicated independently: the seeds of a sweep, or one stream of a crossed design."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.analysis.collect import ranges
+from src.analysis.runs import IDENTITY, STREAMS
+
+_MOST_NAMES = 4  # of single runs of a crossed design in one line
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The replicate of which a comparison counts n.
+
+    Runs of a crossed design that share a data seed are not independent. There, runs that share the seed of the stream
+    with most of them are averaged first; intervals then hold for the seeds that the other streams have.
+
+    Attributes:
+        stream: None where each run is one replicate, else the name of the identity column of the stream.
+        others: How many seeds each other crossed stream has, by name, in a crossed design.
+    """
+
+    stream: str | None = None
+    others: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What n counts, such as ``seeds`` or ``data seeds``."""
+        return "seeds" if self.stream is None else f"{self.stream.removeprefix('seeds.')} seeds".removeprefix("seed ")
+
+    @property
+    def note(self) -> str:
+        """Say what is averaged, or nothing."""
+        if self.stream is None:
+            return ""
+        crossed = " and ".join(f"{count} {name.removeprefix('seeds.')} seeds" for name, count in self.others)
+        return (
+            f"The runs are a crossed design: those that share a {self.name.removesuffix('s')} are averaged first, over "
+            f"{crossed}, so n counts {self.name} and intervals hold for these {crossed}."
+        )
+
+    def average(self, values: pd.DataFrame) -> pd.DataFrame:
+        """Return the mean of complete rows of each unit; ``values`` has the columns of ``IDENTITY`` as its index."""
+        complete = values.dropna()
+        return complete if self.stream is None else complete.groupby(level=self.stream).mean()
+
+    def means(self, runs: pd.DataFrame, metric: str) -> NDArray[np.floating]:
+        """Return the known values of a metric, (n,): of each run, or the mean of each unit."""
+        known = runs.dropna(subset=[metric])
+        values = known[metric] if self.stream is None else known.groupby(self.stream)[metric].mean()
+        return values.to_numpy(dtype=float)
+
+    def names(self, index: pd.MultiIndex) -> str:
+        """Return the runs of an index over ``IDENTITY`` as text, such as ``seeds 0-3, 7``."""
+        seeds = index.get_level_values("seed")
+        if self.stream is None and seeds.is_unique:
+            return ranges(sorted(seeds))
+        texts = [",".join(f"{name.removeprefix('seeds.')}={value}" for name, value in _short(row)) for row in index]
+        more = f" and {len(texts) - _MOST_NAMES} more" if len(texts) > _MOST_NAMES else ""
+        return "; ".join(texts[:_MOST_NAMES]) + more
+
+
+def _short(row: Sequence[int]) -> list[tuple[str, int]]:
+    """Return the seed, and the seeds of the streams that do not follow it."""
+    return [(name, value) for name, value in zip(IDENTITY, row, strict=True) if name == "seed" or value != row[0]]
+
+
+def find_unit(runs: pd.DataFrame) -> Unit:
+    """Find out what the runs of a study replicate.
+
+    Args:
+        runs: The completed runs, at least one.
+
+    Returns:
+        Single runs, where some stream gives each run of a condition a seed of its own; else the stream that has most
+        seeds, the data's before others.
+    """
+    streams = [f"seeds.{name}" for name in STREAMS]
+    counts = runs.groupby("fingerprint")[[*streams, "folder"]].nunique()
+    if (counts[streams].max(axis=1) == counts["folder"]).all():
+        return Unit()
+    levels = runs[streams].nunique()
+    levels = levels[levels > 1]
+    if levels.empty:
+        return Unit()
+    stream = str(levels.idxmax())
+    follows = [name for name in levels.index if name != stream and not _same(runs, name, stream)]
+    return Unit(stream, tuple((name, int(levels[name])) for name in follows))
+
+
+def _same(runs: pd.DataFrame, one: str, other: str) -> bool:
+    return bool((runs[one] == runs[other]).all())

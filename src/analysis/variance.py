@@ -1,0 +1,145 @@
+"""Where the variance of accuracy comes from, condition by condition, and how much of it is the finite test set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.analysis.components import Components, estimate, test_set_spread
+from src.analysis.runs import STREAMS
+from src.analysis.summary import ACCURACIES
+
+SEED, TOTAL, TEST_SET = "seed", "total", "finite test set"
+_SPARSEST = 0.25  # share of its cells that a crossed design has at least
+_SQUARE_POINTS = 1e4  # from accuracies to accuracy points
+
+
+@dataclass(frozen=True)
+class Design:
+    """The balanced part of a crossed design.
+
+    Attributes:
+        levels: Number of seeds of each factor, such as ``data``, by its name.
+        values: One number a cell, of as many axes as there are factors.
+        dropped: Seeds left out to make it balanced, such as ``data 3``.
+    """
+
+    levels: dict[str, int]
+    values: NDArray[np.floating]
+    dropped: tuple[str, ...] = ()
+
+
+def find_design(runs: pd.DataFrame, metric: str) -> Design | None:
+    """Return the crossed design of one condition, or None where its streams are not crossed.
+
+    Streams whose seeds always go together are one factor, such as ``data+split``. Where cells are empty, the seeds
+    with most empty ones are left out until none is.
+
+    Args:
+        runs: The completed runs of the condition.
+        metric: What to take from each.
+    """
+    factors = _factors(runs)
+    sizes = [len(np.unique(codes)) for codes in factors.values()]
+    cells = float(np.prod(sizes))
+    if len(factors) < 2 or len(runs) < _SPARSEST * cells:
+        return None
+    values = np.full(sizes, np.nan)
+    values[tuple(factors.values())] = runs[metric].to_numpy(dtype=float)
+    kept = [np.arange(size) for size in sizes]
+    dropped = []
+    while not np.isfinite(values).all() and values.size:
+        empty = [np.isnan(values).mean(axis=tuple(set(range(values.ndim)) - {axis})) for axis in range(values.ndim)]
+        axis = int(np.argmax([share.max() for share in empty]))
+        worst = int(empty[axis].argmax())
+        name = list(factors)[axis]
+        seed = runs[f"seeds.{name.partition('+')[0]}"].drop_duplicates().sort_values().iloc[kept[axis][worst]]
+        dropped.append(f"{name} {seed}")
+        values, kept[axis] = np.delete(values, worst, axis), np.delete(kept[axis], worst)
+    if min(values.shape) < 2:
+        return None
+    return Design(dict(zip(factors, values.shape, strict=True)), values, tuple(dropped))
+
+
+def _factors(runs: pd.DataFrame) -> dict[str, NDArray[np.integer]]:
+    """Return the level of each run, from 0, for each stream that varies."""
+    factors: dict[str, NDArray[np.integer]] = {}
+    for stream in STREAMS:
+        codes = np.unique(runs[f"seeds.{stream}"], return_inverse=True)[1]
+        alike = next((name for name, other in factors.items() if np.array_equal(codes, other)), None)
+        if alike is not None:
+            factors = {f"{name}+{stream}" if name == alike else name: level for name, level in factors.items()}
+        elif codes.any():
+            factors[stream] = codes
+    return factors
+
+
+def decompose(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the parts of the variance of accuracy, in squared accuracy points, and a line for each thing left out.
+
+    Args:
+        runs: The completed runs.
+
+    Returns:
+        A row a condition, metric and source, with the columns label, classes, fingerprint, metric, source, levels,
+        variance and share. The sources of a crossed design are its factors and their interactions, estimated by mean
+        squares, so that one may be below 0; elsewhere there is one, ``seed``. ``total`` is their sum. Of the total
+        of test accuracy, ``finite test set`` is the part that population accuracy does not have.
+    """
+    rows, lines = [], []
+    for fingerprint, group in runs.groupby("fingerprint", sort=False):
+        first = group.iloc[0]
+        naming = {"label": first["label"], "classes": first["classes"], "fingerprint": fingerprint}
+        for metric in ACCURACIES:
+            if metric not in group.columns or group[metric].count() < 2:
+                continue
+            design = find_design(group, metric)
+            if design is not None and design.dropped:
+                where = f"{first['label']}, {first['classes']} classes, {metric}"
+                lines.append(f"{where}: {', '.join(design.dropped)}, as runs of theirs are not there")
+            rows += [{**naming, "metric": metric, **row} for row in _sources(group, metric, design)]
+    columns = ["label", "classes", "fingerprint", "metric", "source", "levels", "variance", "share"]
+    return pd.DataFrame(rows, columns=columns), lines
+
+
+def _sources(group: pd.DataFrame, metric: str, design: Design | None) -> Iterator[dict[str, Any]]:
+    """Yield the parts of one metric's variance."""
+    if design is None:
+        known = group[metric].dropna()
+        total = float(known.var()) * _SQUARE_POINTS
+        yield {"source": SEED, "levels": str(len(known)), "variance": total, "share": 1.0 if total > 0 else np.nan}
+    else:
+        components: Components = estimate(design.values * 100, tuple(design.levels))
+        total = components.total
+        for source, variance in components.estimates.items():
+            factors = design.levels if source == "residual" else source.split(":")
+            levels = " x ".join(str(design.levels[factor]) for factor in factors)
+            yield {"source": source, "levels": levels, "variance": variance, "share": components.shares[source]}
+    yield {"source": TOTAL, "levels": "", "variance": total, "share": 1.0 if total > 0 else np.nan}
+    if metric == "test/accuracy" and {"population/accuracy", "test/count"} <= set(group.columns):
+        spread = test_set_spread(*(group[name] for name in (*ACCURACIES, "test/count")))
+        part = spread.binomial * _SQUARE_POINTS
+        if np.isfinite(part):
+            share = part / total if total > 0 else np.nan
+            yield {"source": TEST_SET, "levels": "", "variance": part, "share": share}
+
+
+def test_set_sentence(variance: pd.DataFrame) -> str | None:
+    """Say how much of the spread of test accuracy is the finite test set, or None where that is not known."""
+    test = variance[variance["metric"] == "test/accuracy"].pivot_table("variance", "fingerprint", "source", sort=False)
+    if not {TEST_SET, TOTAL} <= set(test.columns) or not test[[TEST_SET, TOTAL]].dropna()[TOTAL].sum() > 0:
+        return None
+    known = test[[TEST_SET, TOTAL]].dropna()
+    part = known[TEST_SET].sum() / known[TOTAL].sum()
+    sentence = (
+        f"Of the variance of test accuracy over runs, {part:.0%} is what a finite test set adds by chance; the rest is "
+        f"the spread of the population accuracy of the networks"
+    )
+    shares = known.loc[known[TOTAL] > 0, TEST_SET] / known.loc[known[TOTAL] > 0, TOTAL]
+    if len(known) == 1:
+        return f"{sentence}."
+    beyond = ", where more than 100% is the error of estimation" if shares.max() > 1 else ""
+    return f"{sentence} ({shares.min():.0%} to {shares.max():.0%} by condition{beyond})."

@@ -1,0 +1,134 @@
+"""The main tables for a paper: LaTeX with booktabs."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from src.analysis.answers import decimals, joined, number, spoken
+from src.analysis.comparisons import lower_is_better, scale
+from src.analysis.findings import Findings
+from src.report.sheets import comparison_sheet
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+_PATTERN = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
+_KEPT = (0, 1, 2, 3, 6, 9)  # columns of the sheet of comparisons: a page is narrow
+
+
+def escape(text: str) -> str:
+    r"""Return text that LaTeX typesets as it is.
+
+    Example:
+        >>> print(escape("50% of a_b & {c}"))
+        50\% of a\_b \& \{c\}
+    """
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return _PATTERN.sub(lambda found: _SPECIAL[found.group()], plain).replace("\u2013", "--")
+
+
+def latex_tables(findings: Findings) -> str:
+    """Return a table of the metric by condition, and one of the comparisons with the baseline.
+
+    In the first, under each class count and setting, every loss whose mean lies inside the interval of the best loss's
+    mean is set in bold, and so is the best.
+    """
+    lines = ["% Needs \\usepackage{booktabs}.", *_accuracy_table(findings)]
+    if len(findings.main):
+        lines += ["", *_comparison_table(findings)]
+    return "\n".join(lines) + "\n"
+
+
+def winners(summary: pd.DataFrame, metric: str) -> pd.Series:
+    """Return which rows of one class count and setting are the best or inside its bounds.
+
+    Args:
+        summary: A row a loss, with the columns ``<metric> mean``, ``<metric> low`` and ``<metric> high``.
+        metric: The metric.
+
+    Returns:
+        True for each such row; where the best has no interval, for it alone.
+    """
+    mean = summary[f"{metric} mean"]
+    if mean.notna().sum() == 0:
+        return mean.notna()
+    best = mean.idxmin() if lower_is_better(metric) else mean.idxmax()
+    low, high = summary.loc[best, f"{metric} low"], summary.loc[best, f"{metric} high"]
+    return mean.between(low, high) | (mean.index == best)
+
+
+def _accuracy_table(findings: Findings) -> Iterator[str]:
+    metric = findings.metric
+    summary = findings.summary.merge(findings.contenders[["fingerprint", "contender", "setting"]], on="fingerprint")
+    counts = sorted(summary["classes"].unique())
+    bold = pd.Series(False, index=summary.index)
+    for _, block in summary.groupby(["classes", "setting"]):
+        bold.loc[block.index] = winners(block, metric)
+    names = (summary["contender"] + ", " + summary["setting"]).str.removesuffix(", ")
+    level = f"{1 - findings.plan.alpha:.0%}"
+    unit = " in points" if scale(metric) > 1 else ""
+    caption = (
+        f"Mean {spoken(metric)}{unit} with its {level} t interval, over {findings.unit.name}. Bold: the best mean at "
+        f"each class count, and every mean inside its interval."
+    )
+    yield from _begin(caption, "losses", "l" + "r" * len(counts))
+    yield " & ".join(["loss", *(f"$C = {count}$" for count in counts)]) + r" \\"
+    yield r"\midrule"
+    for name in dict.fromkeys(names):
+        cells = [escape(str(name))]
+        for count in counts:
+            mine = summary[(names == name) & (summary["classes"] == count)]
+            cells.append("--" if mine.empty else _cell(mine.iloc[0], metric, bold[mine.index[0]]))
+        yield " & ".join(cells) + r" \\"
+    yield from _END
+
+
+def _cell(row: pd.Series, metric: str, bold: bool) -> str:
+    mean, low, high = (row[f"{metric} {part}"] * scale(metric) for part in ("mean", "low", "high"))
+    if pd.isna(mean):
+        return "--"
+    places = decimals(low, high)
+    text = number(mean, places)
+    interval = f" [{number(low, places)}, {number(high, places)}]" if pd.notna(low) else ""
+    return (f"\\textbf{{{text}}}" if bold else text) + interval
+
+
+def _comparison_table(findings: Findings) -> Iterator[str]:
+    sheet = comparison_sheet(findings, findings.metric)
+    caption = (
+        f"{spoken(findings.metric).capitalize()}: loss less baseline ({findings.plan.baseline}), paired, with "
+        f"{1 - findings.plan.alpha:.0%} t interval. Holm's p value corrects for {_families(findings)}; a star marks a "
+        f"difference at alpha = {findings.plan.alpha:g}."
+    )
+    yield from _begin(caption, "comparisons", "lr" + "r" * (len(_KEPT) - 2))
+    yield " & ".join(escape(sheet.head[index]) for index in _KEPT) + r" \\"
+    yield r"\midrule"
+    for row in sheet.rows:
+        yield " & ".join(escape(row[index]) for index in _KEPT) + r" \\"
+    yield from _END
+
+
+def _families(findings: Findings) -> str:
+    sizes = findings.main.groupby(findings.main["classes"].str.isdecimal())["family"].max()
+    texts = {True: "over class counts", False: "of means over class counts"}
+    return joined([f"{sizes[single]} {text}" for single, text in texts.items() if single in sizes.index])
+
+
+def _begin(caption: str, label: str, columns: str) -> Iterator[str]:
+    yield r"\begin{table}"
+    yield r"  \centering"
+    yield f"  \\caption{{{escape(caption)}}}"
+    yield f"  \\label{{tab:{label}}}"
+    yield f"  \\begin{{tabular}}{{{columns}}}"
+    yield r"\toprule"
+
+
+_END = (r"\bottomrule", r"  \end{tabular}", r"\end{table}")

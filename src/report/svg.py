@@ -1,0 +1,35 @@
+"""SVG files of figures, made fit to stand side by side inside one page."""
+
+import re
+
+_FONT = "'DejaVu Sans'"
+_FALLBACK = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has nearly the same widths
+_SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"')
+
+
+def inline(svg: str, name: str, title: str) -> tuple[str, float]:
+    """Return an SVG drawing as an element for a page, and its width in CSS pixels.
+
+    The XML header, the metadata and the fixed size go; every id gets ``name`` as a prefix, so that two drawings never
+    share one; and the title names the drawing to those who cannot see it.
+
+    Args:
+        svg: What matplotlib writes.
+        name: Of letters, digits and underscores; unique in the page.
+        title: Plain text.
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'(<[^<>]*\bid=")', rf"\1{name}-", body)
+    body = re.sub(r'((?:xlink:)?href="#)', rf"\1{name}-", body)
+    body = re.sub(r"url\(#", f"url(#{name}-", body)
+    body = body.replace(_FONT, _FALLBACK)
+    size = _SIZE.search(body)
+    width = float(size.group(1)) * 4 / 3 if size else 640.0
+    body = _SIZE.sub(f'role="img" aria-labelledby="{name}-title"', body, count=1)
+    head, mark, rest = body.partition(">")
+    return f'{head}{mark}<title id="{name}-title">{_escaped(title)}</title>{rest}', width
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from src.threads import one_thread
+
+
+@pytest.fixture(autouse=True)
+def as_trained() -> Iterator[None]:
+    """Compute as the program does."""
+    with one_thread():
+        yield

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from src.analysis.intervals import mean_interval
+from src.analysis.units import Unit
+from src.report.regret import Line, plot_regret, regret_figure
+from tests.analysis.studies import make_runs
+from tests.report.legible import assert_legible
+
+
+def test_means_and_intervals_stand_side_by_side_at_each_class_count():
+    rng = np.random.default_rng(0)
+    lines = [Line("ce", {2: rng.normal(3, 1, 9), 4: rng.normal(5, 1, 9)}), Line("mse", {4: rng.normal(2, 1, 9)})]
+    ax = Figure().subplots()
+    assert plot_regret(ax, lines, 0.9) is ax
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "4"]
+    markers = [line for line in ax.lines if line.get_marker() not in ("None", None)]
+    expected = [[values.mean() for values in line.values.values()] for line in lines]
+    for marker, means in zip(markers, expected, strict=True):
+        np.testing.assert_allclose(marker.get_ydata(), means)
+    _, low, high = mean_interval(lines[1].values[4], 0.9)
+    np.testing.assert_allclose(ax.collections[1].get_segments()[0][:, 1], [low, high])
+    assert markers[0].get_xdata()[1] < 1 < markers[1].get_xdata()[0]
+
+
+@pytest.mark.parametrize(("losses", "name"), [(1, "ce"), (16, "loss"), (3, "$a_b$ " * 30)])
+def test_few_many_and_long_names_stay_legible(losses: int, name: str):
+    rng = np.random.default_rng(0)
+    runs = make_runs(
+        {(f"{name}{index}", classes): rng.normal(0.7, 0.02, 5) for index in range(losses) for classes in (2, 4)}
+    )
+    figure = regret_figure(runs, 0.05, Unit())
+    assert_legible(figure)
+    assert figure.axes[0].get_window_extent().width > 0.35 * figure.bbox.width
+
+
+def test_one_seed_has_no_interval_but_a_place():
+    figure = regret_figure(make_runs({("ce", 2): np.array([0.7])}), 0.05, Unit())
+    assert_legible(figure)
