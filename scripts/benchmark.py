@@ -156,13 +156,13 @@ def _run(module: str, *arguments: str) -> tuple[float, int, str]:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
-        took = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
+        took, process.returncode = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
         out.seek(0)
         output = out.read()
     if process.returncode != 0:
-        last = (output.strip().splitlines() or ["no output"])[-1]
-        raise BenchmarkError(f"{module} {' '.join(arguments)} ended with code {process.returncode}: {last}")
+        said = [line for line in output.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+        words = " ".join([module, *arguments])
+        raise BenchmarkError(f"{words} ended with code {process.returncode}: {[*said[-1:], 'no output'][0]}")
     return took, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), output
 
 

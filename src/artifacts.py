@@ -13,13 +13,10 @@ that the two share; it imports no torch. One seed of one condition is one folder
 """
 
 import json
-import os
 import re
-import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -126,30 +123,6 @@ def seed_folder(condition: Path, seed: int, pins: Mapping[str, int] = MappingPro
         ('seed=7', 'seed=0,data=3,init=1')
     """
     return condition / ",".join(f"{name}={value}" for name, value in {"seed": seed, **pins}.items())
-
-
-@contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty scratch folder that becomes ``target`` when the body ends, and vanishes if the body raises.
-
-    Readers see the old folder, whole, or the new one, whole; never a part. The old one stays if the new one cannot
-    take its place.
-    """
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.new")
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
-        yield scratch
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.rename(old)
-        scratch.rename(target)
-    finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_results(folder: Path, results: Results) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from hydra.errors import CompactHydraException
 
 from src import artifacts, figures, record
-from src.artifacts import FAILED, Results, replacing_folder
+from src.artifacts import FAILED, Results
 from src.build import Parts, build, build_trainer, factory, stack
 from src.console import TrainingProgress, stdout
 from src.evaluation import evaluate, seed_network
+from src.files import replacing_folder
 from src.record import Training
 from src.streams import PURPOSES, Streams
 from src.study import fingerprint

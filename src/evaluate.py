@@ -17,8 +17,8 @@ from src.build import Parts, build, check_settings, stack
 from src.checks import Problem, SettingsError, check
 from src.console import stdout
 from src.evaluation import evaluate, predict, seed_network
+from src.files import replacing_file
 from src.record import prediction_columns
-from src.report.files import replacing_file
 from src.threads import one_thread
 
 USAGE = "python -m src.evaluate run=DIR [points=IN.csv out=OUT.csv]"

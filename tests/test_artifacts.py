@@ -16,11 +16,11 @@ from src.artifacts import (
     Results,
     read_results,
     read_table,
-    replacing_folder,
     seed_folder,
     seed_folders,
     write_results,
 )
+from src.files import replacing_folder
 
 RUN = Results(
     study="hw4",

@@ -123,10 +123,7 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
             "Share of right predictions against their probability, test points of all runs pooled. Below the diagonal "
             "a classifier is too sure. Points of one network are not independent, so the dots carry no intervals.",
         ),
-        "calibration": (
-            "Calibration",
-            "Mean distance between the probability of the predicted class and its true posterior, exact under the law.",
-        ),
+        "calibration": ("Calibration", "Mean distance of the predicted class's probability from its true posterior."),
         "variance": (
             "Variance",
             f"The variance of test accuracy is that of population accuracy, {parts}, and the binomial part of a finite "

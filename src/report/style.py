@@ -12,7 +12,7 @@ from matplotlib import style as mpl_style
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from src.report.files import replacing_file
+from src.files import replacing_file
 
 FORMATS = ("png", "svg", "pdf")
 INK = "#222222"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from src.analysis.findings import Findings
+from src.files import replacing_file
 from src.report.content import content
-from src.report.files import replacing_file
 from src.report.latex import latex_tables
 from src.report.page import html_page, markdown_page
 from src.report.study import StudyFigures

@@ -3,12 +3,16 @@ import random
 import shlex
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import version
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.errors import CompactHydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
@@ -107,6 +111,16 @@ def jobs(*words: str, stack_size: int | None = None) -> list[str]:
     overrides = OverridesParser.create().parse_overrides(list(words))
     [batch] = sweeper.split_arguments(stack_seeds(overrides, stack_size), None)  # type: ignore[attr-defined]
     return [" ".join(job) for job in batch]
+
+
+@pytest.fixture(autouse=True)
+def default_version_base() -> Iterator[None]:
+    """Give Hydra's own tests its default version base, whatever application this process has imported."""
+    before = Singleton.get_state()
+    with warnings.catch_warnings(action="ignore"):  # that Hydra 1.4 will have no such base
+        version.setbase("1.1")
+    yield
+    Singleton.set_state(before)
 
 
 def test_hydra_finds_the_plugin_and_need_not_import_the_application(tmp_path: Path) -> None:

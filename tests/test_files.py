@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from src.report.files import replacing_file
+from src.files import replacing_file
 
 
 def test_the_target_appears_whole_and_the_scratch_file_is_gone(tmp_path: Path):
