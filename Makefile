@@ -21,7 +21,7 @@ tensorboard: $(READY)  ## look into the runs, on this machine only
 	$(BIN)/tensorboard --logdir outputs --host localhost
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+CROSSED = ("seeds.data=range(2)", "seeds.init=range(2)", "seeds.shuffle=range(2)")  # instead of 12 x 6 x 3
+
+
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
@@ -39,7 +42,7 @@ def test_every_command_is_of_a_known_kind():
 
 @pytest.mark.parametrize(
     ("target", "expected"),
-    [("train", "-m src.train loss=ce classes=4"), ("test", "-m pytest"), ("sweep", "--multirun experiment=hw4")],
+    [("train", "-m src.train loss=ce classes=4"), ("test", "-m pytest -n 2"), ("sweep", "--multirun experiment=hw4")],
 )
 def test_make_targets_run_what_the_readme_says(target, expected):
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
@@ -55,11 +58,14 @@ def test_make_hands_arguments_on():
 def test_commands_follow_each_other_as_written(train, tmp_path):
     for command in COMMANDS:
         if command[:3] == ["python", "-m", "src.train"]:
-            train(*command[3:], *SHORT)
+            smaller = CROSSED if "experiment=variance" in command else ()
+            train(*command[3:], *SHORT, *smaller)
     assert len(results(tmp_path / "outputs" / "hw4")) == 80
     assert len(results(tmp_path / "outputs" / "runs")) == 80  # of which one was there already
-    [aggregate] = [command[3:] for command in COMMANDS if command[2:3] == ["scripts.aggregate"]]
-    assert scripts.aggregate.main(aggregate) == 0
+    assert len(list(tmp_path.glob("outputs/variance/*/*/results.json"))) == 4 * 2 * 2 * 2
+    for command in COMMANDS:
+        if command[2:3] == ["scripts.aggregate"]:
+            assert scripts.aggregate.main(command[3:]) == 0
     assert {path.name for path in Path("outputs/hw4/report").iterdir()} >= {"accuracy.png", "runs.csv", "summary.csv"}
     folder = next(path.parent for path in Path("outputs/hw4").glob("*/seed=7/results.json"))
     pd.DataFrame({"x1": [0.1], "x2": [0.2]}).to_csv("points.csv", index=False)
