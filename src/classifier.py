@@ -79,7 +79,8 @@ class Classifier(L.LightningModule):
     def _keep(self, losses: Tensor, outputs: Tensor, targets: list[Tensor]) -> None:
         """Store an epoch: losses (steps, S), outputs (S, N, O), targets of each step (S, B)."""
         sizes = torch.tensor([target.shape[1] for target in targets], dtype=losses.dtype, device=losses.device)
-        mean = (losses * sizes[:, None]).sum(0) / sizes.sum()  # (S,)
+        # A sum over the steps would round by S; a running sum does not.
+        mean = (losses * sizes[:, None]).cumsum(0)[-1] / sizes.sum()  # (S,)
         self.step_loss.append(losses.cpu())
         self.train_loss.append(mean.cpu())
         self.train_accuracy.append(_accuracy(self.objective.decode(outputs), torch.cat(targets, dim=1)))

@@ -44,12 +44,16 @@ def same(parts: Parts, index: int, other: Parts, other_index: int) -> bool:
 
 
 def kept(parts: Parts, index: int) -> list[Tensor]:
-    """Return what the training of one seed leaves; of its history, what is not a mean over the steps."""
+    """Return what the training of one seed leaves."""
     classifier = parts.classifier
     return [
         *(parameter[index] for parameter in parts.network.parameters()),
         *(losses[:, index] for losses in classifier.step_loss),
-        *(row[index] for rows in (classifier.train_accuracy, classifier.val_accuracy) for row in rows),
+        *(
+            row[index]
+            for rows in (classifier.train_loss, classifier.train_accuracy, classifier.val_accuracy)
+            for row in rows
+        ),
     ]
 
 
