@@ -92,8 +92,7 @@ def _range(low: int, high: int) -> str:
 def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
     """Return the title and caption of each figure by name."""
     metric, plan = spoken(findings.metric), findings.plan
-    crossed = findings.unit.stream is not None
-    parts = "its sources and their interactions" if crossed else "the networks' own spread"
+    parts = "the networks' own spread" if findings.unit.stream is None else "its sources and their interactions"
     return {
         "accuracy": (
             "Accuracy",
