@@ -4,7 +4,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from src.build import factory
 from src.checks import SettingsError
@@ -33,3 +35,10 @@ for case in product(NAMES, (2, 3, 5)):
         TAKEN.append(case)
     except SettingsError:
         REFUSED.append(case)
+
+
+def random_points(outputs: int, classes: int, scale: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Return outputs (3, 6, outputs), float64, and target (3, 6), to hold a loss against its reference."""
+    generator = torch.Generator().manual_seed(classes)
+    x = scale * torch.randn(3, 6, outputs, generator=generator, dtype=torch.float64)
+    return x, torch.randint(classes, (3, 6), generator=generator)

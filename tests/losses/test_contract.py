@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from src.checks import SettingsError
+from src.losses.corn import ConditionalOrdinal
 from src.losses.objective import Objective
 from tests.losses import cases
 from tests.losses.cases import NAMES, REFUSED, TAKEN, make
@@ -71,8 +72,19 @@ def test_the_loss_is_one_finite_number_a_seed_in_the_precision_of_the_outputs(ca
 
 def test_the_loss_is_the_mean_over_the_points(case: Case) -> None:
     outputs, target = points(case, 3, 7)
-    each = torch.stack([case[0].loss(outputs[:, [point]], target[:, [point]]) for point in range(7)])
-    torch.testing.assert_close(case[0].loss(outputs, target), each.mean(0))
+    each = torch.stack([case[0].loss(outputs[:, [point]], target[:, [point]]) for point in range(7)], dim=1)
+    weight = torch.ones(3, 7)
+    if isinstance(case[0], ConditionalOrdinal):  # as published, the mean over pairs of a point and a logit
+        weight = (target + 1).clamp_max(case[1] - 1)
+    torch.testing.assert_close(case[0].loss(outputs, target), (weight * each).sum(1) / weight.sum(1))
+
+
+def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case) -> None:
+    if (closed := getattr(case[0], "gradient", None)) is None:
+        return
+    for scale in (0.0, 1.0, 30.0):
+        outputs, target = points(case, 3, 5, scale)
+        torch.testing.assert_close(closed(outputs, target), gradient(case[0], outputs, target)[1])
 
 
 def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
@@ -105,10 +117,14 @@ def test_a_stack_gives_each_seed_the_loss_and_gradient_that_it_has_alone(
         outputs, target = points(case, seeds, size, number=seeds)
         outputs = outputs.to(dtype)
         loss, slope = gradient(case[0], outputs, target)
+        closed = getattr(case[0], "gradient", None)
+        together = None if closed is None else closed(outputs, target)
         for seed in range(seeds):
             alone = gradient(case[0], outputs[[seed]], target[[seed]])
             assert torch.equal(loss[seed], alone[0][0])
             assert torch.equal(slope[seed], alone[1][0])
+            if closed is not None:
+                assert torch.equal(together[seed], closed(outputs[[seed]], target[[seed]])[0])
 
 
 def test_outputs_may_be_a_view_with_gaps(case: Case) -> None:
@@ -166,5 +182,8 @@ def test_probabilities_are_none_or_a_distribution_that_the_decision_follows(
     assert probabilities.shape == (3, 9, case[1])
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(3, 9, dtype=torch.float64))
-    decided = probabilities.gather(-1, case[0].decode(outputs)[..., None])[..., 0]
-    assert torch.equal(decided, probabilities.amax(-1))
+    preds = case[0].decode(outputs)[..., None]
+    if isinstance(case[0], ConditionalOrdinal):  # its rank is the median, not the mode
+        assert torch.equal(preds[..., 0], (1 - probabilities.cumsum(-1) > 0.5).sum(-1))
+    else:
+        assert torch.equal(probabilities.gather(-1, preds)[..., 0], probabilities.amax(-1))

@@ -1,0 +1,58 @@
+"""CORN: ordinal regression by conditional probabilities, decided by rank."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.losses.two_way import two_way
+
+
+class ConditionalOrdinal:
+    r"""C-1 logits z, where sigma(z_j) is P(label > j | label >= j), decided by the rank that they add up to.
+
+    Logit j is trained on the points whose label is at least j, as a binary classifier of whether it is larger. The
+    loss is the mean binary cross-entropy over all these pairs of a point and a logit, of which a mini-batch has as many
+    as its labels say. P(label > j) is the product of sigma(z_0), ..., sigma(z_j), and the decision is the number of
+    these that are above 1/2, which is the median of the distribution and not always its most probable label.
+
+    Source: Shi, Cao & Raschka, Deep neural networks for rank-consistent ordinal regression based on conditional
+    probabilities, Pattern Analysis and Applications 26 (2023), sections 3.2 to 3.4.
+
+    Args:
+        classes: Number of classes C.
+
+    Example:
+        >>> objective = ConditionalOrdinal(classes=3)
+        >>> objective.probabilities(torch.zeros(1, 1, 2))
+        tensor([[[0.5000, 0.2500, 0.2500]]])
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.out_features = classes - 1
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over the pairs of a point and a logit, in nats: (S, B, C-1), (S, B) -> (S,)."""
+        larger, asked = self._tasks(target)
+        error = -two_way(outputs).log_softmax(-1).gather(-1, larger[..., None])[..., 0]
+        return (error * asked).sum((-2, -1)) / asked.sum((-2, -1))
+
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return (sigma(z) - [label > j]) / pairs where label >= j: (S, B, C-1), (S, B) -> (S, B, C-1)."""
+        larger, asked = self._tasks(target)
+        error = two_way(outputs).softmax(-1)[..., 1] - larger
+        return error * asked / asked.sum((-2, -1), keepdim=True)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return how many of P(label > 0), ..., P(label > C-2) are above 1/2: (S, N, C-1) -> (S, N)."""
+        return (two_way(outputs).softmax(-1)[..., 1].cumprod(-1) > 0.5).sum(-1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return P(label > k-1) (1 - sigma(z_k)), for the last label P(label > C-2): (S, N, C-1) -> (S, N, C)."""
+        stop, go = two_way(outputs).softmax(-1).unbind(-1)
+        beyond = F.pad(go.cumprod(-1), (1, 0), value=1)  # (S, N, C)
+        return beyond * F.pad(stop, (0, 1), value=1)
+
+    def _tasks(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return whether each label is larger than j, and whether it is at least j: (S, B) -> (S, B, C-1), int64."""
+        ranks = torch.arange(self.out_features, device=target.device)
+        return (target[..., None] > ranks).long(), (target[..., None] >= ranks).long()

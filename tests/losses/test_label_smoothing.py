@@ -1,0 +1,44 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from src.checks import SettingsError
+from src.losses.ce import CrossEntropy
+from src.losses.label_smoothing import LabelSmoothing
+from tests.losses.cases import make, random_points
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_loss_is_torchs_for_each_seed(classes: int) -> None:
+    outputs, target = random_points(classes, classes)
+    reference = nn.CrossEntropyLoss(label_smoothing=0.1)
+    expected = torch.stack([reference(outputs[seed], target[seed]) for seed in range(3)])
+    torch.testing.assert_close(make("label_smoothing", classes).loss(outputs, target), expected)
+
+
+def test_without_smoothing_it_is_the_cross_entropy() -> None:
+    outputs, target = random_points(3, 3)
+    objective = LabelSmoothing(3, smoothing=0)
+    torch.testing.assert_close(objective.loss(outputs, target), CrossEntropy(3).loss(outputs, target))
+    assert objective.floor == 0
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_floor_is_reached_at_the_smoothed_target_and_nowhere_undercut(classes: int) -> None:
+    objective = LabelSmoothing(classes, smoothing=0.3)
+    share = 0.3 / classes
+    expected = -(1 - 0.3 + share) * math.log(1 - 0.3 + share) - (classes - 1) * share * math.log(share)
+    assert objective.floor == pytest.approx(expected, rel=1e-12)
+    target = torch.arange(classes)[None]
+    best = (0.7 * torch.eye(classes, dtype=torch.float64) + share).log()[None]
+    assert objective.loss(best, target).item() == pytest.approx(objective.floor, rel=1e-12)
+    outputs, labels = random_points(classes, classes)
+    assert (objective.loss(outputs, labels) > objective.floor).all()
+
+
+@pytest.mark.parametrize("value", [-0.1, 1, None, True])
+def test_a_bad_share_is_named(value: object) -> None:
+    with pytest.raises(SettingsError, match="`smoothing` to be a number at least 0 and below 1"):
+        LabelSmoothing(3, smoothing=value)  # type: ignore[arg-type]
