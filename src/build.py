@@ -17,7 +17,9 @@ from torch import nn
 from src.checks import Problem, SettingsError, check, choice, flag, number, whole
 from src.classifier import Classifier
 from src.data.datamodule import SeedDataModule
+from src.losses.none import NoLoss
 from src.losses.objective import Objective
+from src.models.closed_form import ClosedForm
 from src.streams import PURPOSES, Streams, seeds_problem, streams
 
 TARGETS = ("src.", "torch.", "lightning.")
@@ -65,6 +67,7 @@ def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     objective = factory("loss", config["loss"])(classes)
     initial = [member.generator("init") for member in members]
     network = factory("model", config["model"])(law.features, objective.out_features, initial)
+    check(_loss_problem(network, objective, config))
     return Parts(
         datamodule, objective, network, Classifier(network, objective, factory("optimizer", config["optimizer"]))
     )
@@ -110,7 +113,9 @@ def check_settings(config: dict[str, Any]) -> None:
         number("optimizer.lr", config["optimizer"].get("lr"), above=0),
         *_trainer_problems(config["trainer"]),
     )
-    build(config, stack(config)[:1]).classifier.configure_optimizers()
+    parts = build(config, stack(config)[:1])
+    if not isinstance(parts.network, ClosedForm):
+        parts.classifier.configure_optimizers()
     build_trainer(config, [])
     if config["logger"]["_target_"] is not None:
         factory("logger", config["logger"])
@@ -130,6 +135,16 @@ def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         shown = ", ".join(f"{name}={value}" for name, value in settings.items())
         raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error
+
+
+def _loss_problem(network: nn.Module, objective: Objective, config: dict[str, Any]) -> Problem | None:
+    """Find a problem unless the model is fitted in closed form and has no loss, or is trained and has one."""
+    loss, model = (config[group]["_target_"].split(".")[-2] for group in ("loss", "model"))
+    if isinstance(network, ClosedForm) == isinstance(objective, NoLoss):
+        return None
+    if isinstance(objective, NoLoss):
+        return Problem("loss", f"a loss, as model={model} is trained to minimise one", loss)
+    return Problem("loss", f"left out, as model={model} is fitted in closed form and minimises none", loss)
 
 
 def _targets(settings: Any) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from src.build import Parts, build, build_trainer, factory, stack
 from src.console import TrainingProgress, stdout
 from src.evaluation import evaluate, seed_network
 from src.files import replacing_folder
+from src.models.closed_form import ClosedForm
 from src.record import Training
 from src.streams import PURPOSES, Streams
 from src.study import fingerprint
@@ -103,16 +104,31 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
         return {}
     parts = build(condition.settings, members)
     label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(members)}"
-    trainer = build_trainer(condition.settings, [TrainingProgress(label, stdout())])
     started = time.time()
     with one_thread():
-        trainer.fit(parts.classifier, datamodule=parts.datamodule)
+        trainings = fit(parts, condition.settings, label)
         span = (started, time.time())
-        trainings = record.trainings(parts.classifier)
         return {
             condition.seed_folder(member): _write(condition, parts, index, training, span)
             for index, (member, training) in enumerate(zip(members, trainings, strict=True))
         }
+
+
+def fit(parts: Parts, settings: dict[str, Any], label: str) -> list[Training]:
+    """Fit every seed to its training points: by a formula where the model has one, else step by step.
+
+    Args:
+        parts: What the condition is made of, for the seeds to fit.
+        settings: The resolved settings.
+        label: What the progress bar says.
+    """
+    if isinstance(parts.network, ClosedForm):
+        parts.datamodule.setup()
+        problems = parts.network.fit(parts.datamodule.train.x, parts.datamodule.train.target)
+        return [record.without_steps(problem) for problem in problems]
+    trainer = build_trainer(settings, [TrainingProgress(label, stdout())])
+    trainer.fit(parts.classifier, datamodule=parts.datamodule)
+    return record.trainings(parts.classifier)
 
 
 def _write(condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]) -> Results:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from src.artifacts import FAILED, Results
+from src.artifacts import FAILED, NO_LOSS, Results
 
 LONG = 10  # more seeds than that are summed up
 METRICS = {
@@ -76,7 +76,9 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
     completed = [result for result in results if result.status != FAILED]
     bayes = next((result.metrics["bayes/accuracy"] for result in completed if "bayes/accuracy" in result.metrics), None)
     first = results[0]
-    title = f"loss={first.loss} classes={first.classes}" + ("" if bayes is None else f"  Bayes accuracy {bayes:.4f}")
+    title = f"{what(first.loss, first.model)} classes={first.classes}" + (
+        "" if bayes is None else f"  Bayes accuracy {bayes:.4f}"
+    )
     table = Table(title=title, box=box.SIMPLE if console.is_terminal else None, title_justify="left")
     table.add_column("seed", justify="right")
     table.add_column("correct", justify="right")
@@ -89,6 +91,11 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
         if result.status == FAILED:
             console.print(f"{result.name} failed: {result.error}", style="red", markup=False, soft_wrap=True)
     console.print(f"files: {folder}", markup=False, soft_wrap=True)
+
+
+def what(loss: str, model: str) -> str:
+    """Name what is trained: its loss, or its model where that is fitted in closed form."""
+    return f"model={model}" if loss == NO_LOSS else f"loss={loss}"
 
 
 def _rows(results: Sequence[Results]) -> list[list[str]]:

@@ -62,6 +62,11 @@ def trainings(classifier: Classifier) -> list[Training]:
     ]
 
 
+def without_steps(error: str | None) -> Training:
+    """Return what a fit in closed form leaves of one seed: no epochs, no steps."""
+    return Training(pd.DataFrame(columns=["epoch", "step", "train/loss", "train/accuracy"]), np.empty(0), error)
+
+
 def _divergence(step_loss: Tensor, steps: int) -> str | None:
     """Say where the loss of one seed, (steps of all epochs,), became NaN or infinite, or None."""
     bad = (~step_loss.isfinite()).nonzero()
@@ -95,11 +100,11 @@ def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Tra
         f"network.{name}": value[index : index + 1].cpu().clone(memory_format=torch.contiguous_format)
         for name, value in network.state_dict().items()
     }
-    last = training.history.iloc[-1]
+    epochs, steps = (int(training.history[name].max()) if len(training.history) else 0 for name in ("epoch", "step"))
     content = {
         "state_dict": state,
-        "epoch": int(last["epoch"]),
-        "global_step": int(last["step"]),
+        "epoch": epochs,
+        "global_step": steps,
         "pytorch-lightning_version": L.__version__,
     }
     torch.save(content, folder / artifacts.CHECKPOINT)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from src.build import build, build_trainer, check_settings, stack
+from src.build import build, check_settings, stack
+from src.condition import fit
+from src.models.closed_form import ClosedForm
 from src.threads import one_thread
 
 ROOT = Path(__file__).parents[1]
@@ -134,14 +135,16 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
 ) -> None:
     group, name = file.parent.name, file.stem
     choice = f"split@data={name}" if group == "split" else f"{group}={name}"
-    composed = settings(choice, *FEW) | {"classes": 2}
+    partner = ["model=gaussian"] * (choice == "loss=none")
+    composed = settings(choice, *partner, *FEW) | {"classes": 2}
     check_settings(composed)
     parts = build(composed, stack(composed)[:2])
     with one_thread():
-        build_trainer(composed, []).fit(parts.classifier, datamodule=parts.datamodule)
-    (losses,) = parts.classifier.step_loss
-    assert losses.isfinite().all()
-    assert all(torch.isfinite(parameter).all() for parameter in parts.network.parameters())
+        trainings = fit(parts, composed, choice)
+    for training in trainings:
+        assert training.error is None
+        assert len(training.history) == (0 if isinstance(parts.network, ClosedForm) else 1)
+    assert all(value.isfinite().all() for value in parts.network.state_dict().values())
 
 
 @pytest.mark.parametrize("file", [file for file in CONF if file.parent.name != "hydra"], ids=str)

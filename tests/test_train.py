@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
+import scripts.aggregate
+import src.evaluate
 from tests.commands import SHORT, files, results, run
 
 
@@ -45,6 +47,50 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path):
     assert torch.load(folder / "checkpoint.ckpt", weights_only=True)["global_step"] == 14
     assert f"{content['metrics']['population/accuracy']:.4f}" in done.out
     assert done.err == ""
+
+
+@pytest.mark.parametrize("model", ["gaussian", "gaussian_shared"])
+def test_a_model_in_closed_form_leaves_the_same_files_but_the_curve_of_a_loss(tmp_path, train, model):
+    done = train(f"model={model}", "classes=4", "seed=[3,4]", "study=stack")
+    train(f"model={model}", "classes=4", "seed=4", "figures=none", "study=alone")
+    [stack, alone] = (next((tmp_path / "outputs" / study).iterdir()) for study in ("stack", "alone"))
+    common = {"results.json", "history.csv", "predictions.csv", "checkpoint.ckpt", "events.out.tfevents.losslab"}
+    assert files(stack / "seed=3") == common | {"regions.csv", "figures/scatter.png"}
+    for name in common - {"results.json", "events.out.tfevents.losslab"}:
+        assert (stack / "seed=4" / name).read_bytes() == (alone / "seed=4" / name).read_bytes(), name
+    content = json.loads((stack / "seed=4" / "results.json").read_text())
+    assert (content["status"], content["loss"], content["model"]) == ("completed", "none", model)
+    assert content["metrics"] == json.loads((alone / "seed=4" / "results.json").read_text())["metrics"]
+    assert (stack / "seed=4" / "history.csv").read_text() == "epoch,step,train/loss,train/accuracy\n"
+    assert f"model={model} classes=4" in done.out
+    assert src.evaluate.main([f"run={stack / 'seed=3'}"]) == 0
+
+
+def test_a_report_shows_models_in_closed_form_beside_trained_ones(tmp_path, train):
+    train("--multirun", "model=mlp,gaussian", "seed=range(2)", "study=both", *SHORT)
+    assert scripts.aggregate.main([str(tmp_path / "outputs/both")]) == 0
+    page = (tmp_path / "outputs/both/report/report.md").read_text()
+    assert "by how much does gaussian differ from ce, model=mlp" in page
+    assert "Nothing: no run diverged" in page
+
+
+def test_a_loss_that_does_not_apply_is_refused_before_anything_is_written(tmp_path, train):
+    message = "Expected `loss` to be left out, as model=gaussian is fitted in closed form and minimises none, got"
+    assert train("model=gaussian", "loss=mse", code=1).err.strip() == f'{message} "mse".'
+    assert train("--multirun", "model=mlp,gaussian", "loss=ce", code=1).err.strip() == f'{message} "ce".'
+    missing = 'Expected `loss` to be a loss, as model=mlp is trained to minimise one, got "none".'
+    assert train("loss=none", code=1).err.strip() == missing
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_seed_whose_covariance_is_singular_fails_alone_and_says_why(tmp_path, train):
+    done = train("--multirun", "model=gaussian", "data.points=4", "seed=range(6)", "figures=none", code=1)
+    found = {seed: content for (_, seed), content in results(tmp_path).items()}
+    failed = {seed: content["error"] for seed, content in found.items() if content["status"] == "failed"}
+    assert 0 < len(failed) < 6
+    for seed, error in failed.items():
+        assert error.startswith("the covariance of class ")
+        assert f"seed={seed} failed: {error}" in done.out
 
 
 def test_sweep_trains_the_seeds_of_each_condition_in_one_job(tmp_path):

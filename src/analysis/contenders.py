@@ -1,4 +1,4 @@
-"""Who is compared with whom: conditions that differ in nothing but their loss."""
+"""Who is compared with whom: conditions that differ in nothing but their loss, or their model and loss."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from src.analysis.settings import short_names
+from src.artifacts import NO_LOSS
 
 DEFAULT_BASELINE = "ce"
 _FIXED = ("label", "study", "condition", "fingerprint", "loss", "classes")
@@ -20,20 +21,30 @@ def name_contenders(runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row a condition, in the order of the runs: fingerprint, label, loss, classes; contender, the loss with those
         of its own options that differ, such as ``ce, smoothing=0.1``; and setting, all else that differs, such as
-        ``lr=0.1``, empty where nothing does. No two rows share all of contender, classes and setting.
+        ``lr=0.1``, empty where nothing does. Where some model comes with one loss only, which nothing could be
+        compared with inside that model, the model is part of the contender: ``mse, model=linear``, or ``gaussian``
+        alone where there is no loss. No two rows share all of contender, classes and setting.
     """
     conditions = runs.drop_duplicates("fingerprint").reset_index(drop=True)
     keys = [name for name in conditions.columns[: conditions.columns.get_loc("seed")] if name not in _FIXED]
     keys = [name for name in keys if name not in ("model", "data") or conditions[name].nunique() > 1]
-    own = [key for key in keys if key.startswith("loss.")]
+    whole = _models_with_one_loss(conditions)
+    own = [key for key in keys if key.startswith("loss.") or (whole and key.split(".")[0] == "model")]
+    first = conditions["loss"].where(conditions["loss"] != NO_LOSS, conditions["model"])
+    conditions["model"] = conditions["model"].where(conditions["loss"] != NO_LOSS)
     named = conditions[["fingerprint", "label", "loss", "classes"]].copy()
     options = short_names(_settings(conditions, own))
-    named["contender"] = [", ".join(filter(None, pair)) for pair in zip(conditions["loss"], options, strict=True)]
+    named["contender"] = [", ".join(filter(None, pair)) for pair in zip(first, options, strict=True)]
     named["setting"] = short_names(_settings(conditions, [key for key in keys if key not in own]))
     alike = named.duplicated(["contender", "classes", "setting"], keep=False)
     marked = named["contender"] + " (" + named["fingerprint"].str[:8] + ")"
     named["contender"] = named["contender"].where(~alike, marked)
     return named
+
+
+def _models_with_one_loss(conditions: pd.DataFrame) -> bool:
+    losses = conditions.groupby("model")["loss"].nunique()
+    return len(losses) > 1 and bool(losses.min() == 1)
 
 
 def _settings(conditions: pd.DataFrame, keys: Sequence[str]) -> list[Mapping[str, Any]]:

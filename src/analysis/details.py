@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.analysis.collect import Progress
-from src.artifacts import HISTORY, PREDICTIONS, REGIONS, ArtifactError, read_table
+from src.artifacts import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_table
 
 LOSS = "train/loss"
 _History = tuple[NDArray[Any], NDArray[np.floating]]  # epochs and losses
@@ -55,9 +55,13 @@ class Grid:
 
 
 def read_curves(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Curves], list[str]]:
-    """Read the loss curves of runs, by fingerprint of their condition, and a line for each that cannot be read."""
+    """Read the loss curves of runs, by fingerprint of their condition, and a line for each that cannot be read.
+
+    A run without a loss, fitted in closed form, has no curve.
+    """
     histories: dict[str, list[_History]] = {}
     problems = []
+    runs = runs[runs["loss"] != NO_LOSS]
     folders = [Path(folder) for folder in runs["folder"]]
     for folder, fingerprint in zip(progress(folders, "histories"), runs["fingerprint"], strict=True):
         try:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from src.analysis.settings import as_text, differing_settings, short_names
-from src.artifacts import Results
+from src.artifacts import NO_LOSS, Results
 
 METRICS = (
     "train/loss",
@@ -40,8 +40,10 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
     """Return one row a run, as ``src.analysis.collect.Collection.runs`` describes them."""
     conditions = {results.fingerprint: results for results in read.values()}
     settings = dict(zip(conditions, differing_settings([*map(_comparable, conditions.values())]), strict=True))
-    for each in settings.values():
+    for name, each in settings.items():
         each.pop("loss", None)
+        if conditions[name].loss == NO_LOSS:
+            each.pop("model", None)  # which its label starts with
     labels = _labels(conditions, settings)
     order = sorted(conditions, key=lambda name: _order(conditions[name], settings[name]))
     rank: dict[str, int] = {}
@@ -76,9 +78,13 @@ def _comparable(results: Results) -> dict[str, Any]:
 
 
 def _labels(conditions: Mapping[str, Results], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Name each condition by its loss and by what the conditions differ in; by its fingerprint too if need be."""
+    """Name each condition by its loss, or its model where it has none, and by what the conditions differ in.
+
+    Two that would share a name carry their fingerprints too.
+    """
     extra = dict(zip(settings, short_names([*settings.values()]), strict=True))
-    labels = {name: ", ".join(filter(None, [results.loss, extra[name]])) for name, results in conditions.items()}
+    first = {name: each.model if each.loss == NO_LOSS else each.loss for name, each in conditions.items()}
+    labels = {name: ", ".join(filter(None, [first[name], extra[name]])) for name in conditions}
     taken: dict[tuple[str, int], list[str]] = {}
     for name, results in conditions.items():
         taken.setdefault((labels[name], results.classes), []).append(name)

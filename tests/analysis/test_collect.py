@@ -42,6 +42,15 @@ def test_models_are_told_apart_by_their_choice_alone(tmp_path: Path):
     assert list(runs.columns).count("model") == 1
 
 
+def test_a_model_that_is_fitted_in_closed_form_gives_its_name_in_place_of_a_loss(tmp_path: Path):
+    write_run(tmp_path, model="mlp")
+    write_run(tmp_path, "none", model="gaussian", config={"model": {"_target_": "src.models.gaussian.Gaussian"}})
+    assert list(collect([tmp_path]).runs["label"]) == ["ce, model=mlp", "gaussian"]
+    alone = tmp_path / "alone"
+    write_run(alone, "none", model="gaussian")
+    assert list(collect([alone]).runs["label"]) == ["gaussian"]
+
+
 def test_options_of_a_loss_tell_apart_but_losses_have_their_own(tmp_path: Path):
     write_run(tmp_path, "mse", config={"loss": {"scale": 1}})
     write_run(tmp_path, "ce", config={"loss": {"smoothing": 0.1}})

@@ -18,10 +18,38 @@ def test_a_contender_is_a_loss_with_its_own_options_and_the_rest_is_the_setting(
     assert not named.duplicated(["contender", "classes", "setting"]).any()
 
 
-def test_a_model_is_a_setting_where_models_differ(tmp_path: Path):
-    write_run(tmp_path, model="mlp")
-    write_run(tmp_path, model="linear", config={"model": {"_target_": "src.models.linear.Linear"}})
-    assert list(name_contenders(collect([tmp_path]).runs)["setting"]) == ["model=linear", "model=mlp"]
+def write_models(study: Path, losses: dict[str, tuple[str, ...]]) -> Path:
+    """Write a run for every model and each of its losses."""
+    for model, own in losses.items():
+        for loss in own:
+            write_run(study, loss, model=model, config={"model": {"_target_": f"src.models.{model}"}})
+    return study
+
+
+def test_a_model_is_a_setting_where_each_has_several_losses(tmp_path: Path):
+    named = name_contenders(collect([write_models(tmp_path, {"mlp": ("ce", "mse"), "linear": ("ce", "mse")})]).runs)
+    assert list(named["contender"]) == ["ce", "ce", "mse", "mse"]
+    assert list(named["setting"]) == ["model=linear", "model=mlp"] * 2
+
+
+def test_a_model_with_a_loss_of_its_own_is_compared_as_a_whole(tmp_path: Path):
+    models = {"mlp": ("ce", "mse"), "linear": ("mse",), "gaussian": ("none",), "gaussian_shared": ("none",)}
+    named = name_contenders(collect([write_models(tmp_path, models)]).runs)
+    assert set(named["contender"]) == {
+        "ce, model=mlp",
+        "mse, model=mlp",
+        "mse, model=linear",
+        "gaussian",
+        "gaussian_shared",
+    }
+    assert set(named["setting"]) == {""}
+    assert choose_baseline(named) == "ce, model=mlp"
+
+
+def test_a_model_that_is_fitted_in_closed_form_needs_no_other_to_be_named(tmp_path: Path):
+    named = name_contenders(collect([write_models(tmp_path, {"gaussian": ("none",)})]).runs)
+    assert list(named["contender"]) == ["gaussian"]
+    assert list(named["setting"]) == [""]
 
 
 def test_conditions_that_look_alike_are_contenders_of_their_own(tmp_path: Path):
