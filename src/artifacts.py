@@ -60,6 +60,10 @@ class ArtifactError(ValueError):
     """A file of a run is missing, broken or of another schema; the message is one line."""
 
 
+class NewerSchemaError(ArtifactError):
+    """A newer losslab wrote the file."""
+
+
 @dataclass(frozen=True)
 class Results:
     """Everything that ``results.json`` says of one seed of one condition.
@@ -154,8 +158,11 @@ def read_results(folder: Path) -> Results:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} holds {type(content).__name__}, expected an object")
-    if content.get("schema") != SCHEMA:
-        raise ArtifactError(f"{path} has schema {content.get('schema')!r}, this losslab reads schema {SCHEMA}")
+    schema: Any = content.get("schema")
+    if schema != SCHEMA:
+        newer = _whole(schema) and schema > SCHEMA
+        kind = NewerSchemaError if newer else ArtifactError
+        raise kind(f"{path} has schema {schema!r}, this losslab reads schema {SCHEMA}")
     known = {item.name for item in fields(Results)}
     required = known - {"metrics", "status", "error", "streams", "schema"}
     if missing := sorted(required - content.keys()):

@@ -1,15 +1,16 @@
 """One condition: its seeds are trained together, then evaluated and written one by one."""
 
+import logging
 import math
 import re
+import signal
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import CompactHydraException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from src import artifacts, figures, record
 from src.artifacts import FAILED, Results
@@ -23,18 +24,7 @@ from src.streams import PURPOSES, Streams
 from src.study import fingerprint
 from src.threads import one_thread
 
-
-class FailedSeedsError(CompactHydraException):
-    """Some seeds of a condition failed; the others are finished."""
-
-    @classmethod
-    def check(cls, results: Iterable[Results]) -> None:
-        """Raise if any of the results is that of a failed seed."""
-        results = list(results)
-        failed = [result for result in results if result.status == FAILED]
-        if failed:
-            seeds = "; ".join(f"{result.name}: {result.error}" for result in failed)
-            raise cls(f"{len(failed)} of {len(results)} seeds of {failed[0].condition} failed: {seeds}")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,13 +85,16 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
 
     Args:
         condition: The condition.
-        members: The random streams of the S members of the stack; none is fine.
+        members: The random streams of the S members of the stack, at least one.
 
     Returns:
         The results by folder, failed ones included.
+
+    Raises:
+        OSError: If a file cannot be written; the seeds before it are finished.
+        SystemExit: With code 143 where SIGTERM ends the training, by Lightning after the running epoch.
+        Exception: Whatever a loss, a law or a network raises while all seeds train.
     """
-    if not members:
-        return {}
     parts = build(condition.settings, members)
     label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(members)}"
     started = time.time()
@@ -109,7 +102,7 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
         trainings = fit(parts, condition.settings, label)
         span = (started, time.time())
         return {
-            condition.seed_folder(member): _write(condition, parts, index, training, span)
+            condition.seed_folder(member): _write_safely(condition, parts, index, training, span)
             for index, (member, training) in enumerate(zip(members, trainings, strict=True))
         }
 
@@ -127,8 +120,33 @@ def fit(parts: Parts, settings: dict[str, Any], label: str) -> list[Training]:
         problems = parts.network.fit(parts.datamodule.train.x, parts.datamodule.train.target)
         return [record.without_steps(problem) for problem in problems]
     trainer = build_trainer(settings, [TrainingProgress(label, stdout())])
-    trainer.fit(parts.classifier, datamodule=parts.datamodule)
+    try:
+        trainer.fit(parts.classifier, datamodule=parts.datamodule)
+    except SIGTERMException:  # which would end the program with code 0
+        raise SystemExit(128 + signal.SIGTERM) from None
     return record.trainings(parts.classifier)
+
+
+def fail(condition: Condition, member: Streams, error: Exception, seconds: float) -> Results:
+    """Write the folder of a seed that has nothing to show but the error, and return its results."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    results = condition.results(member, seconds, {}, f"{type(error).__name__}: {lines[0]}")
+    with replacing_folder(condition.seed_folder(member)) as folder:
+        artifacts.write_results(folder, results)
+    return results
+
+
+def _write_safely(
+    condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]
+) -> Results:
+    """Evaluate and write one seed; what it raises, but for files, is the failure of this seed alone."""
+    try:
+        return _write(condition, parts, index, training, span)
+    except OSError:
+        raise
+    except Exception as error:
+        log.exception("%s failed", condition.seed_folder(parts.datamodule.streams[index]).name)
+        return fail(condition, parts.datamodule.streams[index], error, span[1] - span[0])
 
 
 def _write(condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]) -> Results:

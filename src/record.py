@@ -1,6 +1,7 @@
 """From a trained stack to the files of each seed."""
 
 import importlib.metadata
+import io
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Tra
         "global_step": steps,
         "pytorch-lightning_version": L.__version__,
     }
-    torch.save(content, folder / artifacts.CHECKPOINT)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    (folder / artifacts.CHECKPOINT).write_bytes(buffer.getbuffer())  # torch itself hides why a file cannot be written
 
 
 def write_seed(folder: Path, results: Results, training: Training) -> None:

@@ -5,6 +5,7 @@ Imports no torch, so that ``--help`` and ``--cfg job`` answer at once.
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -13,8 +14,18 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.artifacts import COMPLETED, UNSCIENTIFIC, ArtifactError, Results, read_results
+from src.artifacts import (
+    COMPLETED,
+    RESULTS,
+    UNSCIENTIFIC,
+    ArtifactError,
+    NewerSchemaError,
+    Results,
+    read_results,
+)
 from src.checks import Problem, SettingsError, check
+
+log = logging.getLogger(__name__)
 
 GROUPS = ("loss", "model", "data")
 NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
@@ -104,12 +115,21 @@ def resolve(root: DictConfig) -> dict[str, Any]:
 
 
 def completed(folders: Iterable[Path], mark: str) -> dict[Path, Results]:
-    """Return the results in those seeds' folders that hold a completed run of the condition with this fingerprint."""
+    """Return the results in those seeds' folders that hold a completed run of the condition with this fingerprint.
+
+    Raises:
+        NewerSchemaError: If a newer losslab wrote one of them, which must not be replaced unasked.
+    """
     done = {}
     for folder in folders:
+        if not (folder / RESULTS).exists():
+            continue
         try:
             results = read_results(folder)
-        except ArtifactError:
+        except NewerSchemaError:
+            raise
+        except ArtifactError as error:
+            log.warning("%s; this seed is trained again", error)
             continue
         if results.status == COMPLETED and results.fingerprint == mark and results.name == folder.name:
             done[folder] = results

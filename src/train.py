@@ -6,40 +6,52 @@ python -m src.train --multirun loss=mse,ce classes=2,4 'seed=range(20)'
 
 import logging
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from src.study import completed, resolve
-
-log = logging.getLogger(__name__)
+from src.artifacts import ArtifactError
+from src.study import resolve
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parents[1] / "conf"), config_name="train")
 def main(config: DictConfig) -> None:
     """Train what is not done yet of one condition, show its table, and fail if a seed failed."""
     # torch and lightning take seconds to import, and --help and --cfg never come here
-    from src.build import stack
-    from src.condition import Condition, FailedSeedsError, train
+    from src.condition import Condition
     from src.console import show, stdout
+    from src.resume import FailedSeedsError, finish
 
+    logging.raiseExceptions = False  # a disk too full for the log is told of once, by what matters
     hydra_config = HydraConfig.get()
-    settings = resolve(config)
     condition = Condition(
         folder=Path(hydra_config.runtime.output_dir),
-        settings=settings,
+        settings=resolve(config),
         choices=dict(hydra_config.runtime.choices),
         overrides=list(hydra_config.overrides.task),
     )
-    members = {condition.seed_folder(member): member for member in stack(settings)}
-    done = completed(members, condition.fingerprint) if settings["resume"] else {}
-    if done:
-        log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(members))
-    new = train(condition, [member for folder, member in members.items() if folder not in done])
-    results = [(done | new)[folder] for folder in members]
-    show(stdout(), results, condition.folder)
-    FailedSeedsError.check(results)
+    try:
+        results = finish(condition)
+        show(stdout(), results, condition.folder)
+        FailedSeedsError.check(results)
+    except (OSError, ArtifactError, FailedSeedsError) as error:
+        stop(error, condition.folder)
+
+
+def stop(error: Exception, folder: Path) -> NoReturn:
+    """End a job with one line: the program, or, of a sweep, this job alone."""
+    if isinstance(error, OSError):
+        why = f"Cannot write to {error.filename or folder} ({error.strerror or error})."
+        error = CompactHydraException(f"{why} Finished seeds are kept; the same command trains the rest.")
+    elif isinstance(error, ArtifactError):
+        error = CompactHydraException(str(error))
+    if HydraConfig.get().mode == RunMode.RUN:
+        raise SystemExit(str(error))
+    raise error
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from src.artifacts import (
     seed_folders,
     write_results,
 )
-from src.files import replacing_folder
+from src.files import recover, replacing_folder
 
 RUN = Results(
     study="hw4",
@@ -230,6 +230,7 @@ def test_truncated_results_are_refused_wherever_they_end(tmp_path: Path) -> None
 
 def test_a_new_folder_appears_when_the_body_ends(tmp_path: Path) -> None:
     target = tmp_path / "study" / "condition" / "seed=0"
+    target.parent.mkdir(parents=True)
     with replacing_folder(target) as folder:
         (folder / "a.txt").write_text("new")
         assert not target.exists()
@@ -283,16 +284,31 @@ def test_an_old_folder_survives_when_the_new_one_cannot_take_its_place(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept", [("seed=0",), (".seed=0.old",), ("seed=0", ".seed=0.old")])
+def test_what_a_killed_process_left_is_cleared_away_and_what_it_moved_aside_put_back(
+    tmp_path: Path, kept: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("os.getpid", lambda: 7)
-    for name in ("seed=0", ".seed=0.7.new", ".seed=0.7.old"):
+    for name in (".seed=0.new", *kept):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    recover(tmp_path / "seed=0")
+    assert files(tmp_path) == {"seed=0/a.txt": kept[0]}
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
+
+
+def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("seed=0", ".seed=0.new", ".seed=0.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "stale.txt").write_text("stale")
     with replacing_folder(tmp_path / "seed=0") as folder:
         (folder / "a.txt").write_text("new")
     assert files(tmp_path) == {"seed=0/a.txt": "new"}
+
+
+def test_a_folder_in_a_place_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "gone" / "seed=0"):
+        pytest.fail("the body must not run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_seed_folders_are_sorted_by_condition_then_seed(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path):
         ".hydra/config.yaml",
         ".hydra/hydra.yaml",
         ".hydra/overrides.yaml",
+        ".lock",
         "train.log",
         "seed=0/results.json",
         "seed=0/history.csv",
@@ -283,7 +284,7 @@ def test_crossed_streams_ride_one_stack_and_name_their_folders(tmp_path, train):
     assert "seed=[0,1] seeds.init=[0,1] seeds.shuffle=7" in done.out
     [condition] = {path.parent.parent for path in (tmp_path / "outputs/s").glob("*/*/results.json")}
     assert "pinned=init+shuffle" in condition.name
-    names = {path.name for path in condition.iterdir()} - {".hydra", "train.log"}
+    names = {path.name for path in condition.iterdir()} - {".hydra", ".lock", "train.log"}
     assert names == {f"seed={seed},init={init},shuffle=7" for seed in (0, 1) for init in (0, 1)}
     content = json.loads((condition / "seed=1,init=0,shuffle=7/results.json").read_text())
     assert content["streams"] == {"data": 1, "split": 1, "init": 0, "shuffle": 7}

@@ -64,6 +64,22 @@ class Failure:
         return text.rstrip()
 
 
+def narrowed(job: Sequence[str], error: Exception) -> list[str]:
+    """Return a job's overrides, but those in the attribute ``overrides`` of its error, if any, in place of their like.
+
+    With that attribute an application says which part of a job has to be run again.
+
+    Example:
+        >>> error = ValueError("unlucky")
+        >>> error.overrides = ["seed=[3]"]
+        >>> narrowed(["loss=ce", "seed=[1,2,3]"], error)
+        ['loss=ce', 'seed=[3]']
+    """
+    narrower: list[str] = list(getattr(error, "overrides", []))
+    keys = {word.partition("=")[0] for word in narrower}
+    return [word for word in job if word.partition("=")[0] not in keys] + narrower
+
+
 def rerun_command(overrides: Sequence[str], task: Collection[str], hydra: Collection[str]) -> str:
     """Write the command that was typed with one job's overrides in place of the sweep's.
 

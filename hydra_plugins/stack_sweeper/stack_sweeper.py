@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, raise_failures, rerun_command
+from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, narrowed, raise_failures, rerun_command
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
 
 
@@ -74,9 +74,10 @@ class StackSweeper(BasicSweeper):
         # A launcher that only submits its jobs may return fewer results.
         results = zip(jobs, (result for batch in returns for result in batch), strict=False)
         failures = [
-            Failure(num, result._return_value, self._rerun_command(job, num))  # `return_value` would raise it
+            Failure(num, error, self._rerun_command(narrowed(job, error), num))
             for num, (job, result) in enumerate(results)
             if result.status == JobStatus.FAILED
+            for error in [result._return_value]  # `return_value` would raise it
         ]
         if failures:
             raise_failures(failures, len(jobs))
