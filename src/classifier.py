@@ -1,6 +1,7 @@
 """The LightningModule that trains all seeds of a condition at once."""
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import cast
 
 import lightning as L
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.data.datamodule import Batch
+from src.engine import choose_engine
 from src.losses.objective import Objective
 from src.models.flat import FlatParameters
+from src.steps import stepper
 
 
 class Classifier(L.LightningModule):
@@ -54,20 +57,18 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Flatten the network, which is on its device by now, and build the optimizer on the buffer."""
         self.flat = FlatParameters(self.network)
+        mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
+        self.engine = choose_engine(self.network, self.objective, self.flat, mixed=mixed)
         return self.optimizer([self.flat.values])
 
     def training_step(self, batches: list[Batch], _: int) -> None:
         """Take a step on each mini-batch of an epoch and keep the epoch's losses and accuracy."""
-        optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
-        losses, outputs = [], []
+        step = stepper(cast(Optimizer, self.optimizers(use_pl_optimizer=False)))
+        outputs = []
         for x, target in batches:  # (S, B, D), (S, B)
-            output = self.network(x)  # (S, B, O)
-            loss = self.objective.loss(output, target)  # (S,)
-            self.flat.backward(loss.sum())
-            optimizer.step()
-            losses.append(loss.detach())
-            outputs.append(output.detach())
-        self._keep(torch.stack(losses), torch.cat(outputs, dim=1), [target for _, target in batches])
+            outputs.append(self.engine.backward(x, target))  # (S, B, O)
+            step()
+        self._keep(outputs, [target for _, target in batches])
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Keep the loss and accuracy of the validation split, which comes as one batch."""
@@ -76,15 +77,26 @@ class Classifier(L.LightningModule):
         self.val_loss.append(self.objective.loss(output, target).cpu())
         self.val_accuracy.append(_accuracy(self.objective.decode(output), target))
 
-    def _keep(self, losses: Tensor, outputs: Tensor, targets: list[Tensor]) -> None:
-        """Store an epoch: losses (steps, S), outputs (S, N, O), targets of each step (S, B)."""
+    @torch.no_grad()
+    def _keep(self, outputs: list[Tensor], targets: list[Tensor]) -> None:
+        """Store an epoch from the outputs (S, B, O) and the targets (S, B) of each step."""
+        losses = self._losses(outputs, targets)  # (steps, S)
         sizes = torch.tensor([target.shape[1] for target in targets], dtype=losses.dtype, device=losses.device)
         # A sum over the steps would round by S; a running sum does not.
         mean = (losses * sizes[:, None]).cumsum(0)[-1] / sizes.sum()  # (S,)
+        preds = self.objective.decode(torch.cat(outputs, dim=1))
         self.step_loss.append(losses.cpu())
         self.train_loss.append(mean.cpu())
-        self.train_accuracy.append(_accuracy(self.objective.decode(outputs), torch.cat(targets, dim=1)))
+        self.train_accuracy.append(_accuracy(preds, torch.cat(targets, dim=1)))
         self.log("train/loss", mean.mean(), batch_size=1)
+
+    def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
+        """Return the loss of every step, (steps, S): at once for the mini-batches of one size, as seeds of a stack."""
+        parts = []
+        for _, steps in groupby(zip(outputs, targets, strict=True), lambda step: step[1].shape):
+            output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)
+            parts.append(self.objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
+        return torch.cat(parts)
 
 
 def _accuracy(preds: Tensor, target: Tensor) -> Tensor:

@@ -32,6 +32,10 @@ class BinaryCrossEntropy:
         """Return the mean over B of the cross-entropy in nats: (S, B, 1), (S, B) -> (S,)."""
         return self._two_logits.loss(F.pad(outputs, (1, 0)), target)
 
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return (sigma(z) - target) / B: (S, B, 1), (S, B) -> (S, B, 1)."""
+        return self._two_logits.gradient(F.pad(outputs, (1, 0)), target)[..., 1:]
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Return class 1 where the logit is at least 0: (S, N, 1) -> (S, N)."""
         return (outputs.squeeze(-1) >= 0).long()

@@ -25,6 +25,10 @@ class CrossEntropy:
         pointwise = F.cross_entropy(outputs.flatten(0, 1), target.flatten(), reduction="none")  # (S * B,)
         return pointwise.view(target.shape).mean(-1)
 
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return (softmax(z) - 1[k = target]) / B: (S, B, C), (S, B) -> (S, B, C)."""
+        return (torch.softmax(outputs, dim=-1) - F.one_hot(target, self.out_features)).div_(target.shape[1])
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the class of the largest logit: (S, N, C) -> (S, N)."""
         return outputs.argmax(-1)

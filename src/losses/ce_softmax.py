@@ -32,3 +32,9 @@ class SoftmaxCrossEntropy(CrossEntropy):
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the doubly softmaxed cross-entropy: (S, B, C), (S, B) -> (S,)."""
         return super().loss(torch.softmax(outputs, dim=-1), target)
+
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        r"""Return p_k (g_k - \sum_j p_j g_j) with p = softmax(z), g the gradient of `ce` at p: -> (S, B, C)."""
+        p = torch.softmax(outputs, dim=-1)
+        g = super().gradient(p, target)
+        return p * (g - (p * g).sum(-1, keepdim=True))

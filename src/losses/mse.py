@@ -28,6 +28,10 @@ class MeanSquaredError:
         """Return the mean over B of (y - target)^2: (S, B, 1), (S, B) -> (S,)."""
         return (outputs.squeeze(-1) - target).square().mean(-1)
 
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return 2 (y - target) / B: (S, B, 1), (S, B) -> (S, B, 1)."""
+        return (outputs - target.unsqueeze(-1)).mul_(2 / target.shape[1])
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the nearest label, ties to the lower: (S, N, 1) -> (S, N)."""
         return torch.ceil(outputs.squeeze(-1) - 0.5).clamp(0, self.classes - 1).long()

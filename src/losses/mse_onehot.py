@@ -20,6 +20,10 @@ class OneHotMeanSquaredError:
         """Return the mean over B and C of the squared error: (S, B, C), (S, B) -> (S,)."""
         return (outputs - F.one_hot(target, self.out_features)).square().mean((-2, -1))
 
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return 2 (y_k - 1[k = target]) / (B C): (S, B, C), (S, B) -> (S, B, C)."""
+        return (outputs - F.one_hot(target, self.out_features)).mul_(2 / outputs[0].numel())
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the class of the largest output: (S, N, C) -> (S, N)."""
         return outputs.argmax(-1)

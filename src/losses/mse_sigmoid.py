@@ -28,8 +28,12 @@ class SigmoidMeanSquaredError:
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the squared error: (S, B, 1), (S, B) -> (S,)."""
-        probability = torch.softmax(F.pad(outputs, (1, 0)), dim=-1)[..., 1]  # (S, B)
-        return (probability - target).square().mean(-1)
+        return (_probability(outputs).squeeze(-1) - target).square().mean(-1)
+
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return 2 (p - target) p (1 - p) / B with p = sigma(z): (S, B, 1), (S, B) -> (S, B, 1)."""
+        p = _probability(outputs)
+        return (p - target.unsqueeze(-1)) * (p * (1 - p)) * (2 / target.shape[1])
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return class 1 where sigma(z) is above 0.5, that is z above 0: (S, N, 1) -> (S, N)."""
@@ -38,3 +42,8 @@ class SigmoidMeanSquaredError:
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return (sigma(-z), sigma(z)): (S, N, 1) -> (S, N, 2)."""
         return torch.sigmoid(torch.cat([-outputs, outputs], dim=-1))
+
+
+def _probability(outputs: Tensor) -> Tensor:
+    """Return sigma(z): (S, B, 1) -> (S, B, 1)."""
+    return torch.softmax(F.pad(outputs, (1, 0)), dim=-1)[..., 1:]

@@ -10,7 +10,9 @@ from src.checks import Problem, check
 class Objective(Protocol):
     """An output width, a loss, a decision rule and, where they exist, class probabilities.
 
-    An objective is built from the number of classes C (and its own settings).
+    An objective is built from the number of classes C (and its own settings). It may also have a method
+    ``gradient(outputs, target)``: the gradient of the seeds' summed loss with respect to the outputs in closed form,
+    (S, B, O), (S, B) -> (S, B, O). Training is faster with it; without it, autograd differentiates the loss.
 
     Attributes:
         out_features: Number of network outputs O.

@@ -1,5 +1,7 @@
-"""One flat buffer for all parameters of a stacked network, padded so that a seed never notices its neighbours."""
+"""One flat buffer for all parameters of a stacked network, so that one optimizer step updates every seed."""
 
+import math
+from collections.abc import Iterator
 from itertools import accumulate
 
 import torch
@@ -11,37 +13,59 @@ LANES = 16  # floats in the widest vector register
 class FlatParameters:
     """All parameters of a stacked network, and their gradients, in one buffer each.
 
-    The network's parameters become views of ``values``, and ``backward`` fills its gradient, so one optimizer step on
-    the buffer is a step on the network. Each parameter's block is padded to a multiple of 16 floats, and so is each
-    seed's: vectorised kernels round the elements of a scalar tail differently, and without the padding, which elements
-    fall into that tail would depend on S.
+    The network's parameters become views of ``values``, and whoever fills its gradient makes one optimizer step on the
+    buffer a step on the network. Each parameter has a contiguous block (S, ...), so that products of all seeds can be
+    written straight into it. The buffer's length is a multiple of 16 floats: vectorised kernels round the elements of
+    a scalar tail differently, and which elements fall into a tail would depend on S.
+
+    A module may ask for blocks that are larger than its parameters, by an attribute ``storage``: their shapes without
+    S, by the parameter's name. What is added stays zero.
 
     Args:
         network: A module all of whose parameters lead with the axis S.
 
     Attributes:
-        values: The buffer (S, P), a parameter for the optimizer; P is a multiple of 16.
+        values: The buffer (P,), a parameter for the optimizer; P is a multiple of 16.
 
     Example:
         >>> network = nn.ParameterList([torch.ones(2, 3, 5), torch.ones(2, 1, 5)])
         >>> FlatParameters(network).values.shape
-        torch.Size([2, 32])
+        torch.Size([48])
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._parameters = list(network.parameters())
-        sizes = [parameter[0].numel() for parameter in self._parameters]
-        starts = [0, *accumulate(-(-size // LANES) * LANES for size in sizes)]
-        self.values = nn.Parameter(self._parameters[0].new_zeros(len(self._parameters[0]), starts.pop()))
+        parameters, shapes = zip(*_blocks(network), strict=True)
+        self._parameters: tuple[nn.Parameter, ...] = parameters
+        sizes = [len(parameter) * math.prod(shape) for parameter, shape in zip(parameters, shapes, strict=True)]
+        *starts, total = accumulate(sizes, initial=0)
+        self.values = nn.Parameter(parameters[0].new_zeros(-(-total // LANES) * LANES))
         self.values.grad = torch.zeros_like(self.values)
+        self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []
-        for parameter, start, size in zip(self._parameters, starts, sizes, strict=True):
-            block = slice(start, start + size)
-            self.values.data[:, block] = parameter.data.flatten(1)
-            parameter.data = self.values.data[:, block].view(parameter.shape)
-            self._gradients.append(self.values.grad[:, block].view(parameter.shape))
+        for parameter, shape, start, size in zip(parameters, shapes, starts, sizes, strict=True):
+            block, gradient = (
+                buffer[start : start + size].view(len(parameter), *shape)
+                for buffer in (self.values.data, self.values.grad)
+            )
+            own = tuple(slice(length) for length in parameter.shape)
+            block[own] = parameter.data
+            parameter.data = block[own]
+            self._storage[parameter] = block, gradient
+            self._gradients.append(gradient[own])
+
+    def storage(self, parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
+        """Return the contiguous blocks of a parameter's values and of its gradient, with what was added to them."""
+        return self._storage[parameter]
 
     def backward(self, loss: Tensor) -> None:
         """Write the gradient of a scalar loss into the buffer."""
         for stored, gradient in zip(self._gradients, torch.autograd.grad(loss, self._parameters), strict=True):
             stored.copy_(gradient)
+
+
+def _blocks(network: nn.Module) -> Iterator[tuple[nn.Parameter, tuple[int, ...]]]:
+    """Yield every parameter with the shape of its block, without S."""
+    for module in network.modules():
+        storage = getattr(module, "storage", {})
+        for name, parameter in module.named_parameters(recurse=False):
+            yield parameter, storage.get(name, tuple(parameter.shape[1:]))

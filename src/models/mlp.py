@@ -1,27 +1,13 @@
 """The multilayer perceptron with a leading S axis."""
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Generator, Tensor, nn
 
 from src.checks import Problem, check, choice, number
-from src.models.linear import INITS, StackedLinear, aligned
-
-
-def sigmoid(z: Tensor) -> Tensor:
-    """Return the logistic function of z.
-
-    Computed through tanh: the kernel of ``torch.sigmoid`` rounds the last elements of a tensor differently from the
-    others, and which these are would depend on S.
-    """
-    return torch.tanh_(z / 2).add(1).div_(2)
-
-
-ACTIVATIONS = {"relu": torch.relu_, "sigmoid": sigmoid, "tanh": torch.tanh_}
-GAINS = {"relu": math.sqrt(2), "sigmoid": 1.0, "tanh": 5 / 3}  # as torch.nn.init.calculate_gain
+from src.models.activations import ACTIVATIONS, IDENTITY, Activation
+from src.models.linear import INITS, StackedLinear, aligned, alignment
 
 
 class MLP(nn.Module):
@@ -42,7 +28,12 @@ class MLP(nn.Module):
 
     Raises:
         SettingsError: If an argument is out of its range.
+
+    Attributes:
+        layers: The affine layers in order, each with what is applied to its output.
     """
+
+    layers: list[tuple[StackedLinear, Activation]]
 
     def __init__(
         self,
@@ -68,15 +59,17 @@ class MLP(nn.Module):
         self.trunk = nn.ModuleList(trunk)
         self.head = StackedLinear(seeds, widths[-1], out_features)
         for layer in trunk:
-            layer.reset(generators, init, init_std, GAINS[activation])
+            layer.reset(generators, init, init_std, self.activation.gain)
         self.head.reset(generators, init, init_std, gain=1.0)
+        self.rows = alignment([*trunk, self.head])
+        self.layers = [*((layer, self.activation) for layer in trunk), (self.head, IDENTITY)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each seed's points: (S, B, D) -> (S, B, O)."""
-        hidden = aligned(x)
-        for layer in self.trunk:
-            hidden = self.activation(layer(hidden))  # (S, B + padding, width)
-        return self.head(hidden)[:, : x.shape[1]]
+        hidden = aligned(x, self.rows)
+        for layer, activation in self.layers:
+            hidden = activation.value(layer(hidden))  # (S, B + padding, width)
+        return hidden[:, : x.shape[1]]
 
 
 def _widths(hidden: Sequence[int]) -> Problem | None:

@@ -127,6 +127,36 @@ def test_a_stack_gives_each_seed_the_loss_and_gradient_that_it_has_alone(
                 assert torch.equal(together[seed], closed(outputs[[seed]], target[[seed]])[0])
 
 
+@pytest.mark.parametrize(("dtype", "accuracy"), [(torch.float32, 1e-6), (torch.float64, 1e-13)])
+def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case, dtype: torch.dtype, accuracy: float) -> None:
+    if not hasattr(case[0], "gradient"):
+        pytest.skip("autograd differentiates this loss")
+    for scale in (0.0, 0.1, 2.0, 30.0):
+        outputs, target = points(case, 4, 7, scale)
+        outputs = outputs.to(dtype)
+        before = outputs.clone()
+        slope, expected = case[0].gradient(outputs, target), gradient(case[0], outputs, target)[1]
+        assert slope.shape == expected.shape
+        assert slope.dtype == dtype
+        torch.testing.assert_close(slope, expected, rtol=accuracy, atol=accuracy / 7)
+        assert torch.equal(outputs, before)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 16, 33])
+def test_a_stack_gives_each_seed_the_closed_form_that_it_has_alone(case: Case, size: int) -> None:
+    if not hasattr(case[0], "gradient"):
+        pytest.skip("autograd differentiates this loss")
+    for seeds in (2, 7, 20):
+        outputs, target = points(case, seeds, size, number=seeds)
+        outputs = outputs.float()
+        wide = torch.nn.functional.pad(outputs, (0, 1, 0, 3))[
+            :, :size, : case[0].out_features
+        ]  # as a network gives them
+        slope = case[0].gradient(wide, target)
+        for seed in range(seeds):
+            assert torch.equal(slope[seed], case[0].gradient(outputs[[seed]], target[[seed]])[0])
+
+
 def test_outputs_may_be_a_view_with_gaps(case: Case) -> None:
     outputs, target = points(case, 3, 5)
     wide = torch.nn.functional.pad(outputs, (0, 3, 0, 2))[:, :5, : case[0].out_features]

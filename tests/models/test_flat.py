@@ -36,14 +36,22 @@ def points(seeds: int) -> Tensor:
     return torch.randn(seeds, 5, 2, generator=Generator().manual_seed(1))
 
 
-def own(flat: FlatParameters, network: nn.Module) -> Tensor:
-    """Return which elements of the buffer some parameter owns: (S, P), bool."""
-    owned = torch.zeros(flat.values.shape, dtype=torch.bool)
-    start = flat.values.data_ptr()
+def places(flat: FlatParameters, network: nn.Module) -> list[Tensor]:
+    """Return the indices in the buffer of the elements of each parameter; no element has two owners."""
+    index = torch.arange(len(flat.values))
+    found = []
     for parameter in network.parameters():
-        first = (parameter[0].data_ptr() - start) // parameter.element_size()
-        assert not owned[:, first : first + parameter[0].numel()].any()
-        owned[:, first : first + parameter[0].numel()] = True
+        first = (parameter.data_ptr() - flat.values.data_ptr()) // parameter.element_size()
+        found.append(index[first:].as_strided(parameter.shape, parameter.stride()).flatten())
+    owned = torch.cat(found)
+    assert len(owned.unique()) == len(owned)
+    return found
+
+
+def own(flat: FlatParameters, network: nn.Module) -> Tensor:
+    """Return which elements of the buffer some parameter owns: (P,), bool."""
+    owned = torch.zeros(len(flat.values), dtype=torch.bool)
+    owned[torch.cat(places(flat, network))] = True
     return owned
 
 
@@ -63,17 +71,32 @@ def test_parameters_become_views_of_the_buffer_and_keep_their_values(shapes: lis
 
 
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
-def test_blocks_are_whole_vector_registers_and_the_padding_is_zero(shapes: list[tuple[int, int]]) -> None:
+def test_blocks_are_contiguous_and_the_buffer_is_whole_vector_registers(shapes: list[tuple[int, int]]) -> None:
     network = parameters(3, shapes)
     flat = FlatParameters(network)
-    assert flat.values.shape[0] == 3
-    assert flat.values.shape[1] % 16 == 0
+    assert len(flat.values) % 16 == 0
+    assert len(flat.values) - sum(parameter.numel() for parameter in network) < 16
     for parameter in network:
-        for seed in parameter:
-            assert (seed.data_ptr() - flat.values.data_ptr()) % 64 == 0
-    owned = own(flat, network)
-    assert owned.sum() == sum(parameter.numel() for parameter in network)
-    assert not flat.values[~owned].any()
+        assert parameter.is_contiguous()
+        assert all(
+            torch.equal(block, whole)
+            for block, whole in zip(flat.storage(parameter), (parameter, torch.zeros_like(parameter)), strict=True)
+        )
+    assert not flat.values[~own(flat, network)].any()
+
+
+def test_a_module_may_ask_for_larger_blocks_which_are_zero_beyond_its_parameters() -> None:
+    network = mlp(3)
+    assert network.trunk[0].storage == {"weight": (2, 8), "bias": (1, 8)}
+    flat = FlatParameters(network)
+    layer = network.trunk[0]
+    value, gradient = flat.storage(layer.weight)  # type: ignore[arg-type]
+    assert value.shape == gradient.shape == (3, 2, 8)
+    assert value.is_contiguous()
+    assert gradient.is_contiguous()
+    assert torch.equal(value[..., :7], layer.weight)  # type: ignore[arg-type]
+    assert not value[..., 7:].any()
+    assert not flat.values[~own(flat, network)].any()
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
@@ -83,9 +106,9 @@ def test_backward_writes_the_gradient_of_plain_autograd(activation: str) -> None
     for _ in range(2):  # a second call replaces, it does not add
         flat.backward(loss(network, x).sum())
     gradients = torch.autograd.grad(loss(plain, x).sum(), list(plain.parameters()))
-    gradient = torch.cat([each.flatten(1) for each in gradients], dim=1)
     assert flat.values.grad is not None
-    assert torch.equal(flat.values.grad[own(flat, network)], gradient.flatten())
+    for place, gradient in zip(places(flat, network), gradients, strict=True):
+        assert torch.equal(flat.values.grad[place], gradient.flatten())
     assert not flat.values.grad[~own(flat, network)].any()
     assert all(parameter.grad is None for parameter in network.parameters())
 

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import Generator, nn
 
 from src.checks import Problem, SettingsError
-from src.models.linear import Linear, StackedLinear, aligned
+from src.models.linear import Linear, StackedLinear, aligned, alignment
 
 
 def generators(*seeds: int) -> list[Generator]:
@@ -47,14 +48,26 @@ def test_a_stacked_layer_is_a_torch_layer_a_seed(in_features: int, out_features:
 
 
 @pytest.mark.parametrize("points", [1, 3, 4, 5, 17])
-def test_alignment_copies_the_points_and_adds_rows_of_zeros(points: int) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_alignment_copies_the_points_and_adds_rows_of_zeros(points: int, rows: int) -> None:
     x = torch.randn(2, points, 3)
-    padded = aligned(x)
-    assert padded.shape == (2, -(-points // 4) * 4, 3)
+    padded = aligned(x, rows)
+    assert padded.shape == (2, -(-points // rows) * rows, 3)
     assert padded.is_contiguous()
     assert padded.data_ptr() != x.data_ptr()
     assert torch.equal(padded[:, :points], x)
     assert not padded[:, points:].any()
+
+
+@pytest.mark.parametrize("widths", [(2, 50, 100), (4, 8), (2, 7, 3), (1, 1), (3, 4, 4)])
+def test_as_many_rows_as_alignment_says_make_every_product_start_at_16_bytes(widths: tuple[int, ...]) -> None:
+    layers = [StackedLinear(2, *pair) for pair in pairwise(widths)]
+    rows = alignment(layers)
+    for layer in layers:
+        for columns in (*layer.weight.shape[1:], *layer.storage["weight"]):
+            assert rows * columns * 4 % 16 == 0
+        assert math.prod(layer.storage["weight"]) * 4 % 16 == 0
+        assert min(layer.storage["weight"]) >= 2
 
 
 def test_normal_draws_weight_then_bias_from_each_seeds_own_generator() -> None:
