@@ -1,0 +1,155 @@
+"""Normal classes: the law under which the Gaussian generative classifier is the truth."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.quasirandom import SobolEngine
+
+from src.checks import Problem, check, number, whole
+from src.gaussian import log_posterior
+
+_CELLS = 256  # points of a class for each unit of resolution
+_RESOLUTION = 512  # of the Bayes accuracy where there is no formula
+
+
+class Gaussians:
+    r"""C normal classes of given priors, means and covariances; by default the two of the slides.
+
+    Args:
+        classes: Number of classes C, at least 2.
+        points: Points N of a sample, at least 2, whose classes are drawn too.
+        means: C lists of D numbers.
+        covariances: C symmetric positive definite matrices, each D lists of D numbers.
+        priors: C numbers above 0, in proportion to the priors.
+
+    Raises:
+        SettingsError: If an argument is out of its range.
+
+    Example:
+        >>> unit = [[1.0, 0.0], [0.0, 1.0]]
+        >>> law = Gaussians(2, points=100, means=[[-1.0, 0.0], [1.0, 0.0]], covariances=[unit, unit], priors=[1, 1])
+        >>> round(law.bayes_accuracy(), 6)  # Phi(1)
+        0.841345
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        points: int,
+        means: Sequence[Sequence[float]],
+        covariances: Sequence[Sequence[Sequence[float]]],
+        priors: Sequence[float],
+    ) -> None:
+        check(whole("classes", classes, least=2))
+        listed = isinstance(means, list | tuple) and len(means) > 0 and isinstance(means[0], list | tuple)
+        features = max(1, len(means[0])) if listed else 1
+        check(
+            whole("points", points, least=2),
+            _numbers("means", means, (classes, features)),
+            _numbers("covariances", covariances, (classes, features, features)),
+            _numbers("priors", priors, (classes,)),
+        )
+        self.classes = classes
+        self.size = points
+        self.features = features
+        self.mean = torch.tensor(means, dtype=torch.float64)  # (C, D)
+        self.covariance = torch.tensor(covariances, dtype=torch.float64)  # (C, D, D)
+        self.prior = torch.tensor(priors, dtype=torch.float64)  # (C,)
+        factor, failed = torch.linalg.cholesky_ex(self.covariance)
+        good = not failed.any() and torch.equal(self.covariance, self.covariance.mT)
+        check(
+            None if good else Problem("covariances", "symmetric and positive definite matrices", covariances),
+            None if (self.prior > 0).all() else Problem("priors", "numbers above 0", priors),
+        )
+        self.prior /= self.prior.sum()
+        self._factor = factor
+
+    def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
+        """Draw one data set a generator: first the class of every point, then the points.
+
+        Args:
+            generators: One generator a seed.
+
+        Returns:
+            x (S, N, D), float64, and target (S, N), int64.
+        """
+        target = torch.stack(
+            [torch.multinomial(self.prior, self.size, replacement=True, generator=each) for each in generators]
+        )
+        shape = (self.size, self.features)
+        noise = torch.stack([torch.randn(shape, generator=each, dtype=torch.float64) for each in generators])
+        return self._place(noise, target), target
+
+    def posterior(self, x: Tensor) -> Tensor:
+        """Return P(class | x): (..., D) -> (..., C)."""
+        return self._log_posterior(x).exp()
+
+    def bayes_rule(self, x: Tensor) -> Tensor:
+        """Return the label of the largest posterior: (..., D) -> (...)."""
+        return self._log_posterior(x).argmax(-1)
+
+    def bayes_accuracy(self) -> float:
+        r"""Return the best accuracy that any classifier can have.
+
+        Two classes of one covariance have a formula: with \Delta the distance of the means by Mahalanobis and
+        t = \ln(\pi_1 / \pi_0) / \Delta, it is \pi_0 \Phi(\Delta/2 - t) + \pi_1 \Phi(\Delta/2 + t). Otherwise it is
+        the mean of the largest posterior, by quadrature.
+        """
+        return self._bayes_accuracy
+
+    def population(self, resolution: int) -> tuple[Tensor, Tensor]:
+        """Return weighted points that integrate the law.
+
+        Every class has a power of two of Sobol's quasi-random points, mapped to its distribution: about
+        256 * resolution over all classes. A point of class k weighs the prior of k over their number, and shares its
+        weight among the classes by the posterior.
+
+        Args:
+            resolution: At least 1.
+
+        Returns:
+            x (M, D) and mass (M, C), float64; the masses sum to 1.
+        """
+        exponent = max(0, round(math.log2(_CELLS * resolution / self.classes)))
+        size = 2**exponent
+        uniform = SobolEngine(self.features).draw(size, dtype=torch.float64) + 0.5 / size  # in the middle of its cell
+        noise = torch.special.ndtri(uniform)[None].expand(self.classes, -1, -1)  # (C, M / C, D)
+        x = self._place(noise, torch.arange(self.classes)[:, None].expand(-1, size)).flatten(0, 1)
+        weight = (self.prior / size).repeat_interleave(size)  # (M,)
+        return x, weight[:, None] * self.posterior(x)
+
+    @cached_property
+    def _bayes_accuracy(self) -> float:
+        if self.classes == 2 and torch.equal(*self.covariance):
+            shift = torch.linalg.solve_triangular(self._factor[0], self.mean.diff(dim=0).T, upper=False)
+            distance = shift.norm()
+            if distance > 0:
+                tilt = (self.prior[1] / self.prior[0]).log() / distance
+                reach = distance / 2 + tilt * torch.tensor([-1, 1])
+                return (self.prior * torch.special.ndtr(reach)).sum().item()
+        return self.population(_RESOLUTION)[1].amax(1).sum().item()
+
+    def _place(self, noise: Tensor, target: Tensor) -> Tensor:
+        """Turn standard normal points (..., D) into points of the classes (...)."""
+        return self.mean[target] + (self._factor[target] * noise[..., None, :]).sum(-1)
+
+    def _log_posterior(self, x: Tensor) -> Tensor:
+        return log_posterior(x, self.prior, self.mean, self.covariance)
+
+
+def _numbers(name: str, values: Any, shape: tuple[int, ...]) -> Problem | None:
+    """Find a problem unless the values are finite numbers in nested lists of a shape."""
+    sides = " of ".join([*(f"{side} lists" for side in shape[:-1]), f"{shape[-1]} numbers"])
+    return None if _nested(values, shape) else Problem(name, f"a list of {sides}", values)
+
+
+def _nested(values: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return number("", values) is None
+    listed = isinstance(values, list | tuple) and len(values) == shape[0]
+    return listed and all(_nested(value, shape[1:]) for value in values)

@@ -1,0 +1,100 @@
+"""Exclusive or: four corners of a square, opposite ones of one class, which no straight line tells apart."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from src.checks import Problem, check, number, whole
+
+_REACH = 6.0  # standard deviations beyond the corners that the population covers
+
+
+class Xor:
+    r"""Two classes at the corners of the unit square, with normal noise in both features.
+
+    A point lies around (a, b), where the bits a and b are fair coins; its class is a xor b.
+
+    Args:
+        classes: Number of classes, 2.
+        points: Points at each corner, at least 1; a sample has N = 4 * points.
+        noise_std: Standard deviation of the noise, above 0.
+
+    Raises:
+        SettingsError: If an argument is out of its range.
+
+    Example:
+        >>> law = Xor(2, points=40, noise_std=0.25)
+        >>> round(law.bayes_accuracy(), 4)  # Phi(2)^2 + Phi(-2)^2
+        0.9555
+    """
+
+    features = 2
+
+    def __init__(self, classes: int, *, points: int, noise_std: float) -> None:
+        check(
+            None if classes == 2 else Problem("classes", "2 for data=xor", classes),
+            whole("points", points, least=1),
+            number("noise_std", noise_std, above=0),
+        )
+        self.classes = classes
+        self.points = points
+        self.size = 4 * points
+        self.noise_std = noise_std
+
+    def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
+        """Draw one data set a generator, the four corners in turn.
+
+        Args:
+            generators: One generator a seed.
+
+        Returns:
+            x (S, N, 2), float64, and target (S, N), int64.
+        """
+        bits = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(self.points, 1)  # (N, 2)
+        noise = torch.stack([torch.randn(bits.shape, generator=each, dtype=torch.float64) for each in generators])
+        return bits + self.noise_std * noise, (bits.sum(1) % 2).repeat(len(generators), 1)
+
+    def posterior(self, x: Tensor) -> Tensor:
+        r"""Return P(class | x): (..., 2) -> (..., 2).
+
+        Each feature tells its own bit, P(bit = 1 | x) = \sigma((x - 1/2) / noise_std^2), whatever the other says.
+        """
+        z = (x.double() - 0.5) / self.noise_std**2
+        (one1, one2), (zero1, zero2) = torch.sigmoid(z).unbind(-1), torch.sigmoid(-z).unbind(-1)
+        return torch.stack([zero1 * zero2 + one1 * one2, one1 * zero2 + zero1 * one2], dim=-1)
+
+    def bayes_rule(self, x: Tensor) -> Tensor:
+        """Return the exclusive or of the nearest bits: (..., 2) -> (...)."""
+        return (x > 0.5).sum(-1) % 2
+
+    def bayes_accuracy(self) -> float:
+        r"""Return the best accuracy that any classifier can have: q^2 + (1 - q)^2 with q = \Phi(-1 / (2 noise_std)).
+
+        A bit is taken for the other with probability q, and two wrong bits make a right class.
+        """
+        wrong = math.erfc(0.5 / self.noise_std / math.sqrt(2)) / 2
+        return wrong**2 + (1 - wrong) ** 2
+
+    def population(self, resolution: int) -> tuple[Tensor, Tensor]:
+        """Return the middles of square cells of the plane, and the cells' exact masses.
+
+        The Bayes boundaries lie on edges of cells, so the integral is exact for the Bayes rule.
+
+        Args:
+            resolution: Cells along both features together, at least 1; a quarter of it, rounded up, lies on each side
+                of either boundary.
+
+        Returns:
+            x (M, 2) and mass (M, C), float64; the masses sum to 1.
+        """
+        half, reach = -(-resolution // 4), 0.5 + _REACH * self.noise_std
+        edges = 0.5 + torch.linspace(-reach, reach, 2 * half + 1, dtype=torch.float64)
+        below = torch.special.ndtr((edges - torch.arange(2)[:, None]) / self.noise_std)  # (2, cells + 1), by bit
+        below[:, 0], below[:, -1] = 0, 1  # the outer cells take the tails
+        zero, one = below.diff(dim=1) / 2  # (cells,) each
+        same = torch.outer(zero, zero) + torch.outer(one, one)
+        other = torch.outer(zero, one) + torch.outer(one, zero)
+        middle = (edges[1:] + edges[:-1]) / 2
+        return torch.cartesian_prod(middle, middle), torch.stack([same.flatten(), other.flatten()], dim=1)
