@@ -51,7 +51,7 @@ def as_evaluated() -> Iterator[None]:
 
 
 def make_law(classes: int, noise: str = "uniform", points: int = 80, **changes: Any) -> NoisyCubic:
-    shape = {"half_width": 0.2, "spacing": 0.2, "label_order": None} | changes
+    shape = {"half_width": 0.2, "spacing": 0.2, "label_order": None, "priors": None, "flip": 0} | changes
     return NoisyCubic(classes, points=points, noise=noise, **shape)
 
 

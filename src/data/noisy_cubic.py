@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from src.checks import Problem, check, choice, number, whole
+from src.data.labels import Labels, crossings, flip_problem, priors_problem
 
 NOISES = ("uniform", "gaussian")
 
@@ -26,7 +27,8 @@ class NoisyCubic:
 
     x runs over a fixed grid of ``points`` values in [-10, 10), and y = 3x^3 + 2x^2 + 5x; both are min-max normalised
     over that grid. At every x, each class has one point: (x, y + c + noise), where c is the centre of its band. Band
-    k = 0, ..., C-1, from the top, is centred at ``spacing * ((C - 1) / 2 - k)``.
+    k = 0, ..., C-1, from the top, is centred at ``spacing * ((C - 1) / 2 - k)``. With ``priors``, the C points at
+    every x are of classes drawn from them instead.
 
     Args:
         classes: Number of classes C, at least 2.
@@ -36,14 +38,19 @@ class NoisyCubic:
         half_width: Half-width of a band, in normalised units, above 0.
         spacing: Distance between the centres of neighbouring bands, at least 0.
         label_order: Which label sits on which band, from the top; None for 0, ..., C-1.
+        priors: P(class), (C,), all above 0, with a sum of one; None for one point of each class at every x.
+        flip: Share of wrong labels, one for all classes or one a class, each in [0, (C-1)/C); a wrong label is any
+            other with the same probability.
 
     Raises:
         SettingsError: If an argument is out of its range.
 
     Example:
-        >>> law = NoisyCubic(2, points=80, noise="uniform", half_width=0.2, spacing=0.2, label_order=None)
-        >>> law.bayes_accuracy()
+        >>> shape = {"noise": "uniform", "half_width": 0.2, "spacing": 0.2, "label_order": None}
+        >>> round(NoisyCubic(2, points=80, priors=None, flip=0, **shape).bayes_accuracy(), 12)
         0.75
+        >>> round(NoisyCubic(2, points=80, priors=None, flip=0.1, **shape).bayes_accuracy(), 12)
+        0.7
     """
 
     features = 2
@@ -57,6 +64,8 @@ class NoisyCubic:
         half_width: float,
         spacing: float,
         label_order: Sequence[int] | None,
+        priors: Sequence[float] | None,
+        flip: float | Sequence[float],
     ) -> None:
         check(whole("classes", classes, least=2))
         check(
@@ -65,7 +74,10 @@ class NoisyCubic:
             number("half_width", half_width, above=0),
             number("spacing", spacing, least=0),
             _permutation(label_order, classes),
+            priors_problem(priors, classes),
+            flip_problem(flip, classes),
         )
+        self.labels = Labels(classes, priors=priors, flip=flip)
         self.classes = classes
         self.points = points
         self.size = points * classes
@@ -90,7 +102,7 @@ class NoisyCubic:
         return (cubic(low + x1.double() * (high - low)) - bottom) / (top - bottom)
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set a generator, stored x by x with the classes 0, ..., C-1 in turn at each x.
+        """Draw one data set a generator, stored x by x, without priors with the classes 0, ..., C-1 in turn at each x.
 
         Args:
             generators: One generator a seed.
@@ -98,42 +110,50 @@ class NoisyCubic:
         Returns:
             x (S, N, 2), float64, and target (S, N), int64.
         """
+        shape = (self.points, self.classes)
         x1 = self._grid()  # (points,)
-        centre_line = self.curve(x1)[:, None] + self.centres  # (points, C)
-        x = torch.empty(len(generators), self.points, self.classes, 2, dtype=torch.float64)
+        curve = self.curve(x1)[:, None]
+        x = torch.empty(len(generators), *shape, 2, dtype=torch.float64)
         x[..., 0] = x1[:, None]
-        for row, generator in zip(x, generators, strict=True):
-            row[..., 1] = centre_line + self._noise(centre_line.shape, generator)
-        target = torch.arange(self.classes).repeat(len(generators), self.points)  # (S, N)
-        return x.flatten(1, 2), target
+        target = torch.arange(self.classes).expand(len(generators), *shape).clone()
+        for row, label, generator in zip(x, target, generators, strict=True):
+            noise = self._noise(shape, generator)
+            if not self.labels.balanced:
+                label.copy_(self.labels.draw_classes(shape, generator))
+            row[..., 1] = curve + self.centres[label] + noise
+            label.copy_(self.labels.mislabel(label, generator))
+        return x.flatten(1, 2), target.flatten(1, 2)
 
     def posterior(self, x: Tensor) -> Tensor:
-        """Return P(class | x): (..., 2) -> (..., C).
+        """Return P(label | x): (..., 2) -> (..., C).
 
-        Where no class has any density (uniform noise, outside every band) all classes get 1 / C.
+        Where no class has any density (uniform noise, outside every band) the classes have their priors.
         """
         distance = self._distance(x)  # (..., C)
+        priors = self.labels.priors
         if self.noise == "gaussian":
-            return torch.softmax(-0.5 * (distance / self.deviation).square(), dim=-1)
-        inside = (distance.abs() <= self.half_width).double()
+            return self.labels.observed(torch.softmax(priors.log() - self._exponent(distance), dim=-1))
+        inside = self._inside(distance) * priors
         total = inside.sum(-1, keepdim=True)
-        return torch.where(total > 0, inside / total.clamp_min(1), 1 / self.classes)
+        return self.labels.observed(torch.where(total > 0, inside / total, priors))
 
     def bayes_rule(self, x: Tensor) -> Tensor:
-        """Return the label of the nearest band: (..., 2) -> (...); optimal for both kinds of noise."""
-        return self._distance(x).abs().argmin(-1)
+        """Return a label of the largest posterior, of several the one of the nearest band: (..., 2) -> (...)."""
+        distance = self._distance(x)
+        if self.noise == "gaussian":
+            return (self._exponent(distance) - self.labels.weights.log()).argmin(-1)
+        worth = self._inside(distance) * self.labels.weights
+        best = worth >= worth.amax(-1, keepdim=True) * (1 - 1e-12)
+        return torch.where(best, distance.abs(), math.inf).argmin(-1)
 
     def bayes_accuracy(self) -> float:
-        """Return the Bayes accuracy in closed form.
+        r"""Return the Bayes accuracy in closed form: \int max_j weights_j f_j + \sum_k pi_k flip_k / (C-1).
 
-        Uniform: the bands cover the length 2h + (C-1) min(spacing, 2h), each point of which is worth the density
-        1 / (2hC). Gaussian: a class is missed beyond the midpoints to its neighbours, so the accuracy is
-        1 - 2 (C-1)/C * Phi(-spacing / (2 sd)).
+        Between neighbouring edges, of bands or of the Bayes rule, one label is best, and the integral of its density is
+        a difference of its distribution function.
         """
-        if self.noise == "uniform":
-            return (1 + (self.classes - 1) * min(1.0, self.spacing / (2 * self.half_width))) / self.classes
-        tail = 0.5 * math.erfc(self.spacing / (2 * self.deviation) / math.sqrt(2))
-        return 1 - 2 * (self.classes - 1) / self.classes * tail
+        inside = self._mass_between(self._edges()) * self.labels.weights
+        return float(inside.amax(1).sum()) + self.labels.missed
 
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
         """Return weighted points that integrate the law.
@@ -154,9 +174,7 @@ class NoisyCubic:
         x1 = grid[(torch.arange(kept) * self.points + self.points // 2) // kept]
         edges = self._cell_edges(resolution)  # (cells + 1,)
         middle = (edges[1:] + edges[:-1]) / 2  # (cells,)
-        below = self._cdf(edges[:, None] - self.centres)  # (cells + 1, C)
-        below[0], below[-1] = 0, 1  # the outer cells take the tails
-        mass = below.diff(dim=0) / (self.classes * kept)  # (cells, C)
+        mass = self.labels.observed(self._mass_between(edges) * self.labels.priors) / kept  # (cells, C)
         x2 = self.curve(x1)[:, None] + middle  # (kept, cells)
         x = torch.stack([x1[:, None].expand_as(x2), x2], dim=-1)
         return x.flatten(0, 1), mass.repeat(kept, 1)
@@ -164,7 +182,7 @@ class NoisyCubic:
     def _grid(self) -> Tensor:
         return (self._raw - self._raw[0]) / (self._raw[-1] - self._raw[0])
 
-    def _noise(self, shape: torch.Size, generator: Generator) -> Tensor:
+    def _noise(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         if self.noise == "gaussian":
             return self.deviation * torch.randn(shape, generator=generator, dtype=torch.float64)
         return self.half_width * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
@@ -173,18 +191,37 @@ class NoisyCubic:
         """Signed distance in y to the centre of each class's band: (..., 2) -> (..., C)."""
         return (x[..., 1].double() - self.curve(x[..., 0]))[..., None] - self.centres
 
-    def _cdf(self, noise: Tensor) -> Tensor:
+    def _inside(self, distance: Tensor) -> Tensor:
+        return (distance.abs() <= self.half_width).double()
+
+    def _exponent(self, distance: Tensor) -> Tensor:
+        return 0.5 * (distance / self.deviation).square()
+
+    def _mass_between(self, edges: Tensor) -> Tensor:
+        """Return each class's mass between neighbouring edges of y around the cubic; the outer cells take the tails."""
+        noise = edges[:, None] - self.centres
         if self.noise == "gaussian":
-            return torch.special.ndtr(noise / self.deviation)
-        return ((noise / self.half_width + 1) / 2).clamp(0, 1)
+            below = torch.special.ndtr(noise / self.deviation)
+        else:
+            below = ((noise / self.half_width + 1) / 2).clamp(0, 1)
+        below[0], below[-1] = 0, 1
+        return below.diff(dim=0)  # (cells, C)
+
+    def _edges(self) -> Tensor:
+        """Return every place in y around the cubic where a density or the Bayes rule jumps, and the ends, in order."""
+        reach = 6 * self.deviation if self.noise == "gaussian" else self.half_width
+        centres = self.centres.sort().values
+        low, high = centres[0] - reach, centres[-1] + reach
+        changes = (centres[1:] + centres[:-1]) / 2
+        if self.noise == "gaussian":
+            changes = crossings(self.centres, self.labels.weights, self.deviation)
+        jumps = torch.cat([centres - reach, centres + reach, changes[(changes > low) & (changes < high)]])
+        scale = reach + self.spacing
+        return torch.unique((jumps / scale).round(decimals=12)) * scale
 
     def _cell_edges(self, resolution: int) -> Tensor:
         """Cut the range of y around the cubic at every jump, then each piece evenly."""
-        centres = self.centres.sort().values
-        reach = 6 * self.deviation if self.noise == "gaussian" else self.half_width
-        jumps = torch.cat([centres - reach, centres + reach, (centres[1:] + centres[:-1]) / 2])
-        scale = reach + self.spacing
-        jumps = torch.unique((jumps / scale).round(decimals=12)) * scale
+        jumps = self._edges()
         total = jumps[-1] - jumps[0]
         pieces = []
         for low, high in zip(jumps[:-1].tolist(), jumps[1:].tolist(), strict=True):

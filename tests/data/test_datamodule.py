@@ -16,7 +16,9 @@ few = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def make_module(seeds: Sequence[int] = (0,), *, classes: int = 2, points: int = 80, **changes: Any) -> SeedDataModule:
-    law = NoisyCubic(classes, points=points, noise="uniform", half_width=0.2, spacing=0.2, label_order=None)
+    law = NoisyCubic(
+        classes, points=points, noise="uniform", half_width=0.2, spacing=0.2, label_order=None, priors=None, flip=0
+    )
     pins = {name: changes.pop(name, None) for name in ("data", "split", "shuffle")}
     arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
     return SeedDataModule(law, streams(list(seeds), pins), **arguments)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from src.checks import SettingsError
+from src.data.labels import crossings
 from src.data.noisy_cubic import NoisyCubic, cubic
 from src.threads import one_thread
 
@@ -38,7 +39,15 @@ def on_one_thread() -> Iterator[None]:
 
 
 def make_law(classes: int = 2, **changes: Any) -> NoisyCubic:
-    defaults = {"points": 80, "noise": "uniform", "half_width": 0.2, "spacing": 0.2, "label_order": None}
+    defaults = {
+        "points": 80,
+        "noise": "uniform",
+        "half_width": 0.2,
+        "spacing": 0.2,
+        "label_order": None,
+        "priors": None,
+        "flip": 0,
+    }
     return NoisyCubic(classes, **(defaults | changes))
 
 
@@ -397,8 +406,109 @@ def test_population_is_a_distribution_that_integrates_the_bayes_rule(
     assert reached == pytest.approx(law.bayes_accuracy(), abs=1e-9)
 
 
+# Priors and wrong labels.
+
+MIXED: list[dict[str, Any]] = [
+    {"classes": 2, "priors": [0.9, 0.1]},
+    {"classes": 2, "flip": 0.2},
+    {"classes": 2, "priors": [0.3, 0.7], "flip": [0.0, 0.4]},
+    {"classes": 3, "priors": [0.2, 0.3, 0.5], "flip": 0.3, "label_order": [2, 0, 1]},
+    {"classes": 4, "priors": [0.02, 0.9, 0.04, 0.04], "flip": [0.1, 0.0, 0.7, 0.2], "spacing": 0.1},
+]
+every_mix = pytest.mark.parametrize("mix", MIXED, ids=str)
+every_noise = pytest.mark.parametrize("noise", NOISES)
+
+
+def label_densities(law: NoisyCubic, mix: dict[str, Any]) -> list[Any]:
+    """Return the joint density of each label, as its definition has it: right labels, and those of other classes."""
+    classes = mix["classes"]
+    priors, flip = mix.get("priors") or [1 / classes] * classes, mix.get("flip", 0)
+    rates = flip if isinstance(flip, list) else [flip] * classes
+    given = densities(law, mix.get("label_order"))
+
+    def density(label: int, y: Any) -> Any:
+        total = priors[label] * (1 - rates[label]) * given[label].pdf(y)
+        for other in range(classes):
+            if other != label:
+                total = total + priors[other] * rates[other] / (classes - 1) * given[other].pdf(y)
+        return total
+
+    return [lambda y, label=label: density(label, y) for label in range(classes)]
+
+
+@every_mix
+@every_noise
+def test_posterior_of_priors_and_wrong_labels_is_bayes_rule_on_their_densities(noise: str, mix: dict[str, Any]) -> None:
+    law = make_law(noise=noise, **mix)
+    offsets = np.random.default_rng(2).uniform(-0.5, 0.5, 300)
+    joint = np.stack([density(offsets) for density in label_densities(law, mix)], axis=-1)
+    known = joint.sum(-1) > 0
+    points = around_curve(law, 0.6, offsets[known])
+    np.testing.assert_allclose(law.posterior(points), (joint[known] / joint[known].sum(-1, keepdims=True)), rtol=1e-9)
+    best = law.posterior(points).gather(-1, law.bayes_rule(points)[:, None])[:, 0]
+    torch.testing.assert_close(best, law.posterior(points).amax(-1), rtol=1e-12, atol=0)
+
+
+@every_mix
+@every_noise
+def test_bayes_accuracy_of_priors_and_wrong_labels_is_an_integral(noise: str, mix: dict[str, Any]) -> None:
+    law = make_law(noise=noise, points=5, **mix)
+    joint = label_densities(law, mix)
+    y = np.linspace(-1.6, 1.6, 320_001)
+    largest = np.max([density(y) for density in joint], axis=0)
+    assert law.bayes_accuracy() == pytest.approx(integrate.trapezoid(largest, y), abs=1e-4)
+    x, mass = law.population(64)
+    reached = mass.gather(1, law.bayes_rule(x)[:, None]).sum().item()
+    assert reached == pytest.approx(law.bayes_accuracy(), abs=1e-9)
+    assert mass.sum().item() == pytest.approx(1, abs=1e-12)
+    shares = [integrate.trapezoid(density(y), y) for density in joint]
+    np.testing.assert_allclose(mass.sum(0).numpy(), shares, atol=1e-4)
+
+
+@every_mix
+@every_noise
+def test_a_sample_has_the_labels_that_the_population_has(noise: str, mix: dict[str, Any]) -> None:
+    law = make_law(noise=noise, points=2000, **mix)
+    points, target = law.sample([generator(5), generator(6)])
+    assert target.shape == (2, law.size) == points.shape[:2]
+    _, mass = law.population(16)
+    expected = target.numel() * mass.sum(0).numpy()
+    observed = torch.bincount(target.flatten(), minlength=law.classes).numpy()
+    if "priors" in mix or len(set(expected.round(6))) > 1:
+        assert stats.chisquare(observed, expected).pvalue > 0.001
+    right = (law.bayes_rule(points) == target).double().mean().item()
+    assert abs(right - law.bayes_accuracy()) < 4 * (0.25 / target.numel()) ** 0.5
+    assert torch.equal(law.sample([generator(5)])[1][0], target[0])
+
+
+def test_wrong_labels_move_no_point_and_are_as_many_as_asked_for() -> None:
+    (x, target), (noisy_x, noisy) = (make_law(4, points=5000, flip=flip).sample([generator(1)]) for flip in (0, 0.3))
+    assert torch.equal(x, noisy_x)
+    wrong = noisy != target
+    assert stats.binomtest(int(wrong.sum()), target.numel(), 0.3).pvalue > 0.01
+    steps = torch.bincount((noisy - target)[wrong] % 4, minlength=4)
+    assert steps[0] == 0
+    assert stats.chisquare(steps[1:].numpy()).pvalue > 0.01
+
+
+@few
+@given(st.lists(st.integers(-100, 100), min_size=2, max_size=6, unique=True), st.integers(0, 10**6), st.floats(0.05, 1))
+def test_crossings_are_where_the_largest_density_changes(cents: list[int], number: int, deviation: float) -> None:
+    centres = [cent / 100 for cent in cents]
+    weights = np.random.default_rng(number).dirichlet(np.ones(len(centres))) + 1e-3
+    found = crossings(torch.tensor(centres), torch.tensor(weights), deviation).numpy()
+    y = np.linspace(-3, 3, 6001) + 1e-7
+    score = np.log(weights) - 0.5 * ((y[:, None] - np.array(centres)) / deviation) ** 2
+    changed = np.flatnonzero(np.diff(score.argmax(1)))
+    inside = found[(found > y[0]) & (found < y[-1])]
+    close = np.diff(inside).min(initial=1.0) > 2e-3
+    if close:
+        np.testing.assert_allclose(inside, (y[changed] + y[changed + 1]) / 2, atol=1e-3)
+
+
 # Bad arguments.
 
+FLIP = "a number at least 0 and below 0.5, from where on a label says nothing, or a list of 2 such"
 WRONG = [
     ({"classes": 1}, "`classes` to be a whole number of at least 2, got 1."),
     ({"classes": 2.5, "label_order": [0, 1]}, "`classes` to be a whole number of at least 2, got 2.5."),
@@ -420,6 +530,17 @@ WRONG = [
     ({"label_order": [False, True]}, "`label_order` to be null or a permutation of 0, ..., 1, got [false, true]."),
     ({"label_order": "01"}, '`label_order` to be null or a permutation of 0, ..., 1, got "01".'),
     ({"label_order": 0}, "`label_order` to be null or a permutation of 0, ..., 1, got 0."),
+    ({"priors": [0.5, 0.6]}, "`priors` to be null or 2 numbers above 0 that sum to 1, got [0.5, 0.6]."),
+    ({"priors": [1.0, 0.0]}, "`priors` to be null or 2 numbers above 0 that sum to 1, got [1.0, 0.0]."),
+    ({"priors": [1.0]}, "`priors` to be null or 2 numbers above 0 that sum to 1, got [1.0]."),
+    ({"priors": "half"}, '`priors` to be null or 2 numbers above 0 that sum to 1, got "half".'),
+    ({"priors": [math.nan, 1]}, "`priors` to be null or 2 numbers above 0 that sum to 1, got [NaN, 1]."),
+    ({"flip": 0.5}, f"`flip` to be {FLIP}, got 0.5."),
+    ({"flip": -0.1}, f"`flip` to be {FLIP}, got -0.1."),
+    ({"flip": [0.1]}, f"`flip` to be {FLIP}, got [0.1]."),
+    ({"flip": [0.1, 0.6]}, f"`flip` to be {FLIP}, got [0.1, 0.6]."),
+    ({"flip": None}, f"`flip` to be {FLIP}, got null."),
+    ({"flip": True}, f"`flip` to be {FLIP}, got true."),
 ]
 
 
@@ -432,6 +553,6 @@ def test_a_wrong_argument_is_named_with_its_value_and_the_rule(changes: dict[str
 
 def test_all_wrong_arguments_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        make_law(points=0, noise="pink", half_width=0, spacing=-1, label_order=[3])
+        make_law(points=0, noise="pink", half_width=0, spacing=-1, label_order=[3], priors=[1], flip=1)
     names = [problem.name for problem in caught.value.problems]
-    assert names == ["points", "noise", "half_width", "spacing", "label_order"]
+    assert names == ["points", "noise", "half_width", "spacing", "label_order", "priors", "flip"]

@@ -156,7 +156,9 @@ def test_help_says_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_loops_points_are_those_of_the_law(classes: int) -> None:
     torch.manual_seed(0)
     points, labels = lecture_loop.draw(classes)
-    law = NoisyCubic(classes, points=80, noise="uniform", half_width=0.2, spacing=0.2, label_order=None)
+    law = NoisyCubic(
+        classes, points=80, noise="uniform", half_width=0.2, spacing=0.2, label_order=None, priors=None, flip=0
+    )
     x, target = law.sample([torch.Generator()])
     assert torch.equal(labels, target[0])
     torch.testing.assert_close(points[:, 0], x[0, :, 0].float())
