@@ -26,6 +26,8 @@ from src.threads import one_thread
 
 log = logging.getLogger(__name__)
 
+REFERENCES = ("bayes/", "linear/", "ideal/")  # metrics that are the same for all seeds
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -178,7 +180,7 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             factory("logger", condition.settings["logger"])(
                 folder,
                 history=training.history,
-                metrics={name: value for name, value in metrics.items() if not name.startswith(("bayes", "linear"))},
+                metrics={name: value for name, value in metrics.items() if not name.startswith(REFERENCES)},
                 hparams=record.hparams(results),
                 started=span[0],
                 ended=span[1],

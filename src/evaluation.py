@@ -67,6 +67,8 @@ def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective
     With m the joint mass of a point and a class, p the posterior and q the network's probabilities:
     ``population/accuracy`` is \sum m(x, decision(x)); ``population/regret`` the Bayes accuracy less that;
     ``linear/accuracy`` that of the linear discriminant of infinite data, a reference beside ``bayes/accuracy``;
+    ``ideal/accuracy``, for an objective that has ``ideal``, that of its decision rule on the minimiser of its expected
+    loss: what the rule costs is the gap to ``bayes/accuracy``, what training costs the gap below;
     ``population/excess_ce`` the cross-entropy of q in nats above the least possible one, E[KL(p || q)];
     ``population/calibration_error`` the mean of |q(decision) - p(decision)|, the gap between the confidence and the
     true probability of being right.
@@ -81,9 +83,11 @@ def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective
         "bayes/accuracy": bayes,
         "linear/accuracy": mass.gather(1, linear_discriminant(x, mass)[:, None]).sum().item(),
     }
+    weight = mass.sum(1, keepdim=True)  # (M, 1)
+    p = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
+    if (ideal := getattr(objective, "ideal", None)) is not None:
+        metrics["ideal/accuracy"] = mass.gather(1, ideal(p)[:, None]).sum().item()
     if (q := predictions.probabilities) is not None:
-        weight = mass.sum(1, keepdim=True)  # (M, 1)
-        p = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
         floor = torch.finfo(q.dtype).tiny
         excess = torch.xlogy(mass, p / q.clamp_min(floor)).sum().item()
         gap = (q - p).gather(1, predictions.preds[:, None]).abs()

@@ -19,6 +19,7 @@ from src.evaluation import evaluate, linear_discriminant, population_metrics, pr
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
 from src.losses.ce_softmax import SoftmaxCrossEntropy
+from src.losses.corn import ConditionalOrdinal
 from src.losses.mse import MeanSquaredError
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.losses.mse_sigmoid import SigmoidMeanSquaredError
@@ -124,7 +125,19 @@ def reference_metrics(network: Network, objective: Objective, law: Law, resoluti
     bayes = law.bayes_accuracy()
     metrics = {"population/accuracy": accuracy, "population/regret": bayes - accuracy, "bayes/accuracy": bayes}
     metrics["linear/accuracy"] = linear_reference(x, mass)
+    if isinstance(objective, MeanSquaredError):
+        metrics["ideal/accuracy"] = rounding_reference(mass)
     return metrics if q is None else metrics | {"population/excess_ce": excess, "population/calibration_error": gap}
+
+
+def rounding_reference(mass: np.ndarray) -> float:
+    """Return the accuracy of rounding the conditional mean of the label, point by point."""
+    accuracy = 0.0
+    for row in mass:
+        if row.sum() > 0:
+            mean = sum(label * share for label, share in enumerate(row)) / row.sum()
+            accuracy += row[max(0, math.ceil(round(mean - 0.5, 9)))]
+    return accuracy
 
 
 # Population metrics.
@@ -221,6 +234,26 @@ def test_the_linear_discriminant_finds_a_straight_optimum() -> None:
     assert linear_discriminant(x, mass).tolist() == [0, 0, 1, 1]
     rare = torch.tensor([[0.36, 0.03], [0.36, 0.03], [0.08, 0.03], [0.08, 0.03]], dtype=torch.float64)
     assert linear_discriminant(x, rare).tolist() == [0, 0, 0, 0]  # a class so rare that its prior outweighs the rest
+
+
+@pytest.mark.parametrize(("order", "expected"), [(None, 0.625), ([0, 2, 1, 3], 0.375), ([3, 2, 1, 0], 0.625)], ids=str)
+def test_rounding_pays_for_labels_out_of_order_and_the_bayes_rule_does_not(
+    order: list[int] | None, expected: float
+) -> None:
+    law = make_law(4, label_order=order)
+    metrics = population_metrics(lambda x: torch.zeros(len(x), 1), MeanSquaredError(4), law)
+    assert metrics["bayes/accuracy"] == pytest.approx(0.625, abs=1e-12)
+    assert metrics["ideal/accuracy"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_median_of_corn_is_ideal_also_out_of_order_and_rounding_is_not() -> None:
+    law = make_law(4, "gaussian", label_order=[0, 2, 1, 3])
+    median = population_metrics(lambda x: torch.zeros(len(x), 3), ConditionalOrdinal(4), law)["ideal/accuracy"]
+    rounding = population_metrics(lambda x: torch.zeros(len(x), 1), MeanSquaredError(4), law)["ideal/accuracy"]
+    assert rounding < median <= law.bayes_accuracy()
+    mass = law.population(evaluation.RESOLUTION)[1].numpy()
+    cumulated = np.cumsum(mass, axis=1) / mass.sum(1, keepdims=True)
+    assert median == pytest.approx(mass[np.arange(len(mass)), (cumulated < 0.5).sum(1)].sum(), abs=1e-9)
 
 
 @every_objective
@@ -327,6 +360,7 @@ def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objec
     )
     names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
     names += ["population/accuracy", "population/regret", "bayes/accuracy", "linear/accuracy"]
+    names += ["ideal/accuracy"] * hasattr(objective, "ideal")
     if predictions.probabilities is not None:
         names += ["population/excess_ce", "population/calibration_error"]
         assert predictions.probabilities.shape == (5, classes)

@@ -22,6 +22,7 @@ METRICS = (
     "population/excess_ce",
     "population/calibration_error",
     "linear/accuracy",
+    "ideal/accuracy",
     "bayes/accuracy",
 )
 STREAMS = ("data", "split", "init", "shuffle")

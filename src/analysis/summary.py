@@ -26,7 +26,7 @@ def summarize(
     Returns:
         The columns of ``runs`` that name the condition; n, the completed runs, and failed; for each metric its n,
         mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the t interval of the mean, as
-        columns such as ``test/accuracy mean``; the mean regret, and the Bayes accuracy. Runs without a
+        columns such as ``test/accuracy mean``; the mean regret, and the Bayes and ideal accuracy. Runs without a
         metric do not count in its row; what cannot be computed is NaN.
     """
     naming = [column for column in runs.columns[: runs.columns.get_loc("seed")] if column not in ("study", "condition")]
@@ -40,8 +40,9 @@ def summarize(
             row |= _spread(metric, completed, confidence, unit or Unit())
         if "population/regret" in runs.columns:
             row["population/regret mean"] = completed["population/regret"].mean()
-        if "bayes/accuracy" in runs.columns:
-            row["bayes/accuracy"] = completed["bayes/accuracy"].median()
+        for name in ("bayes/accuracy", "ideal/accuracy"):
+            if name in runs.columns:
+                row[name] = completed[name].median()
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -46,6 +46,11 @@ class ConditionalOrdinal:
         """Return how many of P(label > 0), ..., P(label > C-2) are above 1/2: (S, N, C-1) -> (S, N)."""
         return (two_way(outputs).softmax(-1)[..., 1].cumprod(-1) > 0.5).sum(-1)
 
+    def ideal(self, posterior: Tensor) -> Tensor:
+        """Return the median of the posterior, of two the lower: (M, C) -> (M,)."""
+        beyond = 1 - posterior.cumsum(-1)[..., :-1]
+        return (beyond > 0.5 + 1e-6).sum(-1)  # a tie but for rounding is a tie
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return P(label > k-1) (1 - sigma(z_k)), for the last label P(label > C-2): (S, N, C-1) -> (S, N, C)."""
         stop, go = two_way(outputs).softmax(-1).unbind(-1)

@@ -14,6 +14,9 @@ class Objective(Protocol):
     ``gradient(outputs, target)``: the gradient of the seeds' summed loss with respect to the outputs in closed form,
     (S, B, O), (S, B) -> (S, B, O). Training is faster with it; without it, autograd differentiates the loss.
 
+    One whose decision rule differs from the Bayes rule even for the minimiser of the expected loss may have
+    ``ideal``: (M, C) -> (M,), the labels that it decides for where the posterior is known; the report draws it.
+
     Attributes:
         out_features: Number of network outputs O.
     """

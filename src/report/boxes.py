@@ -19,6 +19,7 @@ _HEIGHT = 0.62  # of a box, in rows
 _GOLDEN = (5**0.5 - 1) / 2
 _BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
 _BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
+_IDEAL = "the loss's own optimum"
 _DIAMOND: dict[str, Any] = {
     "color": "black",
     "marker": "D",
@@ -38,6 +39,7 @@ class Group:
         values: Accuracy of each seed, (S,).
         bayes: Bayes accuracy, or None where the law is not known.
         linear: Accuracy of the linear discriminant of infinite data, or None.
+        ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
         units: What the interval of the mean is over, (n,), where single seeds are not independent; else None.
     """
 
@@ -46,6 +48,7 @@ class Group:
     values: NDArray[np.floating]
     bayes: float | None = None
     linear: float | None = None
+    ideal: float | None = None
     units: NDArray[np.floating] | None = None
 
 
@@ -54,7 +57,8 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
     the box, a dot a seed, and the mean with its t interval; one seed alone is just a dot. A dashed line marks the Bayes
-    accuracy, a dotted one the linear discriminant.
+    accuracy, a dotted one the linear discriminant, and a dash-dotted one what the decision rule of the loss reaches
+    on its minimiser: the gap to its right is what the rule costs, that to its left what training costs.
 
     Args:
         ax: Where to draw.
@@ -76,6 +80,7 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
             ticks.append((row + offset, plain(wrapped(group.label)), "normal"))
         _draw_reference(ax, row + 1, [group.bayes for group in block], _BAYES, "--")
         _draw_reference(ax, row + 1, [group.linear for group in block], _LINEAR, ":")
+        _draw_reference(ax, row + 1, [group.ideal for group in block], _IDEAL, "-.")
         row += len(block) + 1
     ax.set_ylim(row - 0.4, -0.5)
     ax.set_yticks([place for place, _, _ in ticks])
@@ -135,5 +140,6 @@ def box_legend(axes: Iterable[Axes], confidence: float = 0.95) -> list[Artist]:
         _MEAN: Line2D([], [], linewidth=1.6, label=f"mean, {confidence:.0%} interval", **_DIAMOND),
         _BAYES: Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
         _LINEAR: Line2D([], [], color=INK, linestyle=":", linewidth=1.0, label=_LINEAR),
+        _IDEAL: Line2D([], [], color=INK, linestyle="-.", linewidth=1.0, label=_IDEAL),
     }
     return [entry for name, entry in entries.items() if name in drawn]

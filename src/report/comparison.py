@@ -88,8 +88,9 @@ def condition_groups(runs: pd.DataFrame, metric: str, unit: Unit) -> list[Group]
     for _, group in runs.groupby("fingerprint", sort=False):
         values = group[metric].dropna().to_numpy(dtype=float)
         label, classes = group["label"].iloc[0], int(group["classes"].iloc[0])
-        bayes, linear = _median(group, "bayes/accuracy"), _median(group, "linear/accuracy")
-        groups.append(Group(label, classes, values, bayes, linear, unit.means(group, metric)))
+        bayes, linear, ideal = (_median(group, f"{name}/accuracy") for name in ("bayes", "linear", "ideal"))
+        ideal = None if ideal is None or bayes is None or ideal > bayes - 1e-9 else ideal
+        groups.append(Group(label, classes, values, bayes, linear, ideal, unit.means(group, metric)))
     return sorted(groups, key=lambda group: group.classes)
 
 

@@ -17,6 +17,7 @@ from src.report.comparison import condition_groups
 from src.report.style import MUTED, plain, series_colors, style, wrapped
 
 CALIBRATION = "population/calibration_error"
+REFERENCES = ["bayes/accuracy", "linear/accuracy", "ideal/accuracy"]
 _BARS = "#C9D9E6"
 _COLUMNS = 4
 
@@ -93,7 +94,7 @@ def calibration_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
         alpha: Error rate of the intervals.
         unit: What they are over.
     """
-    known = runs.dropna(subset=[CALIBRATION]).drop(columns=["bayes/accuracy", "linear/accuracy"], errors="ignore")
+    known = runs.dropna(subset=[CALIBRATION]).drop(columns=REFERENCES, errors="ignore")
     groups = condition_groups(known, CALIBRATION, unit)
     lines = max(wrapped(group.label).count("\n") + 1 for group in groups)
     rows = len(groups) + len({group.classes for group in groups})

@@ -11,7 +11,7 @@ from src.analysis.findings import REGRET, Findings
 from src.analysis.summary import ACCURACIES
 from src.analysis.variance import SEED
 
-_ENDS = {"population/regret mean": "regret", "bayes/accuracy": "Bayes"}
+_ENDS = {"population/regret mean": "regret", "bayes/accuracy": "Bayes", "ideal/accuracy": "ideal"}
 _NONE = "–"  # noqa: RUF001 - an en dash
 
 
@@ -62,6 +62,11 @@ def condition_sheet(findings: Findings) -> Sheet:
     level = f"{1 - findings.plan.alpha:.0%}"
     over = f"of the mean, over {findings.unit.name}"
     note = f"Mean [{level} t interval {over}] (standard deviation over runs). Accuracies and regret in points."
+    if "ideal/accuracy" in ends:
+        note += (
+            " Ideal is what the decision rule of a loss reaches on the minimiser of its expected loss (dash-dotted): "
+            "from there up to Bayes is what the rule costs, below it is what training costs."
+        )
     return Sheet("conditions", "Conditions", note, head, rows)
 
 

@@ -79,14 +79,6 @@ def test_the_loss_is_the_mean_over_the_points(case: Case) -> None:
     torch.testing.assert_close(case[0].loss(outputs, target), (weight * each).sum(1) / weight.sum(1))
 
 
-def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case) -> None:
-    if (closed := getattr(case[0], "gradient", None)) is None:
-        return
-    for scale in (0.0, 1.0, 30.0):
-        outputs, target = points(case, 3, 5, scale)
-        torch.testing.assert_close(closed(outputs, target), gradient(case[0], outputs, target)[1])
-
-
 def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
     outputs, target = points(case, 2, 3)
     slope = gradient(case[0], outputs, target)[1].numpy()
@@ -117,14 +109,10 @@ def test_a_stack_gives_each_seed_the_loss_and_gradient_that_it_has_alone(
         outputs, target = points(case, seeds, size, number=seeds)
         outputs = outputs.to(dtype)
         loss, slope = gradient(case[0], outputs, target)
-        closed = getattr(case[0], "gradient", None)
-        together = None if closed is None else closed(outputs, target)
         for seed in range(seeds):
             alone = gradient(case[0], outputs[[seed]], target[[seed]])
             assert torch.equal(loss[seed], alone[0][0])
             assert torch.equal(slope[seed], alone[1][0])
-            if closed is not None:
-                assert torch.equal(together[seed], closed(outputs[[seed]], target[[seed]])[0])
 
 
 @pytest.mark.parametrize(("dtype", "accuracy"), [(torch.float32, 1e-6), (torch.float64, 1e-13)])
@@ -135,10 +123,11 @@ def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case, dtype: torch.
         outputs, target = points(case, 4, 7, scale)
         outputs = outputs.to(dtype)
         before = outputs.clone()
-        slope, expected = case[0].gradient(outputs, target), gradient(case[0], outputs, target)[1]
+        slope = case[0].gradient(outputs, target)
+        expected = gradient(case[0], outputs.double(), target)[1]  # in single precision autograd itself is less exact
         assert slope.shape == expected.shape
         assert slope.dtype == dtype
-        torch.testing.assert_close(slope, expected, rtol=accuracy, atol=accuracy / 7)
+        torch.testing.assert_close(slope, expected.to(dtype), rtol=accuracy, atol=accuracy / 7)
         assert torch.equal(outputs, before)
 
 

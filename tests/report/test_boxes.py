@@ -100,3 +100,13 @@ def test_a_loss_keeps_its_colour_over_class_counts(ax: Axes):
     plot_accuracy_boxes(ax, [group("ce", 2, 3), group("mse", 2, 3), group("ce", 4, 3), group("mse", 4, 3)])
     colors = [tuple(dots.get_facecolors()[0]) for dots in ax.collections]
     assert colors[0] == colors[2] != colors[1] == colors[3]
+
+
+def test_the_optimum_of_a_loss_is_a_line_of_its_own_beside_that_loss_alone(ax: Axes):
+    values = np.array([0.3, 0.35])
+    groups = [Group("mse", 4, values, bayes=0.625, ideal=0.375), Group("ce", 4, values, bayes=0.625)]
+    plot_accuracy_boxes(ax, groups)
+    [line] = lines(ax, "the loss's own optimum")
+    assert list(line.get_xdata()) == [0.375, 0.375]
+    assert list(line.get_ydata()) == [rows(ax)["mse"] - 0.5, rows(ax)["mse"] + 0.5]
+    assert "the loss's own optimum" in [entry.get_label() for entry in box_legend([ax])]
