@@ -13,6 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, narrowed, raise_failures, rerun_command
+from hydra_plugins.stack_sweeper._parts import label_parts
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
 
 
@@ -24,6 +25,7 @@ class StackSweeper(BasicSweeper):
 
     - Every job is composed, and the folder of every job resolved, before anything is written: what is wrong with the
       settings of any job, or what a resolver in ``hydra.sweep.subdir`` has to say against them, ends the sweep there.
+    - Jobs that share a folder, as they have parts of the same seeds, keep a configuration and a log each.
     - A job that fails does not keep the next ones from running. All failures are listed at the end, each with the
       command that reruns it, and the exit code is 1.
 
@@ -89,7 +91,10 @@ class StackSweeper(BasicSweeper):
         _require_positive("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(self._parse_config() + arguments)
-        return self.split_arguments(stack_seeds(given, self.stack_size), self.max_batch_size)
+        batches = self.split_arguments(stack_seeds(given, self.stack_size), self.max_batch_size)
+        hydra = self.config.hydra
+        jobs = iter(label_parts([job for batch in batches for job in batch], hydra.job.name, hydra.output_subdir))
+        return [[next(jobs) for _ in batch] for batch in batches]
 
     def _launch(self) -> list[Sequence[JobReturn]]:
         returns: list[Sequence[JobReturn]] = []
