@@ -366,12 +366,12 @@ def test_a_rerun_uses_the_folder_of_its_job(app: App) -> None:
 
 
 def test_tracebacks_come_back_from_other_processes(app: App) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    result = app("--multirun", "lr=1,13", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    launcher = ("hydra.launcher._target_=hydra_plugins.cluster_launcher.joblib_launcher.JoblibLauncher",)
+    result = app("--multirun", "lr=1,13", "seed=0,1", *launcher, "+hydra.launcher.n_jobs=2")
     assert sorted(ran(result)) == ["1 [0, 1]", "13 [0, 1]"]
     assert result.returncode == 1
     assert 'raise ValueError("unlucky\\nin two lines")' in result.stderr
-    assert reruns(result)[0].endswith(" hydra/launcher=joblib hydra.launcher.n_jobs=2 lr=13 'seed=[0,1]'")
+    assert reruns(result)[0].endswith(" +hydra.launcher.n_jobs=2 lr=13 'seed=[0,1]'")
 
 
 def test_an_interrupt_ends_the_sweep(app: App) -> None:

@@ -1,0 +1,62 @@
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.errors import CompactHydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep with all that another process needs to run it.
+
+    Attributes:
+        num: Number of the job in its sweep.
+        overrides: Overrides of the job.
+        hydra_context: What composes its configuration.
+        config: Configuration of the sweep.
+        task_function: The application.
+        singletons: State of Hydra in the process that launches.
+        folder: Working directory of that process, in which relative paths are resolved.
+    """
+
+    num: int
+    overrides: Sequence[str]
+    hydra_context: HydraContext
+    config: DictConfig
+    task_function: TaskFunction
+    singletons: dict[Any, Any]
+    folder: str
+
+    def __call__(self) -> JobReturn:
+        """Run the job in this process, a worker's, and return what it did; what it raises is returned too."""
+        # The other cores have jobs of their own; numerical libraries read this when they are imported.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.chdir(self.folder)
+        setup_globals()
+        Singleton.set_state(self.singletons)
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(self.overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = self.num
+        HydraConfig.instance().set_config(config)
+        try:
+            return run_job(
+                hydra_context=self.hydra_context,
+                task_function=self.task_function,
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+        except SystemExit as stop:  # which would end the worker, and with it what is said here
+            return self.failed(str(stop.code))
+
+    def failed(self, message: str) -> JobReturn:
+        """Return what stands for a job that has nothing to return."""
+        return JobReturn(
+            overrides=self.overrides, status=JobStatus.FAILED, _return_value=CompactHydraException(message)
+        )

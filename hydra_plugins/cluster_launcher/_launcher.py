@@ -1,0 +1,102 @@
+import importlib.util
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.cluster_launcher._job import Job
+
+log = logging.getLogger(__name__)
+
+
+class ClusterLauncher(Launcher):
+    """Hands each job of a sweep to an engine that runs it in a process elsewhere, and waits for all of them.
+
+    A job whose process is lost is a failed job; the others go on. An interrupt stops all of them.
+
+    Attributes:
+        package: The package of the engine.
+        extra: The extra that installs it.
+    """
+
+    package: ClassVar[str]
+    extra: ClassVar[str]
+
+    # Set by `setup`, which Hydra calls before `launch`.
+    hydra_context: HydraContext
+    task_function: TaskFunction
+    config: DictConfig
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise a CompactHydraException if a setting is wrong; nothing has been written yet."""
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        """Hand the jobs to the engine and return a handle for each."""
+
+    @abstractmethod
+    def wait(self, handle: Any) -> JobReturn | str:
+        """Wait for one job and return its result, or one line that says how its process was lost."""
+
+    @abstractmethod
+    def stop(self, handles: Sequence[Any]) -> None:
+        """End the jobs that still run, and let go of the engine."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Set the launcher up, and check that the engine is there.
+
+        Raises:
+            CompactHydraException: If the engine is not installed or a setting is wrong.
+        """
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        if importlib.util.find_spec(self.package) is None:
+            name = config.hydra.runtime.choices["hydra/launcher"]
+            raise CompactHydraException(
+                f"Expected `hydra/launcher` to be one that is installed, got {name}, which needs the package "
+                f"{self.package}: pip install 'losslab[{self.extra}]'"
+            )
+        self.check()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs and return their results in the order in which they were given."""
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        singletons, folder = Singleton.get_state(), str(Path.cwd())
+        jobs = [
+            Job(num, list(overrides), self.hydra_context, self.config, self.task_function, singletons, folder)
+            for num, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
+        log.info("Launching %d jobs with %s", len(jobs), self.package)
+        for job in jobs:
+            log.info("\t#%d : %s", job.num, " ".join(filter_overrides(job.overrides)))
+        handles = self.submit(jobs)
+        try:
+            return [self._result(job, handle) for job, handle in zip(jobs, handles, strict=True)]
+        finally:
+            self.stop(handles)
+
+    def _result(self, job: Job, handle: Any) -> JobReturn:
+        result = self.wait(handle)
+        if isinstance(result, str):
+            result = job.failed(f"its process was lost, finished seeds are kept: {result}")
+        log.info("\t#%d : %s", job.num, result.status.name.lower())
+        return result
+
+
+def first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
+
+
+def refusal(setting: str, rule: str, error: BaseException, value: Any) -> CompactHydraException:
+    """Return the error for settings that an engine refuses."""
+    return CompactHydraException(f"Expected `{setting}` to be {rule} ({first_line(error)}), got {value}.")

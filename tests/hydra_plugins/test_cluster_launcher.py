@@ -1,0 +1,298 @@
+import importlib.util
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from hydra_plugins.cluster_launcher.slurm_launcher import SlurmLauncher
+from tests.commands import files, results
+
+ROOT = Path(__file__).parents[2]
+HOME = "hydra_plugins.cluster_launcher"
+PACKAGES = {"joblib": "joblib", "slurm": "submitit", "ray": "ray"}
+NEEDS = {
+    name: pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=f"the extra {name} is not installed")
+    for name, package in PACKAGES.items()
+}
+LAUNCHERS = {
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "slurm": ("hydra/launcher=slurm", "hydra.launcher.cluster=local"),
+    "ray": ("hydra/launcher=ray", "hydra.launcher.remote.num_cpus=2"),  # both: one job at a time, in one process
+}
+ENGINES = {  # the same for an application that does not have our configuration
+    "joblib": (f"hydra.launcher._target_={HOME}.joblib_launcher.JoblibLauncher", "+hydra.launcher.n_jobs=2"),
+    "slurm": (
+        f"hydra.launcher._target_={HOME}.slurm_launcher.SlurmLauncher",
+        "+hydra.launcher.cluster=local",
+        "+hydra.launcher.folder=submitit",
+        "+hydra.launcher.parameters={}",
+    ),
+    "ray": (
+        f"hydra.launcher._target_={HOME}.ray_launcher.RayLauncher",
+        "+hydra.launcher._convert_=all",
+        "+hydra.launcher.init={include_dashboard: false, num_cpus: 2}",
+        "+hydra.launcher.remote={num_gpus: 1, max_retries: 0}",
+    ),
+}
+EACH = [pytest.param(name, marks=NEEDS[name]) for name in LAUNCHERS]
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> str:
+    """The name of a launcher; what it needs is there."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """A cluster of two cores, and of two GPUs as far as Ray knows."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray would write a token into the home of whoever runs the tests
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        ray.init(num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[JobReturn]]]:
+    """Launch a small task function with an engine, as two jobs, of bar=0 and bar=1."""
+    before = Singleton.get_state()
+    monkeypatch.chdir(tmp_path)
+
+    def launched(engine: str, task: Callable[[DictConfig], Any]) -> list[JobReturn]:
+        with initialize(None, version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            words = [*ENGINES[engine], "hydra.job.name=test"]
+            config = hydra.compose_config(None, words, RunMode.MULTIRUN, with_log_configuration=False)
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+            launcher = Plugins.instance().instantiate_launcher(context, task, config)
+            return list(launcher.launch([["+bar=0"], ["+bar=1"]], initial_job_idx=0))
+
+    yield launched
+    Singleton.set_state(before)
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Return all files of all seeds below a folder without what depends on the time."""
+    return {str(path.relative_to(folder)): _timeless(path) for path in folder.glob("*/seed=*/**/*") if path.is_file()}
+
+
+def _timeless(path: Path) -> Any:
+    if path.name == "results.json":
+        return json.loads(path.read_text()) | {"seconds": None}
+    if path.name.startswith("events"):
+        values = [value for event in EventFileLoader(str(path)).Load() for value in event.summary.value]
+        return [(value.tag, value.tensor.SerializeToString()) for value in values]
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("cluster", EACH, indirect=True)
+def test_a_killed_worker_loses_its_unfinished_seeds_alone(
+    cluster: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves, and a rerun in this process adds, is what this process alone leaves."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    parts, ready = (1, {0}) if cluster == "joblib" else (2, {0, 1, 2})  # joblib would end the other process too
+    sweep = ("--multirun", "loss=ce", "seed=range(4)", f"hydra.sweeper.stack_size={4 // parts}", "study=s")
+    sweep += ("trainer.max_epochs=2", "data.points=10", "logger=tensorboard")
+    train(*sweep, "hydra/launcher=basic")
+    (tmp_path / "outputs").rename(tmp_path / "serial")
+    target = "+hydra.callbacks.die._target_=tests.hydra_plugins.dying.DieAfterOneSeed"
+    ended = train(*sweep, *LAUNCHERS[cluster], target, f"+hydra.callbacks.die.num={parts - 1}", code=1)
+    finished = results(tmp_path / "outputs")
+    assert {seed for _, seed in finished} == ready
+    assert f"1 of {parts} jobs failed:\nJob {parts - 1}: its process was lost, finished seeds are kept: " in ended.err
+    assert "Traceback" not in ended.err
+    again = train(*sweep, "hydra/launcher=basic")
+    assert ("1 of 4 seeds" if parts == 1 else "1 of 2 seeds") + " are finished and kept" in again.out
+    after = results(tmp_path / "outputs")
+    assert all(after[member]["seconds"] == finished[member]["seconds"] for member in finished)
+    serial, study = content(tmp_path / "serial" / "s"), content(tmp_path / "outputs" / "s")
+    assert study.keys() == serial.keys()
+    assert [name for name in serial if serial[name] != study[name]] == []
+
+
+def test_parts_of_a_condition_keep_a_configuration_and_a_log_each(tmp_path: Path, train: Callable[..., Any]) -> None:
+    short = ("trainer.max_epochs=1", "data.points=10", "figures=none", "logger=none", "hydra/launcher=basic")
+    train("--multirun", "seed=range(3)", "seeds.init=7", "hydra.sweeper.stack_size=2", *short)
+    [folder] = (path for path in (tmp_path / "outputs/runs").iterdir() if path.is_dir())
+    own = {name for name in files(folder) if not name.startswith("seed=")} - {".lock"}
+    parts = ("seed=0-1,seeds.init=7", "seed=2,seeds.init=7")
+    kinds = ("config", "hydra", "overrides")
+    assert own == {f".hydra/{part}/{kind}.yaml" for part in parts for kind in kinds} | {
+        f"train,{part}.log" for part in parts
+    }
+    assert "- seed=[0,1]" in (folder / ".hydra" / parts[0] / "overrides.yaml").read_text()
+    train("--multirun", "seed=range(3)", "hydra.sweeper.stack_size=3", "study=whole", *short)
+    [folder] = (path for path in (tmp_path / "outputs/whole").iterdir() if path.is_dir())
+    assert (folder / ".hydra/config.yaml").is_file()
+    assert (folder / "train.log").is_file()
+
+
+@pytest.mark.parametrize("cluster", EACH, indirect=True)
+def test_jobs_have_one_thread_and_the_folder_of_the_launch_and_say_why_they_stop(
+    cluster: str, launch: Callable[..., list[JobReturn]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def task(config: DictConfig) -> tuple[str, str, bool]:
+        if config.bar == 0:
+            raise SystemExit("Expected `bar` to be 1.")
+        return os.environ["OMP_NUM_THREADS"], str(Path.cwd()), os.getpid() == here
+
+    here = os.getpid()
+    stopped, ran = launch(cluster, task)
+    assert (stopped.status, str(stopped._return_value)) == (JobStatus.FAILED, "Expected `bar` to be 1.")
+    assert (ran.status, ran.return_value) == (JobStatus.COMPLETED, ("1", str(tmp_path), False))
+
+
+@NEEDS["joblib"]
+def test_joblib_loses_all_processes_with_one_and_says_so(launch: Callable[..., list[JobReturn]]) -> None:
+    def task(config: DictConfig) -> None:
+        if config.bar == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(30)
+
+    lost = launch("joblib", task)
+    assert [job.status for job in lost] == [JobStatus.FAILED] * 2
+    assert "TerminatedWorkerError: A worker process managed by the executor" in str(lost[0]._return_value)
+    assert "joblib has ended all of its processes" in str(lost[1]._return_value)
+
+
+@NEEDS["ray"]
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_gives_each_job_a_device_of_its_own(launch: Callable[..., list[JobReturn]], tmp_path: Path) -> None:
+    def task(config: DictConfig) -> str:
+        (tmp_path / f"running {config.bar}").touch()
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("running *"))) < 2:  # both at once
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    assert {job.return_value for job in launch("ray", task)} == {"0", "1"}
+
+
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a made-up SLURM keeps the script that it was given."""
+    script = tmp_path / "script.sh"
+    commands = {"sbatch": f'cp "$1" {script}\necho Submitted batch job 42', "srun": "", "sacct": ""}
+    (tmp_path / "bin").mkdir()
+    for name, body in commands.items():
+        command = tmp_path / "bin" / name
+        command.write_text(f"#!/bin/sh\n{body}\n")
+        command.chmod(command.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return script
+
+
+@NEEDS["slurm"]
+def test_slurm_is_asked_for_a_device_a_job(submitted: Path, tmp_path: Path) -> None:
+    parameters = {"gpus_per_node": 1, "cpus_per_task": 1, "slurm_partition": "gpu", "slurm_array_parallelism": 1}
+    launcher = SlurmLauncher("slurm", str(tmp_path / "submitit"), {**parameters, "slurm_account": None})
+    launcher.check()
+    assert len(launcher.submit([lambda: None, lambda: None])) == 2  # type: ignore[list-item]
+    options = {line.removeprefix("#SBATCH --") for line in submitted.read_text().splitlines() if "#SBATCH" in line}
+    assert {"gpus-per-node=1", "cpus-per-task=1", "partition=gpu", "array=0-1%1"} <= options
+    assert not [option for option in options if "account" in option]
+
+
+BAD = {
+    ("slurm", "hydra.launcher.cluster=moon"): "Expected `hydra.launcher.cluster` to be slurm or local, got moon.",
+    ("slurm", "hydra.launcher.cluster=slurm"): "Expected `hydra.launcher.cluster` to be local where there is no SLURM",
+    ("slurm", "+hydra.launcher.parameters.gpus=1"): "Expected `hydra.launcher.parameters` to be submitit's",
+    ("slurm", "hydra.launcher.parameters.mem_gb=lots"): "Expected `hydra.launcher.parameters` to be submitit's",
+    ("joblib", "hydra.launcher.n_jobs=0"): "Expected `hydra.launcher` to be arguments of joblib.Parallel",
+    ("joblib", "hydra.launcher.n_jobs=two"): "Expected `hydra.launcher` to be arguments of joblib.Parallel",
+    ("joblib", "+hydra.launcher.jobs=2"): "Expected `hydra.launcher` to be arguments of joblib.Parallel",
+    ("ray", "+hydra.launcher.remote.gpus=1"): "Expected `hydra.launcher.remote` to be options of ray.remote",
+    ("ray", "hydra.launcher.remote.num_cpus=-1"): "Expected `hydra.launcher.remote` to be options of ray.remote",
+}
+
+
+@pytest.mark.parametrize(("launcher", "setting"), [pytest.param(*bad, marks=NEEDS[bad[0]]) for bad in BAD])
+def test_a_wrong_setting_is_one_line_and_nothing_is_written(
+    launcher: str, setting: str, train: Callable[..., Any], tmp_path: Path
+) -> None:
+    error = train("--multirun", "seed=0,1", *LAUNCHERS[launcher], setting, code=1).err
+    assert error.startswith(BAD[launcher, setting])
+    assert setting.rpartition("=")[2] in error.splitlines()[0]
+    assert "Traceback" not in error
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(("launcher", "package"), PACKAGES.items())
+def test_an_engine_that_is_not_installed_is_named_with_its_extra(
+    launcher: str, package: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == package else find(name, *more))
+    error = train("--multirun", "seed=0,1", f"hydra/launcher={launcher}", code=1).err
+    needs = f"got {launcher}, which needs the package {package}: pip install 'losslab[{launcher}]'"
+    assert error.splitlines()[0].endswith(needs)
+    assert not files(tmp_path)
+
+
+SLEEPER = """
+import os, pathlib, time
+import hydra
+
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(config):
+    pathlib.Path(f"pid {os.getpid()}").touch()
+    time.sleep(100)
+
+
+main()
+"""
+
+
+@pytest.mark.parametrize("name", EACH[:2])  # Ray ends its tasks by itself
+def test_an_interrupt_ends_the_workers(name: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(SLEEPER)
+    command = [sys.executable, "app.py", "--multirun", *ENGINES[name], "+bar=0,1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    workers = wait_for(lambda: found if len(found := list(tmp_path.glob("pid *"))) == 2 else [])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    for worker in workers:
+        wait_for(partial(gone, worker.name.removeprefix("pid ")))
+
+
+def gone(pid: str) -> bool:
+    return not Path("/proc", pid).exists()
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return value
