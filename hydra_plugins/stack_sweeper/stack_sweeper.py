@@ -1,3 +1,4 @@
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,14 @@ class StackSweeper(BasicSweeper):
     - Jobs that share a folder, as they have parts of the same seeds, keep a configuration and a log each.
     - A job that fails does not keep the next ones from running. All failures are listed at the end, each with the
       command that reruns it, and the exit code is 1.
+    - Combinations that make no sense can be left out of the product.
 
     Args:
         max_batch_size: Most jobs that are given to the launcher at once, at least 1; ``None`` for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
         stack_size: Most members in one job, at least 1; ``None`` for all of them.
+        skip: Combinations of overrides, each a line such as ``loss=bce classes=4,8``; a job that has all overrides
+            of one is left out.
     """
 
     # Set by `setup`, which Hydra calls before `sweep`.
@@ -42,10 +46,15 @@ class StackSweeper(BasicSweeper):
     overrides: Sequence[Sequence[Sequence[str]]]
 
     def __init__(
-        self, max_batch_size: int | None = None, params: dict[str, str] | None = None, stack_size: int | None = None
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        stack_size: int | None = None,
+        skip: Sequence[str] = (),
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.stack_size = stack_size
+        self.skip = skip
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Set the launcher up."""
@@ -91,10 +100,23 @@ class StackSweeper(BasicSweeper):
         _require_positive("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(self._parse_config() + arguments)
+<<<<<<< HEAD
         batches = self.split_arguments(stack_seeds(given, self.stack_size), self.max_batch_size)
         hydra = self.config.hydra
         jobs = iter(label_parts([job for batch in batches for job in batch], hydra.job.name, hydra.output_subdir))
         return [[next(jobs) for _ in batch] for batch in batches]
+=======
+        [jobs] = self.split_arguments(stack_seeds(given, self.stack_size), None)
+        skipped = [
+            set(combination)
+            for line in self.skip
+            for [combination] in self.split_arguments(parser.parse_overrides(shlex.split(line)), 1)
+        ]
+        kept = [job for job in jobs if not any(combination <= set(job) for combination in skipped)]
+        if not kept:
+            raise CompactHydraException(f"Expected `hydra.sweeper.skip` to leave some job, got {list(self.skip)}.")
+        return [list(batch) for batch in self.split_overrides_to_chunks(kept, self.max_batch_size or len(kept))]
+>>>>>>> 05ffdbe (Sweep every loss that applies: combinations can be left out of a sweep)
 
     def _launch(self) -> list[Sequence[JobReturn]]:
         returns: list[Sequence[JobReturn]] = []
