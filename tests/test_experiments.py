@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hydra.types import HydraContext
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper
@@ -18,8 +18,8 @@ def swept(name: str) -> list[dict[str, str]]:
     """Return the overrides of each job of an experiment."""
     sweeper = OmegaConf.load(CONF / f"{name}.yaml").hydra.sweeper
     stack = StackSweeper(params=sweeper.params, skip=sweeper.get("skip", ()))
-    stack.hydra_context = HydraContext(None, None)
-    [jobs] = stack._batches([])
+    parser = OverridesParser.create()
+    jobs = stack._product(parser, parser.parse_overrides(stack._parse_config()))
     return [dict(word.split("=", 1) for word in job) for job in jobs]
 
 

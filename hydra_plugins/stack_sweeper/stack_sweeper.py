@@ -6,7 +6,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
@@ -99,13 +99,13 @@ class StackSweeper(BasicSweeper):
         _require_positive("max_batch_size", self.max_batch_size)
         _require_positive("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        given = parser.parse_overrides(self._parse_config() + arguments)
-<<<<<<< HEAD
-        batches = self.split_arguments(stack_seeds(given, self.stack_size), self.max_batch_size)
+        jobs = self._product(parser, parser.parse_overrides(self._parse_config() + arguments))
         hydra = self.config.hydra
-        jobs = iter(label_parts([job for batch in batches for job in batch], hydra.job.name, hydra.output_subdir))
-        return [[next(jobs) for _ in batch] for batch in batches]
-=======
+        labelled = label_parts(jobs, hydra.job.name, hydra.output_subdir)
+        return [list(batch) for batch in self.split_overrides_to_chunks(labelled, self.max_batch_size or len(jobs))]
+
+    def _product(self, parser: OverridesParser, given: list[Override]) -> list[list[str]]:
+        """Return the overrides of every job but those of skipped combinations."""
         [jobs] = self.split_arguments(stack_seeds(given, self.stack_size), None)
         skipped = [
             set(combination)
@@ -115,8 +115,7 @@ class StackSweeper(BasicSweeper):
         kept = [job for job in jobs if not any(combination <= set(job) for combination in skipped)]
         if not kept:
             raise CompactHydraException(f"Expected `hydra.sweeper.skip` to leave some job, got {list(self.skip)}.")
-        return [list(batch) for batch in self.split_overrides_to_chunks(kept, self.max_batch_size or len(kept))]
->>>>>>> 05ffdbe (Sweep every loss that applies: combinations can be left out of a sweep)
+        return kept
 
     def _launch(self) -> list[Sequence[JobReturn]]:
         returns: list[Sequence[JobReturn]] = []
