@@ -1,0 +1,102 @@
+"""Time losslab against what else trains many small networks, in alternating rounds.
+
+python -m scripts.benchmark --quick
+python -m scripts.benchmark --json measured.json --plot measured.png
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from scripts.benchmark import device, engine, growth, whole
+from scripts.benchmark.command import BenchmarkError
+from scripts.benchmark.context import context
+from scripts.benchmark.engine import Plan, Progress
+from scripts.benchmark.options import known, parse
+from scripts.benchmark.plot import draw
+from scripts.benchmark.tables import tables
+from src.files import replacing_file
+
+LECTURE, SHORT = 499, 3  # epochs of a whole command
+STRETCHES = (100, 20)  # epochs before measuring, which is step 2,600, and of a stretch
+SHORT_STRETCHES = (2, 2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 where something could not be measured, 2 where it cannot be."""
+    options = parse(arguments)
+    errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    output = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
+    try:
+        gpu = device.gpu_name() if options.accelerator == "gpu" else None
+    except BenchmarkError as error:
+        errors.print(f"benchmark: {error}")
+        return 2
+    content = known(options.json) if options.json else {}
+    try:
+        with progress(errors) as say:
+            for part, measured in measurements(options, gpu, say):
+                content = merged(content, part, measured | {"context": context(options.quick)})
+                if options.json:  # after each part, as the next may take long
+                    with replacing_file(options.json) as scratch:
+                        scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if options.plot:
+            draw(content, options.plot)
+    except (BenchmarkError, OSError) as error:
+        errors.print(f"benchmark: {error}")
+        return 1
+    for table in tables(content):
+        output.print(table, "")
+    return 0
+
+
+def measurements(options: argparse.Namespace, gpu: str | None, say: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Measure part by part."""
+    if gpu:
+        yield "gpu", device.measure(gpu, options.quick, say)
+        return
+    for part in options.parts:
+        if part == "engine":
+            yield from engine_sizes(options, say)
+        elif part == "growth":
+            yield part, {"axes": growth.measure(options.quick, say)}
+        else:
+            yield part, whole.measure(part, options.rounds, SHORT if options.quick else LECTURE, options.full, say)
+
+
+def engine_sizes(options: argparse.Namespace, say: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Measure the engine size by size."""
+    missing = engine.absent(options.peers)
+    present = [peer for peer in options.peers if peer not in missing]
+    plan = Plan(options.rounds, *(SHORT_STRETCHES if options.quick else STRETCHES))
+    for size in options.sizes:
+        measured = engine.measure(present, size, plan, say)
+        described = {"before": plan.before, "epochs": plan.epochs}
+        yield "engine", {"plan": described, "sizes": {str(size): measured}, "absent": missing}
+
+
+def merged(content: dict[str, Any], part: str, measured: dict[str, Any]) -> dict[str, Any]:
+    """Return the content with a part replaced; sizes of the engine join those that were measured in the same way."""
+    earlier = content.get(part, {})
+    if part == "engine" and earlier.get("plan") == measured["plan"]:
+        measured = measured | {"sizes": earlier["sizes"] | measured["sizes"]}
+    return content | {part: measured}
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Progress]:
+    """Show what is being measured, where there is a terminal."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield status.update
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Whole commands: their wall-clock seconds, the peak memory of all their processes, and what they print."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EVERY = 0.25  # seconds between two looks at the memory
+
+
+class BenchmarkError(Exception):
+    """What was asked for cannot be measured; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended.
+
+    Attributes:
+        seconds: Wall-clock time, start-up included.
+        memory: Most memory of all its processes together, in bytes, as seen four times a second.
+        output: What it printed.
+    """
+
+    seconds: float
+    memory: int
+    output: str
+
+
+def run(module: str, *arguments: str) -> Finished:
+    """Run ``python -m module`` in an empty folder.
+
+    Raises:
+        BenchmarkError: If it fails.
+    """
+    return run_together([(module, *arguments)])[0]
+
+
+def run_together(commands: Sequence[Sequence[str]]) -> list[Finished]:
+    """Run some ``python -m`` commands at the same time, each in an empty folder.
+
+    Raises:
+        BenchmarkError: If one of them fails; the message ends with the last line that it wrote.
+    """
+    running = [_Running(command) for command in commands]
+    return [each.wait() for each in running]
+
+
+class _Running:
+    """A command that runs, and a thread that looks at its memory."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = command
+        self.folder = tempfile.TemporaryDirectory()
+        self.out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read and closed in wait
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.folder.name,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdout=self.out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # its children can be told by it
+        )
+        self.memory = 0
+        self.ended = threading.Event()
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher.start()
+
+    def _watch(self) -> None:
+        while not self.ended.wait(EVERY):
+            self.memory = max(self.memory, memory_of_session(self.process.pid))
+
+    def wait(self) -> Finished:
+        """Wait for the end, and raise if it is a bad one."""
+        _, status, usage = os.wait4(self.process.pid, 0)
+        seconds, self.process.returncode = time.perf_counter() - self.started, os.waitstatus_to_exitcode(status)
+        self.ended.set()
+        self.watcher.join()
+        with self.out, self.folder:
+            self.out.seek(0)
+            output = self.out.read()
+        if self.process.returncode != 0:
+            said = [line for line in output.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+            last = [*said[-1:], "no output"][0]
+            raise BenchmarkError(f"{' '.join(self.command)} ended with code {self.process.returncode}: {last}")
+        # Linux counts into ru_maxrss what the parent had before exec, so it serves only where nothing else does.
+        largest = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return Finished(seconds, self.memory or largest, output)
+
+
+def memory_of_session(leader: int) -> int:
+    """Return the memory of all processes of a session in bytes, shared pages once; 0 without /proc."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            session = int(process.joinpath("stat").read_text().rpartition(")")[2].split()[3])
+            if session == leader:
+                sizes = process.joinpath("smaps_rollup").read_text()
+                total += 1024 * int(sizes.partition("\nPss:")[2].split()[0])
+        except (OSError, IndexError):
+            continue  # it has ended since
+    return total

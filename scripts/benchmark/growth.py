@@ -1,0 +1,64 @@
+"""How seconds and peak memory of a whole command grow with the work."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.benchmark.command import BenchmarkError, Finished, run
+from scripts.benchmark.engine import Progress
+from scripts.benchmark.whole import LEAN
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One way in which work grows.
+
+    Attributes:
+        values: The sizes to measure.
+        override: The override that sets a size, with ``{}`` for what ``scale`` makes of it.
+        epochs: Epochs to train.
+        scale: The size is divided by this.
+    """
+
+    values: tuple[int, ...]
+    override: str
+    epochs: int
+    scale: int = 1
+
+    def words(self, value: int) -> list[str]:
+        """Return the overrides of a size."""
+        size = value // self.scale
+        return [self.override.format(size, 2 * size), f"trainer.max_epochs={self.epochs}"]
+
+
+AXES = {
+    "seeds": Axis((1, 10, 100, 1000), "seed=range({0})", epochs=10),
+    "points": Axis((100, 1_000, 10_000, 100_000, 1_000_000), "data.points={0}", epochs=1, scale=2),  # of two classes
+    "classes": Axis((2, 4, 8, 16, 32, 64), "classes={0}", epochs=10),
+    "width": Axis((25, 50, 100, 200, 400), "model.hidden=[{0},{1},{0}]", epochs=10),
+}
+
+
+def measure(quick: bool, say: Progress) -> dict[str, Any]:
+    """Run the command for the sizes of every axis, or for the two smallest; return seconds and bytes.
+
+    An axis ends at a size for which the command fails, and the failure is kept with it.
+    """
+    measured: dict[str, Any] = {}
+    for name, axis in AXES.items():
+        finished: dict[int, Finished] = {}
+        failure = None
+        for value in axis.values[:2] if quick else axis.values:
+            say(f"growth: {value:,} {name}")
+            try:
+                finished[value] = run("src.train", "--multirun", "loss=ce", *LEAN, *axis.words(value))
+            except BenchmarkError as error:
+                failure = f"{value:,} {name}: {error}"
+                break
+        measured[name] = {
+            "values": list(finished),
+            "epochs": axis.epochs,
+            "seconds": [each.seconds for each in finished.values()],
+            "memory": [each.memory for each in finished.values()],
+            "failure": failure,
+        }
+    return measured

@@ -1,0 +1,118 @@
+"""Measurements as tables for the console."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from scripts.benchmark import whole
+from scripts.benchmark.engine import OURS, PEERS, STEPS
+from scripts.benchmark.targets import CORES, ratios, verdicts
+
+Content = dict[str, Any]
+
+
+def tables(content: Content) -> Iterator[Table | str]:
+    """Yield a table for each part that was measured, and the verdicts on the targets."""
+    if "engine" in content:
+        yield from _engine(content["engine"])
+    if parts := [part for part in whole.PARTS if part in content]:
+        yield _whole(content, parts)
+    if "growth" in content:
+        yield _growth(content["growth"])
+        yield from filter(None, (measured["failure"] for measured in content["growth"]["axes"].values()))
+    if "gpu" in content:
+        yield from _gpu(content["gpu"])
+    serious = {part: value for part, value in content.items() if not value["context"]["quick"]}
+    if len(serious) < len(content):
+        yield "--quick measures too little to judge anything."
+    if judged := verdicts(serious):
+        yield _verdicts(judged, {value["context"]["cores"] for value in serious.values()})
+
+
+def _engine(engine: Content) -> Iterator[Table | str]:
+    before, epochs = STEPS * engine["plan"]["before"], STEPS * engine["plan"]["epochs"]
+    sizes = sorted(engine["sizes"], key=int)
+    forms = list(dict.fromkeys(form for size in sizes for form in engine["sizes"][size]))
+    forms.sort(key=lambda form: list(PEERS).index(form.partition(",")[0]))
+    columns = ["", *(f"S = {size}" for size in sizes)]
+    title = f"us per step and network, minimum (median); stretches of {epochs} steps from step {before + 1} on"
+    cost, times = Table(*columns, title=title, box=None), Table(*columns, title="times losslab's, median", box=None)
+    for form in forms:
+        cells: dict[str, tuple[str, str]] = {}
+        for size in sizes:
+            measured = engine["sizes"][size]
+            if form in measured:
+                us = measured[form]["us"]
+                cells[size] = _spread(us), _times(us, best_of_ours(measured))
+        name, _, processes = form.partition(",")
+        label = f"{PEERS[name].title},{processes}"
+        cost.add_row(label, *(cells[size][0] if size in cells else "-" for size in sizes))
+        times.add_row(label, *(cells[size][1] if size in cells else "-" for size in sizes))
+    yield cost
+    yield times
+    for peer, package in engine["absent"].items():
+        yield f'{PEERS[peer].title}: not measured, as {package} is not installed (pip install -e ".[bench]")'
+
+
+def best_of_ours(measured: Content) -> Sequence[float] | None:
+    """Return the rounds of losslab's faster form, or None where it was not measured."""
+    rounds: list[list[float]] = [value["us"] for form, value in measured.items() if form.startswith(f"{OURS},")]
+    return min(rounds, key=statistics.median, default=None)
+
+
+def _times(us: Sequence[float], ours: Sequence[float] | None) -> str:
+    return "-" if ours is None else f"{statistics.median(ratios(us, ours)):.2f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{min(values):.1f} ({statistics.median(values):.1f})"
+
+
+def _whole(content: Content, parts: list[str]) -> Table:
+    epochs = sorted({content[part]["epochs"] for part in parts})
+    table = Table("seconds", "min", "median", "peak MB", title=f"whole commands, epochs: {epochs}", box=None)
+    for part in parts:
+        measured = content[part]
+        for name, values in measured["seconds"].items():
+            extrapolated = name in (whole.ALL, whole.BOTH) and not measured["full"]
+            memory = measured["memory"].get(name)
+            table.add_row(
+                f"{name}, extrapolated" if extrapolated else name,
+                f"{min(values):.2f}",
+                f"{statistics.median(values):.2f}",
+                f"{max(memory) / 1e6:.0f}" if memory else "-",
+            )
+    return table
+
+
+def _growth(growth: Content) -> Table:
+    table = Table("as work grows", "", "epochs", "seconds", "peak MB", title="one command of one condition", box=None)
+    for axis, measured in growth["axes"].items():
+        for value, seconds, memory in zip(*(measured[key] for key in ("values", "seconds", "memory")), strict=True):
+            table.add_row(axis, f"{value:,}", str(measured["epochs"]), f"{seconds:.1f}", f"{memory / 1e6:.0f}")
+    return table
+
+
+def _gpu(gpu: Content) -> Iterator[Table | str]:
+    table = Table("networks S", gpu["device"], "CPU, all cores", title="us per step and network, minimum", box=None)
+    cpu = {int(size): values for size, values in gpu["cpu"].items()}
+    for size, values in gpu["gpu"].items():
+        on_cpu = cpu.get(int(size))
+        table.add_row(f"{int(size):,}", f"{min(values):.3f}", f"{min(on_cpu):.3f}" if on_cpu else "-")
+    yield table
+    at = gpu["overtakes"]
+    yield "the GPU never overtakes the CPU" if at is None else f"the GPU overtakes the CPU at {at:,.0f} networks"
+
+
+def _verdicts(judged: Sequence[Any], cores: set[int]) -> Table:
+    title = "what is asked for: the best round of a time, the median of a ratio or a share"
+    if cores != {CORES}:
+        title += f"\n(meant for {CORES} cores; this machine has {', '.join(map(str, sorted(cores)))})"
+    table = Table("", "measured", "asked for", "met", title=title, box=None)
+    for verdict in judged:
+        unit = f" {verdict.unit}" if verdict.unit else ""
+        asked = f"{verdict.rule} {verdict.limit:g}{unit}"
+        table.add_row(verdict.name, f"{verdict.value:.2f}{unit}", asked, "yes" if verdict.met else "NO")
+    return table

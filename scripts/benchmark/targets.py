@@ -1,0 +1,90 @@
+"""What is asked of losslab on two cores, and whether what was measured meets it."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.benchmark import whole
+from scripts.benchmark.engine import OURS
+
+CORES = 2  # of the machine that the targets are meant for
+EACH_CORE = f"{OURS}, a process a core"
+JAX = "jax, a process a core"
+LEAST, MOST = "at least", "at most"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target and what was measured.
+
+    Attributes:
+        name: What is asked for.
+        values: What each round gave.
+        rule: ``at least`` or ``at most``.
+        limit: The number asked for.
+        best: Whether the best round counts, as for a time, which a busy machine makes longer; else the median.
+        unit: Of the values.
+    """
+
+    name: str
+    values: Sequence[float]
+    rule: str
+    limit: float
+    best: bool = False
+    unit: str = ""
+
+    @property
+    def value(self) -> float:
+        """The number that counts."""
+        return min(self.values) if self.best else statistics.median(self.values)
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as asked."""
+        return self.value >= self.limit if self.rule == LEAST else self.value <= self.limit
+
+
+def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
+    """Return slow / fast, round by round."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
+def verdicts(content: dict[str, Any]) -> list[Verdict]:
+    """Return a verdict on each target that was measured, in full length."""
+    return [*_engine(content.get("engine", {})), *_whole(content), *_seeds(content.get("seeds", {}))]
+
+
+def _engine(engine: dict[str, Any]) -> Iterator[Verdict]:
+    for size, limit in (("20", 12.0), ("80", 10.5)):
+        forms = engine.get("sizes", {}).get(size, {})
+        if EACH_CORE in forms:
+            ours = forms[EACH_CORE]["us"]
+            yield Verdict(f"engine, S = {size}", ours, MOST, limit, best=True, unit="us")
+            if JAX in forms:
+                yield Verdict(f"tuned JAX / losslab, S = {size}", ratios(forms[JAX]["us"], ours), LEAST, 1.0)
+
+
+def _whole(content: dict[str, Any]) -> Iterator[Verdict]:
+    for part, name, slow, fast, limit in (
+        ("hw4", "80 networks: the loop / losslab", whole.ALL, whole.HW4, 35.0),
+        ("hw4", "80 networks: the loop in a process a core / losslab", whole.BOTH, whole.HW4, 18.0),
+        ("single", "one network: the loop / losslab", whole.ONE, whole.TRAIN, 2.0),
+    ):
+        if part in content:
+            seconds = content[part]["seconds"]
+            yield Verdict(name, ratios(seconds[slow], seconds[fast]), LEAST, limit)
+    for name, limit in ((whole.HELP, 2.0), (whole.CFG, 2.0), (whole.SMALLEST, 6.0)):
+        if "start" in content:
+            yield Verdict(name, content["start"]["seconds"][name], MOST, limit, best=True, unit="s")
+
+
+def _seeds(seeds: dict[str, Any]) -> Iterator[Verdict]:
+    if not seeds:
+        return
+    many, few, files = (seeds["seconds"][name] for name in (whole.MANY_SEEDS, whole.FEW_SEEDS, whole.NO_TRAINING))
+    yield Verdict(f"{whole.MANY} seeds / {whole.SEEDS} seeds", ratios(many, few), MOST, 20.0)
+    share = [100 * value for value in ratios(files, many)]
+    yield Verdict(f"{whole.MANY} seeds: start-up, evaluation and files", share, MOST, 10.0, unit="%")
+    memory = [value / 1e9 for value in seeds["memory"][whole.MANY_SEEDS]]
+    yield Verdict(f"{whole.MANY} seeds: peak memory", memory, MOST, 3.0, unit="GB")

@@ -1,0 +1,39 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmark.command import BenchmarkError, memory_of_session, run, run_together
+
+
+def test_a_command_really_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished = run("src.train", "loss=ce", "classes=2", "trainer.max_epochs=1", "data.points=10", "figures=none")
+    assert 0.1 < finished.seconds < 300
+    assert 5e7 < finished.memory < 1.5e9
+    assert "loss=ce classes=2" in finished.output
+    assert not any(tmp_path.iterdir())
+
+
+def test_commands_run_at_the_same_time_and_the_memory_of_their_children_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = "import time; x = b'x' * 150_000_000; time.sleep(1.5)"
+    tmp_path.joinpath("parent.py").write_text(
+        f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = run_together([["parent"], ["parent"]])
+    assert all(1.5e8 < each.memory < 2.5e8 for each in done)
+    assert max(each.seconds for each in done) < 1.5 + 1.4
+
+
+def test_a_command_that_fails_is_named_with_its_last_line() -> None:
+    with pytest.raises(BenchmarkError, match=r"^json.tool nowhere.json ended with code \d: .*No such file"):
+        run("json.tool", "nowhere.json")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system has no /proc")
+def test_the_memory_of_a_session_is_that_of_its_processes_alone() -> None:
+    assert memory_of_session(os.getsid(0)) > 5e7
+    assert memory_of_session(2**30) == 0  # above any process id

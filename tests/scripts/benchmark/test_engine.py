@@ -1,0 +1,97 @@
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+
+from scripts.benchmark import engine
+from scripts.benchmark.engine import PEERS, STEPS, Plan, absent, measure, teams
+from scripts.peers.worker import Order
+
+PLAN = Plan(rounds=2, before=3, epochs=4)
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "cores", lambda: 2)
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+
+class FakeTeam:
+    """A team whose every stretch takes as many seconds as it has been asked before, and one."""
+
+    log: ClassVar[list[str]] = []
+
+    def __init__(self, name: str, orders: Sequence[Order]) -> None:
+        self.name, self.orders, self.asked = name, orders, 0
+
+    def __enter__(self) -> "FakeTeam":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.log.append(f"stop {self.name}")
+
+    def stretch(self) -> float:
+        self.log.append(self.name)
+        self.asked += 1
+        return float(self.asked)
+
+    def losses(self) -> list[float]:
+        return [0.5 for order in self.orders for _ in order.seeds]
+
+
+def test_each_round_trains_every_form_of_every_peer_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "Team", FakeTeam)
+    monkeypatch.setattr(FakeTeam, "log", [])
+    said: list[str] = []
+    measured = measure(["loop", "losslab"], 20, PLAN, said.append)
+    forms = [f"{peer}, {form}" for peer in ("loop", "losslab") for form in ("one process", "a process a core")]
+    assert list(measured) == forms
+    assert FakeTeam.log == forms * PLAN.rounds + [f"stop {form}" for form in reversed(forms)]
+    assert {form: value["networks"] for form, value in measured.items()} == dict(
+        zip(forms, (1, 2, 20, 20), strict=True)
+    )
+    steps = PLAN.epochs * STEPS
+    for value in measured.values():
+        expected = [1e6 * seconds / (steps * value["networks"]) for seconds in (1, 2)]
+        assert value["us"] == pytest.approx(expected)
+        assert value["loss"] == 0.5
+    assert said[-1] == "S=20: round 2 of 2"
+
+
+def test_a_batched_peer_shares_the_networks_among_the_cores() -> None:
+    one, each = teams("losslab", 5, PLAN)
+    assert [order.seeds for order in one.orders] == [(0, 1, 2, 3, 4)]
+    assert [order.seeds for order in each.orders] == [(0, 2, 4), (1, 3)]
+    assert [order.threads for order in (*one.orders, *each.orders)] == [1, 1, 1]
+    assert {order.stretches for order in each.orders} == {(3, 4, 4)}
+    assert {order.core for order in each.orders} == {None}
+
+
+def test_a_peer_of_one_network_trains_one_in_each_process() -> None:
+    one, each = teams("loop", 80, PLAN)
+    assert [order.seeds for order in one.orders] == [(0,)]
+    assert [order.seeds for order in each.orders] == [(0,), (1,)]
+
+
+def test_jax_is_tuned_where_it_has_a_process_a_core() -> None:
+    one, each = teams("jax", 80, PLAN)
+    assert [(order.threads, order.core, order.chunk) for order in one.orders] == [(None, None, None)]
+    assert [(order.threads, order.core, order.chunk) for order in each.orders] == [(1, 0, 10), (1, 1, 10)]
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_one_network_cannot_be_shared(peer: str) -> None:
+    assert [team.name for team in teams(peer, 1, PLAN)] == [f"{peer}, one process"]
+
+
+def test_a_peer_whose_package_is_missing_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"sklearn": None, "jax": object()}
+    monkeypatch.setattr(engine.importlib.util, "find_spec", found.__getitem__)
+    assert absent(list(PEERS)) == {"sklearn": "sklearn"}
+    assert absent(["loop", "jax"]) == {}
+
+
+def test_an_epoch_has_the_lectures_steps(settings) -> None:
+    data = settings()["data"]
+    assert math.ceil(round(2 * data["points"] * (1 - data["test_fraction"])) / data["batch_size"]) == STEPS

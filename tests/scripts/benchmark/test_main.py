@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.benchmark import __main__ as benchmark
+from scripts.benchmark import engine
+from scripts.benchmark.__main__ import main
+from scripts.benchmark.command import BenchmarkError
+from scripts.benchmark.engine import PEERS, Plan
+from scripts.benchmark.options import PARTS
+from tests.scripts.benchmark.made_up import content
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int, Plan]]:
+    """Make up what the engine takes, and keep what was asked for."""
+    asked: list[tuple[list[str], int, Plan]] = []
+
+    def measure(peers: list[str], size: int, plan: Plan, say: Any) -> dict[str, Any]:
+        asked.append((peers, size, plan))
+        return {f"{peer}, one process": {"us": [9.0] * plan.rounds, "networks": size, "loss": 0.5} for peer in peers}
+
+    monkeypatch.setattr(engine, "measure", measure)
+    monkeypatch.setattr(engine, "absent", lambda peers: {"jax": "jax"} if "jax" in peers else {})
+    return asked
+
+
+def test_everything_is_measured_at_full_length(engines: list[Any], commands: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "all.json"
+    assert main(["--json", str(file), "--plot", str(tmp_path / "all.png")]) == 0
+    measured = json.loads(file.read_text())
+    assert set(measured) == set(PARTS)
+    assert [size for _, size, _ in engines] == [1, 20, 80, 320]
+    present = [peer for peer in PEERS if peer != "jax"]
+    assert engines[0] == (present, 1, Plan(rounds=3, before=100, epochs=20))
+    assert 26 * 100 > 2000
+    assert measured["hw4"]["epochs"] == 499
+    assert measured["engine"]["absent"] == {"jax": "jax"}
+    assert set(measured["engine"]["sizes"]) == {"1", "20", "80", "320"}
+    for part in measured.values():
+        assert part["context"]["cores"] >= 1
+        assert part["context"]["quick"] is False
+    assert (tmp_path / "all.png").stat().st_size > 10_000
+
+
+def test_quick_measures_everything_once_and_briefly(
+    engines: list[Any], commands: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--quick", "--parts", "engine", "single"]) == 0
+    assert [(size, plan) for _, size, plan in engines] == [(1, Plan(1, 2, 2)), (20, Plan(1, 2, 2))]
+    assert commands[0][0][-1] == "trainer.max_epochs=3"
+    shown = capsys.readouterr().out
+    assert "JAX jit + vmap + scan: not measured, as jax is not installed" in shown
+    assert "--quick measures too little to judge anything." in shown
+
+
+def test_a_later_call_adds_to_what_was_measured(engines: list[Any], commands: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "all.json"
+    common = ["--peers", "loop", "--json", str(file)]
+    assert main(["--parts", "engine", "start", "--sizes", "20", *common]) == 0
+    assert main(["--parts", "engine", "--sizes", "80", *common]) == 0
+    measured = json.loads(file.read_text())
+    assert list(measured) == ["engine", "start"]
+    assert set(measured["engine"]["sizes"]) == {"20", "80"}
+    assert main(["--quick", "--parts", "engine", "--sizes", "1", *common]) == 0  # other stretches do not compare
+    assert set(json.loads(file.read_text())["engine"]["sizes"]) == {"1"}
+
+
+def test_what_was_measured_before_a_failure_is_kept(
+    engines: list[Any],
+    commands: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise BenchmarkError("src.train ended with code 1: no space left")
+
+    monkeypatch.setattr(benchmark.growth, "measure", fail)
+    file = tmp_path / "all.json"
+    assert main(["--parts", "start", "growth", "--json", str(file)]) == 1
+    assert capsys.readouterr().err == "benchmark: src.train ended with code 1: no space left\n"
+    assert list(json.loads(file.read_text())) == ["start"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rounds", "0"], "argument --rounds: expected a whole number of at least 1, got '0'"),
+        (["--rounds", "two"], "argument --rounds: expected a whole number of at least 1, got 'two'"),
+        (["--sizes", "2.5"], "argument --sizes: expected a whole number of at least 1, got '2.5'"),
+        (["--peers", "keras"], "argument --peers: invalid choice: 'keras' (choose from {peers})"),
+        (["--parts", "all"], "argument --parts: invalid choice: 'all' (choose from {parts})"),
+        (["--accelerator", "tpu"], "argument --accelerator: invalid choice: 'tpu' (choose from 'cpu', 'gpu')"),
+        (["--json", "nowhere/a.json"], "argument --json: expected a file that can be written, got 'nowhere/a.json'"),
+        (["--json", "."], "argument --json: expected a file that can be written, got '.'"),
+        (["--json", "README.md"], "argument --json: expected a file of earlier measurements, got 'README.md'"),
+        (["--plot", "a.gif"], "argument --plot: expected a file that ends in .png, .svg, .pdf, got 'a.gif'"),
+        (["--loud"], "unrecognized arguments: --loud"),
+    ],
+)
+def test_bad_arguments_end_with_one_line_before_anything_runs(
+    arguments: list[str],
+    message: str,
+    commands: list[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("no measurements")
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    choices = {"peers": ", ".join(map(repr, PEERS)), "parts": ", ".join(map(repr, PARTS))}
+    assert capsys.readouterr().err == f"benchmark: {message.format(**choices)}\n"
+    assert commands == []
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("[]", '{"other": 1}'):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(SystemExit):
+            main(["--json", str(tmp_path / "a.json")])
+        assert "expected a file of earlier measurements" in capsys.readouterr().err
+        assert (tmp_path / "a.json").read_text() == text
+
+
+def test_help_says_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("--rounds N", "default: 3", "extrapolated", "--full", "experiment=hw4", *PARTS, *PEERS):
+        assert words in shown
+
+
+def test_measurements_of_a_file_are_shown_with_new_ones(
+    engines: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "all.json"
+    earlier = content()
+    del earlier["engine"]
+    file.write_text(json.dumps(earlier))
+    assert main(["--parts", "engine", "--peers", "losslab", "--sizes", "20", "--json", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "80 networks: the loop / losslab" in shown
+    assert "9.0 (9.0)" in shown

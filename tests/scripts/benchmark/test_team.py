@@ -1,0 +1,43 @@
+import multiprocessing
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from scripts.benchmark.command import BenchmarkError
+from scripts.benchmark.team import Team, _Member
+from scripts.peers.worker import Order
+
+
+def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None:
+    order = Order("loop", (0,), (1, 20, 1), threads=1, overrides=("data.points=10",))
+    with Team("loop, one process", [order]) as team:
+        [member] = team.members
+        assert member.process.pid != os.getpid()
+        long = team.stretch()
+        short = team.stretch()
+        assert 0 < short < long  # 20 epochs, 1 epoch
+        os.kill(member.process.pid, signal.SIGKILL)
+        member.process.join()
+        with pytest.raises(BenchmarkError, match=r"^the peer loop, one process ended with code -9$"):
+            team.losses()
+
+
+def made_up(*reports: object) -> Team:
+    """Return a team whose workers have said something already."""
+    team = Team("jax, one process", [])
+    for report in reports:
+        mine, theirs = multiprocessing.Pipe()
+        theirs.send(report)
+        team.members.append(_Member(SimpleNamespace(exitcode=None, other=theirs), mine))
+    return team
+
+
+def test_the_losses_of_all_workers_are_put_together() -> None:
+    assert made_up([0.5, 0.25], [0.125]).losses() == [0.5, 0.25, 0.125]
+
+
+def test_a_worker_that_fails_is_named_with_its_reason() -> None:
+    with pytest.raises(BenchmarkError, match=r"^the peer jax, one process failed: MemoryError: too large$"):
+        made_up([], "MemoryError: too large").stretch()
