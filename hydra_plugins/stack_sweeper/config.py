@@ -13,6 +13,7 @@ class StackSweeperConf:
         params: Overrides to sweep over, as on the command line, which has precedence.
         stack_size: Most members in one job; null for all of them. The sweeper checks that it is an integer.
         skip: Combinations of overrides whose jobs are left out, each in a line such as ``loss=bce classes=4,8``.
+        grids: Further overrides, each a line such as ``model=a,b loss=c``; the sweep is the union over them.
     """
 
     _target_: str = "hydra_plugins.stack_sweeper.stack_sweeper.StackSweeper"
@@ -20,6 +21,7 @@ class StackSweeperConf:
     params: dict[str, str] | None = None
     stack_size: Any = None
     skip: list[str] = field(default_factory=list)
+    grids: list[str] | None = None
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="stack", node=StackSweeperConf, provider="stack_sweeper")

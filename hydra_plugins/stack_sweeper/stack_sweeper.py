@@ -6,7 +6,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
@@ -37,6 +37,8 @@ class StackSweeper(BasicSweeper):
         stack_size: Most members in one job, at least 1; ``None`` for all of them.
         skip: Combinations of overrides, each a line such as ``loss=bce classes=4,8``; a job that has all overrides
             of one is left out.
+        grids: Further overrides, each a line such as ``model=a,b loss=c``. The product is taken of each with ``params``
+            and the command line, which has precedence over both, and the sweep is the union of these products.
     """
 
     # Set by `setup`, which Hydra calls before `sweep`.
@@ -51,8 +53,10 @@ class StackSweeper(BasicSweeper):
         params: dict[str, str] | None = None,
         stack_size: int | None = None,
         skip: Sequence[str] = (),
+        grids: Sequence[str] | None = None,
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
+        self.grids = grids or [""]
         self.stack_size = stack_size
         self.skip = skip
 
@@ -99,14 +103,22 @@ class StackSweeper(BasicSweeper):
         _require_positive("max_batch_size", self.max_batch_size)
         _require_positive("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        jobs = self._product(parser, parser.parse_overrides(self._parse_config() + arguments))
+        jobs = self._kept(parser, self._union(parser, arguments))
         hydra = self.config.hydra
         labelled = label_parts(jobs, hydra.job.name, hydra.output_subdir)
         return [list(batch) for batch in self.split_overrides_to_chunks(labelled, self.max_batch_size or len(jobs))]
 
-    def _product(self, parser: OverridesParser, given: list[Override]) -> list[list[str]]:
-        """Return the overrides of every job but those of skipped combinations."""
-        [jobs] = self.split_arguments(stack_seeds(given, self.stack_size), None)
+    def _union(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
+        """Return the overrides of every job of every grid, once where the command line makes several alike."""
+        jobs: dict[tuple[str, ...], list[str]] = {}
+        for grid in self.grids:
+            given = parser.parse_overrides([*self._parse_config(), *shlex.split(grid), *arguments])
+            [product] = self.split_arguments(stack_seeds(given, self.stack_size), None)
+            jobs.update((tuple(sorted(job)), list(job)) for job in product)
+        return [*jobs.values()]
+
+    def _kept(self, parser: OverridesParser, jobs: list[list[str]]) -> list[list[str]]:
+        """Return the jobs but those of skipped combinations."""
         skipped = [
             set(combination)
             for line in self.skip

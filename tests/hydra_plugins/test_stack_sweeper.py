@@ -334,6 +334,20 @@ def test_params_are_swept_and_the_command_line_has_precedence(app: App) -> None:
     assert app.files("lr=*") == ["out/lr=1", "out/lr=2", "out/lr=3"]
 
 
+def test_a_sweep_is_the_union_over_its_grids_and_the_command_line_has_precedence(app: App) -> None:
+    grids = "params: {seed: 'range(2)'}\n    grids: ['lr=1,2', 'lr=3 seed=5', '']"
+    app.config.write_text(CONFIG.replace("params: {}", grids))
+    assert ran(app("--multirun")) == ["1 [0, 1]", "2 [0, 1]", "3 5", "1 [0, 1]"]  # the last has the default lr
+    assert ran(app("--multirun", "lr=4", "seed=7")) == ["4 7"]  # once, though every grid leads there
+    assert ran(app("--multirun", "lr=8,9")) == ["8 [0, 1]", "9 [0, 1]", "8 5", "9 5"]
+
+
+@pytest.mark.usefixtures("hydra_restore_singletons")
+def test_grids_fill_batches_together(hydra_sweep_runner: TSweepRunner, tmp_path: Path) -> None:
+    words = ["hydra.sweeper.grids=['bar=1,2','bar=3 foo=4']", "hydra.sweeper.max_batch_size=2"]
+    assert sweep(hydra_sweep_runner, tmp_path, *words) == [["bar=1", "bar=2"], ["bar=3 foo=4"]]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
