@@ -12,11 +12,12 @@ DEFAULT_BASELINE = "ce"
 _FIXED = ("label", "study", "condition", "fingerprint", "loss", "classes")
 
 
-def name_contenders(runs: pd.DataFrame) -> pd.DataFrame:
+def name_contenders(runs: pd.DataFrame, but_for: Sequence[str] = ()) -> pd.DataFrame:
     """Split each condition into its contender, its class count and its setting.
 
     Args:
         runs: A row a run, as ``src.analysis.collect.Collection.runs`` has it.
+        but_for: Columns of settings that shall not show in the names, but be columns of the result.
 
     Returns:
         A row a condition, in the order of the runs: fingerprint, label, loss, classes; contender, the loss with those
@@ -28,15 +29,16 @@ def name_contenders(runs: pd.DataFrame) -> pd.DataFrame:
     conditions = runs.drop_duplicates("fingerprint").reset_index(drop=True)
     keys = [name for name in conditions.columns[: conditions.columns.get_loc("seed")] if name not in _FIXED]
     keys = [name for name in keys if name not in ("model", "data") or conditions[name].nunique() > 1]
+    keys = [name for name in keys if name not in but_for]
     whole = _models_with_one_loss(conditions)
     own = [key for key in keys if key.startswith("loss.") or (whole and key.split(".")[0] == "model")]
     first = conditions["loss"].where(conditions["loss"] != NO_LOSS, conditions["model"])
     conditions["model"] = conditions["model"].where(conditions["loss"] != NO_LOSS)
-    named = conditions[["fingerprint", "label", "loss", "classes"]].copy()
+    named = conditions[["fingerprint", "label", "loss", "classes", *but_for]].copy()
     options = short_names(_settings(conditions, own))
     named["contender"] = [", ".join(filter(None, pair)) for pair in zip(first, options, strict=True)]
     named["setting"] = short_names(_settings(conditions, [key for key in keys if key not in own]))
-    alike = named.duplicated(["contender", "classes", "setting"], keep=False)
+    alike = named.duplicated(["contender", "classes", "setting", *but_for], keep=False)
     marked = named["contender"] + " (" + named["fingerprint"].str[:8] + ")"
     named["contender"] = named["contender"].where(~alike, marked)
     return named

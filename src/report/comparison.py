@@ -1,6 +1,6 @@
 """The figures that compare the conditions of a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -130,27 +130,39 @@ def loss_curves_figure(runs: pd.DataFrame, curves: Mapping[str, Curves]) -> Figu
 
 
 def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
-    """Return test scatters, a label a column and a class count a row.
+    """Return test scatters, a label a column and a class count a row; further labels go below, in rows of their own.
 
     Args:
         panels: At least one; no two share both label and classes.
     """
     labels = list(dict.fromkeys(panel.label for panel in panels))
     counts = sorted({panel.classes for panel in panels})
+    columns = min(_COLUMNS, len(labels))
+    blocks = [labels[start : start + columns] for start in range(0, len(labels), columns)]
+    rows = [row for block in blocks for row in _rows(panels, block, counts)]
     with style():
-        figure = Figure(figsize=(1.3 + 2.7 * len(labels), 0.2 + 2.8 * len(counts)))
+        figure = Figure(figsize=(1.3 + 2.7 * columns, 0.2 + 2.8 * len(rows)))
         share: Literal["none", "row"] = "none" if any(panel.regions for panel in panels) else "row"  # regions have ends
-        grid = figure.subplots(len(counts), len(labels), squeeze=False, sharex=share, sharey=share)
-        for axes, classes in zip(grid, counts, strict=True):
-            row = {panel.label: panel for panel in panels if panel.classes == classes}
-            first = next(label for label in labels if label in row)
-            for ax, label in zip(axes, labels, strict=True):
-                if label in row:
-                    _draw_panel(ax, row[label], outer=label == first or share == "none")
+        grid = figure.subplots(len(rows), columns, squeeze=False, sharex=share, sharey=share)
+        for axes, row in zip(grid, rows, strict=True):
+            first = next(place for place, panel in enumerate(row) if panel)
+            for place, ax in enumerate(axes):
+                panel = row[place] if place < len(row) else None
+                if panel:
+                    _draw_panel(ax, panel, outer=place == first or share == "none")
                 else:
                     ax.set_axis_off()
-            scatter_legend(axes, classes)
+            scatter_legend(axes, next(panel.classes for panel in row if panel))
     return figure
+
+
+def _rows(panels: Sequence[Panel], labels: Sequence[str], counts: Sequence[int]) -> Iterator[list[Panel | None]]:
+    """Yield the panels of some labels, None where there is none, for each class count that any of them has."""
+    found = {(panel.label, panel.classes): panel for panel in panels}
+    for classes in counts:
+        row = [found.get((label, classes)) for label in labels]
+        if any(row):
+            yield row
 
 
 def _draw_panel(ax: Axes, panel: Panel, *, outer: bool) -> None:

@@ -108,6 +108,12 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
             "Regret" if findings.metric != REGRET else "Regret by class count",
             "Bayes accuracy less population accuracy: 0 is the best that any classifier could do.",
         ),
+        "sample_size": (
+            "Regret by sample size",
+            "Mean regret against the points of a sample, both on logarithmic scales; the slope is that of the least "
+            "squares line. A model that can be the truth comes as close as its data allow, like 1/N (grey); the others "
+            "level off at what their form costs.",
+        ),
         "loss_curves": (
             "Loss curves",
             "Training loss, median and quartiles over runs. Losses have their own scales: compare shapes, not heights.",

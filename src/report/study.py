@@ -18,8 +18,12 @@ from src.report.forest import forest_figure
 from src.report.plots import Regions
 from src.report.regret import regret_figure
 from src.report.reliability import CALIBRATION, calibration_figure, reliability_figure
+from src.report.sample_size import sample_size_figure
 
-FIGURES = ("accuracy", "differences", "regret", "loss_curves", "scatter", "reliability", "calibration", "variance")
+FIGURES = (
+    *("accuracy", "differences", "regret", "sample_size", "loss_curves", "scatter", "reliability", "calibration"),
+    "variance",
+)
 _MOST_LABELS = 60  # in a figure of a panel a label; more could not be read
 _PANELS = ("loss_curves", "scatter", "reliability")
 
@@ -50,6 +54,7 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
         figures["differences"] = forest_figure(findings.main, findings.plan.baseline, alpha)
     if _has(runs, REGRET):
         figures["regret"] = regret_figure(runs, alpha, unit)
+        figures["sample_size"] = sample_size_figure(runs, alpha, unit)
     if _has(runs, CALIBRATION):
         figures["calibration"] = calibration_figure(runs, alpha, unit)
     if bars := variance_bars(findings.variance):

@@ -112,3 +112,11 @@ def test_a_missing_scatter_leaves_its_place_empty():
     last = figure.axes[3]
     assert last.get_ylabel() == "x2"
     assert_legible(figure)
+
+
+def test_many_labels_fill_several_rows_of_scatters():
+    panels = [panel(f"loss {number}", classes) for number in range(6) for classes in (2, 4)]
+    figure = scatter_comparison_figure(panels)
+    titles = [ax.get_title().partition("\n")[0] for ax in figure.axes]
+    first, rest = [f"loss {number}" for number in range(4)], ["loss 4", "loss 5", "", ""]
+    assert titles == [*first, *first, *rest, *rest]

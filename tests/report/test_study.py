@@ -23,7 +23,7 @@ def test_a_whole_study_gives_all_figures_and_no_problem(tmp_path: Path):
     drawn = study_figures(findings(write_study(tmp_path, seeds=2)), untouched)
     assert tuple(drawn.figures) == FIGURES
     without = [name for name, figure in drawn.figures.items() if figure is None]
-    assert without == ["reliability", "calibration"]  # these runs have no probabilities
+    assert without == ["sample_size", "reliability", "calibration"]  # one size; these runs have no probabilities
     assert drawn.problems == []
 
 
