@@ -15,7 +15,7 @@ from rich.console import Console
 
 from scripts.benchmark import device, engine, growth, whole
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.context import context
+from scripts.benchmark.context import Context
 from scripts.benchmark.engine import Plan, Progress
 from scripts.benchmark.options import known, parse
 from scripts.benchmark.plot import draw
@@ -40,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     content = known(options.json) if options.json else {}
     try:
         with progress(errors) as say:
+            context = Context(options.quick)
             for part, measured in measurements(options, gpu, say):
-                content = merged(content, part, measured | {"context": context(options.quick)})
+                content = merged(content, part, measured | {"context": context.describe()})
+                context = Context(options.quick)
                 if options.json:  # after each part, as the next may take long
                     with replacing_file(options.json) as scratch:
                         scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"benchmark: {error}")
         return 1
     for table in tables(content):
-        output.print(table, "")
+        output.print(table, *([] if isinstance(table, str) else [""]))
     return 0
 
 
@@ -84,7 +86,9 @@ def merged(content: dict[str, Any], part: str, measured: dict[str, Any]) -> dict
     """Return the content with a part replaced; sizes of the engine join those that were measured in the same way."""
     earlier = content.get(part, {})
     if part == "engine" and earlier.get("plan") == measured["plan"]:
+        busiest = max(of["context"]["others"] for of in (earlier, measured))
         measured = measured | {"sizes": earlier["sizes"] | measured["sizes"]}
+        measured["context"] = measured["context"] | {"others": busiest}
     return content | {part: measured}
 
 

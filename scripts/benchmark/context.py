@@ -1,31 +1,62 @@
-"""What something was measured with."""
+"""What something was measured with, and how busy others kept the machine meanwhile."""
 
 import importlib.metadata
+import os
 import platform
+import resource
 import subprocess
-import time
 from pathlib import Path
+from time import perf_counter, strftime
 from typing import Any
 
 from scripts.benchmark.command import ROOT
 from scripts.benchmark.engine import cores
 
-CPUINFO = Path("/proc/cpuinfo")
+CPUINFO, STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
+IDLE = (3, 4)  # of the columns of /proc/stat: idle, waiting for a disk
 
 
-def context(quick: bool) -> dict[str, Any]:
-    """Return what a part was measured with."""
-    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "quick": quick,
-        "commit": commit or "unknown",
-        "when": time.strftime("%Y-%m-%d %H:%M"),
-        "cores": cores(),
-        "processor": processor(),
-        "python": platform.python_version(),
-        "torch": importlib.metadata.version("torch"),
-    }
+class Context:
+    """Describes a measurement that begins now.
+
+    Args:
+        quick: Whether it is a short one, which judges nothing.
+    """
+
+    def __init__(self, quick: bool) -> None:
+        self.quick = quick
+        self.started, self.busy, self.ours = perf_counter(), busy_seconds(), own_seconds()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the measurement was taken with; ``others``: the share of all cores that other programs used."""
+        elapsed = (perf_counter() - self.started) * (os.cpu_count() or 1)
+        used = (busy_seconds() - self.busy) - (own_seconds() - self.ours)
+        git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+        return {
+            "quick": self.quick,
+            "others": max(0.0, used / elapsed),
+            "commit": commit or "unknown",
+            "when": strftime("%Y-%m-%d %H:%M"),
+            "cores": cores(),
+            "processor": processor(),
+            "python": platform.python_version(),
+            "torch": importlib.metadata.version("torch"),
+        }
+
+
+def busy_seconds() -> float:
+    """Return how long all cores together have computed since the system started; 0 where it does not tell."""
+    if not STAT.exists():
+        return 0.0
+    ticks = [int(word) for word in STAT.read_text(encoding="utf-8").splitlines()[0].split()[1:9]]
+    return sum(value for column, value in enumerate(ticks) if column not in IDLE) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """Return how long this process and its ended children have computed."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def processor() -> str:

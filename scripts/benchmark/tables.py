@@ -8,9 +8,10 @@ from rich.table import Table
 
 from scripts.benchmark import whole
 from scripts.benchmark.engine import OURS, PEERS, STEPS
-from scripts.benchmark.targets import CORES, ratios, verdicts
+from scripts.benchmark.targets import CORES, Verdict, ratios, verdicts
 
 Content = dict[str, Any]
+QUIET = 0.05  # of all cores that other programs may use
 
 
 def tables(content: Content) -> Iterator[Table | str]:
@@ -18,17 +19,23 @@ def tables(content: Content) -> Iterator[Table | str]:
     if "engine" in content:
         yield from _engine(content["engine"])
     if parts := [part for part in whole.PARTS if part in content]:
+        yield f"whole commands, epochs {', '.join(str(content[part]['epochs']) for part in parts)}:"
         yield _whole(content, parts)
     if "growth" in content:
+        yield "one command of one condition as its work grows:"
         yield _growth(content["growth"])
         yield from filter(None, (measured["failure"] for measured in content["growth"]["axes"].values()))
     if "gpu" in content:
         yield from _gpu(content["gpu"])
+    busy = {part: value["context"]["others"] for part, value in content.items()}
+    if max(busy.values()) > QUIET:
+        shares = ", ".join(f"{part} {share:.0%}" for part, share in busy.items() if share > QUIET)
+        yield f"Other programs used much of the machine meanwhile ({shares}): trust no time, and ratios with care."
     serious = {part: value for part, value in content.items() if not value["context"]["quick"]}
     if len(serious) < len(content):
         yield "--quick measures too little to judge anything."
     if judged := verdicts(serious):
-        yield _verdicts(judged, {value["context"]["cores"] for value in serious.values()})
+        yield from _verdicts(judged, {value["context"]["cores"] for value in serious.values()})
 
 
 def _engine(engine: Content) -> Iterator[Table | str]:
@@ -37,8 +44,7 @@ def _engine(engine: Content) -> Iterator[Table | str]:
     forms = list(dict.fromkeys(form for size in sizes for form in engine["sizes"][size]))
     forms.sort(key=lambda form: list(PEERS).index(form.partition(",")[0]))
     columns = ["", *(f"S = {size}" for size in sizes)]
-    title = f"us per step and network, minimum (median); stretches of {epochs} steps from step {before + 1} on"
-    cost, times = Table(*columns, title=title, box=None), Table(*columns, title="times losslab's, median", box=None)
+    cost, times = Table(*columns, box=None), Table(*columns, box=None)
     for form in forms:
         cells: dict[str, tuple[str, str]] = {}
         for size in sizes:
@@ -50,7 +56,9 @@ def _engine(engine: Content) -> Iterator[Table | str]:
         label = f"{PEERS[name].title},{processes}"
         cost.add_row(label, *(cells[size][0] if size in cells else "-" for size in sizes))
         times.add_row(label, *(cells[size][1] if size in cells else "-" for size in sizes))
+    yield f"us per step and network, minimum (median); stretches of {epochs} steps from step {before + 1} on:"
     yield cost
+    yield "as a multiple of losslab's, median:"
     yield times
     for peer, package in engine["absent"].items():
         yield f'{PEERS[peer].title}: not measured, as {package} is not installed (pip install -e ".[bench]")'
@@ -71,8 +79,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _whole(content: Content, parts: list[str]) -> Table:
-    epochs = sorted({content[part]["epochs"] for part in parts})
-    table = Table("seconds", "min", "median", "peak MB", title=f"whole commands, epochs: {epochs}", box=None)
+    table = Table("seconds", "min", "median", "peak MB", box=None)
     for part in parts:
         measured = content[part]
         for name, values in measured["seconds"].items():
@@ -88,7 +95,7 @@ def _whole(content: Content, parts: list[str]) -> Table:
 
 
 def _growth(growth: Content) -> Table:
-    table = Table("as work grows", "", "epochs", "seconds", "peak MB", title="one command of one condition", box=None)
+    table = Table("", "", "epochs", "seconds", "peak MB", box=None)
     for axis, measured in growth["axes"].items():
         for value, seconds, memory in zip(*(measured[key] for key in ("values", "seconds", "memory")), strict=True):
             table.add_row(axis, f"{value:,}", str(measured["epochs"]), f"{seconds:.1f}", f"{memory / 1e6:.0f}")
@@ -96,23 +103,24 @@ def _growth(growth: Content) -> Table:
 
 
 def _gpu(gpu: Content) -> Iterator[Table | str]:
-    table = Table("networks S", gpu["device"], "CPU, all cores", title="us per step and network, minimum", box=None)
+    table = Table("networks S", gpu["device"], "CPU, all cores", box=None)
     cpu = {int(size): values for size, values in gpu["cpu"].items()}
     for size, values in gpu["gpu"].items():
         on_cpu = cpu.get(int(size))
         table.add_row(f"{int(size):,}", f"{min(values):.3f}", f"{min(on_cpu):.3f}" if on_cpu else "-")
+    yield "us per step and network, minimum:"
     yield table
     at = gpu["overtakes"]
     yield "the GPU never overtakes the CPU" if at is None else f"the GPU overtakes the CPU at {at:,.0f} networks"
 
 
-def _verdicts(judged: Sequence[Any], cores: set[int]) -> Table:
-    title = "what is asked for: the best round of a time, the median of a ratio or a share"
+def _verdicts(judged: Sequence[Verdict], cores: set[int]) -> Iterator[Table | str]:
+    yield "what is asked for, held against the best round of a time and the median of a ratio or share:"
     if cores != {CORES}:
-        title += f"\n(meant for {CORES} cores; this machine has {', '.join(map(str, sorted(cores)))})"
-    table = Table("", "measured", "asked for", "met", title=title, box=None)
+        yield f"(meant for {CORES} cores; this machine has {', '.join(map(str, sorted(cores)))})"
+    table = Table("", "measured", "asked for", "met", box=None)
     for verdict in judged:
         unit = f" {verdict.unit}" if verdict.unit else ""
         asked = f"{verdict.rule} {verdict.limit:g}{unit}"
         table.add_row(verdict.name, f"{verdict.value:.2f}{unit}", asked, "yes" if verdict.met else "NO")
-    return table
+    yield table

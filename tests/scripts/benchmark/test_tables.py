@@ -17,7 +17,7 @@ def shown(measured: dict[str, Any]) -> list[str]:
 
 def test_the_engine_is_shown_in_us_and_in_times_losslabs() -> None:
     lines = shown({"engine": content()["engine"]})
-    assert "us per step and network, minimum (median); stretches of 520 steps from step 2601 on" in lines
+    assert "us per step and network, minimum (median); stretches of 520 steps from step 2601 on:" in lines
     assert "S = 1 S = 20 S = 80" in lines
     assert "the lecture's loop, one process 600.0 (600.0) 600.0 (630.0) 600.0 (630.0)" in lines
     assert "losslab, a process a core - 11.0 (11.5) 11.0 (11.5)" in lines
@@ -46,7 +46,7 @@ def test_verdicts_are_shown_and_quick_ones_are_not() -> None:
     assert "engine, S = 20 11.00 us at most 12 us yes" in lines
     assert "engine, S = 80 11.00 us at most 10.5 us NO" in lines
     measured = content()
-    measured["engine"]["context"] = {"quick": True, "cores": 2}
+    measured["engine"]["context"] = {"quick": True, "cores": 2, "others": 0}
     lines = shown(measured)
     assert "--quick measures too little to judge anything." in lines
     assert not any(line.startswith("engine, S = 20") for line in lines)
@@ -54,16 +54,26 @@ def test_verdicts_are_shown_and_quick_ones_are_not() -> None:
 
 def test_another_number_of_cores_is_said() -> None:
     measured = content()
-    measured["start"]["context"] = {"quick": False, "cores": 16}
+    measured["start"]["context"] = {"quick": False, "cores": 16, "others": 0}
     assert "(meant for 2 cores; this machine has 2, 16)" in shown(measured)
 
 
 def test_where_the_gpu_overtakes_is_shown() -> None:
     gpu = {"device": "A GPU", "gpu": {1: [90.0, 95.0], 100000: [0.05]}, "cpu": {"1": [80.0]}, "overtakes": 1234.5}
-    context = {"context": {"quick": False, "cores": 2}}
+    context = {"context": {"quick": False, "cores": 2, "others": 0}}
     lines = shown({"gpu": gpu | context})
     assert "networks S A GPU CPU, all cores" in lines
     assert "1 90.000 80.000" in lines
     assert "100,000 0.050 -" in lines
     assert "the GPU overtakes the CPU at 1,234 networks" in lines
     assert "the GPU never overtakes the CPU" in shown({"gpu": gpu | context | {"overtakes": None}})
+
+
+def test_a_busy_machine_is_said() -> None:
+    measured = content()
+    assert not any("Other programs" in line for line in shown(measured))
+    measured["start"]["context"] = measured["start"]["context"] | {"others": 0.123}
+    assert (
+        "Other programs used much of the machine meanwhile (start 12%): trust no time, and ratios with care."
+        in shown(measured)
+    )
