@@ -21,6 +21,7 @@ from src.losses.none import NoLoss
 from src.losses.objective import Objective
 from src.models.closed_form import ClosedForm
 from src.streams import PURPOSES, Streams, seeds_problem, streams
+from src.threads import one_thread
 
 TARGETS = ("src.", "torch.", "lightning.")
 FIGURES = ("first", "all", "none")
@@ -99,6 +100,7 @@ def factory(group: str, settings: dict[str, Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: _named(group, settings, partial(make, *args, **kwargs))
 
 
+@one_thread()
 def check_settings(config: dict[str, Any]) -> None:
     """Check every setting of a condition by building it for its first seed, without training or writing.
 

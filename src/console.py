@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from src.artifacts import FAILED, NO_LOSS, Results
+from src.workers.worker import reporter
 
 LONG = 10  # more seeds than that are summed up
 METRICS = {
@@ -33,6 +34,8 @@ def stdout() -> Console:
 class TrainingProgress(L.Callback):
     """A bar with the epochs, the time left and the mean loss over the seeds; nothing where there is no terminal.
 
+    In a worker process of a sweep it tells the launcher, which draws the bars of all workers.
+
     Args:
         label: What is being trained.
         console: Where to draw.
@@ -49,7 +52,8 @@ class TrainingProgress(L.Callback):
             TextColumn("{task.fields[loss]}"),
         )
         self.label = label
-        self.progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.report = reporter()
+        self.progress = Progress(*columns, console=console, disable=not console.is_terminal or self.report is not None)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
@@ -58,7 +62,10 @@ class TrainingProgress(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Advance by an epoch."""
-        self.progress.update(self.task, advance=1, loss=f"mean loss {trainer.callback_metrics['train/loss']:.4f}")
+        loss = f"mean loss {trainer.callback_metrics['train/loss']:.4f}"
+        self.progress.update(self.task, advance=1, loss=loss)
+        if self.report is not None:
+            self.report(self.label, trainer.current_epoch + 1, trainer.max_epochs or 0, loss)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Leave the bar as it is, also when training was interrupted."""

@@ -17,8 +17,13 @@ from src.condition import Condition, fail, train
 from src.files import recover
 from src.streams import PURPOSES, Streams
 from src.study import completed
+from src.workers.display import Display
+from src.workers.pool import Pool
+from src.workers.worker import cores
 
 log = logging.getLogger(__name__)
+
+LEAST = 8  # seeds in a stack; fewer take as long as these
 
 
 class FailedSeedsError(CompactHydraException):
@@ -81,9 +86,28 @@ def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
 
 
 def _train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
-    """Train some seeds; halve a stack that memory cannot hold, and fail all seeds of one that raises anything else."""
+    """Train some seeds, spread over the processes that this job may start, none of which gets very few.
+
+    Raises:
+        Exception: What the first of the processes that failed raised, when all have ended.
+    """
     if not members:
         return {}
+    parts = min(cores(), max(1, len(members) // LEAST)) if condition.settings["trainer"]["accelerator"] == "cpu" else 1
+    if parts == 1:
+        return _train_stack(condition, members)
+    size = -(-len(members) // parts)
+    stacks = [members[start : start + size] for start in range(0, len(members), size)]
+    with Display(len(stacks), "stacks") as display:
+        ended = Pool(lambda _, stack: _train_stack(condition, stack), len(stacks)).run(stacks, display.heard)
+    for result in ended:
+        if result.error is not None:
+            raise result.error
+    return {folder: results for result in ended for folder, results in result.value.items()}
+
+
+def _train_stack(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
+    """Train a stack; halve one that memory cannot hold, and fail all seeds of one that raises anything else."""
     started = time.time()
     try:
         return train(condition, members)
@@ -98,7 +122,7 @@ def _train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     # Outside of the handler, whose traceback holds the tensors of the stack.
     half = len(members) // 2
     log.warning("%d seeds do not fit into memory together; they are trained as two stacks", len(members))
-    return _train(condition, members[:half]) | _train(condition, members[half:])
+    return _train_stack(condition, members[:half]) | _train_stack(condition, members[half:])
 
 
 def _out_of_memory(error: Exception) -> bool:

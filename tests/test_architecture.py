@@ -25,7 +25,8 @@ FORBIDDEN = {
     "src/losses": ("src.data", "src.models", "src.classifier", "src.analysis", "src.report"),
     "src/analysis": (*TRAINING, "src.report"),
     "src/report": TRAINING,
-    "hydra_plugins": (*LIBRARIES, "src"),
+    "src/workers": (*TRAINING, "src.analysis", "src.report"),
+    "hydra_plugins": (*TRAINING, "src.analysis", "src.report"),
     "scripts/aggregate.py": TRAINING,
     "scripts/benchmark": TRAINING,
     "scripts/lecture_loop.py": ("lightning", "src"),
@@ -76,7 +77,7 @@ def test_what_every_command_imports_is_free_of_torch(module: str) -> None:
 def test_neither_reports_nor_help_nor_hydras_scan_load_torch() -> None:
     """The same rule as it is felt: through everything that those modules import in turn."""
     light = "src.train, src.analysis.collect, src.report.study, scripts.aggregate, scripts.benchmark.__main__"
-    program = f"import sys, {light}, hydra_plugins.stack_sweeper.stack_sweeper; print(*sys.modules)"
+    program = f"import sys, {light}, hydra_plugins.cores_launcher.cores_launcher; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert [name for name in done.stdout.split() if inside(name, TRAINING)] == []
 
