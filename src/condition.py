@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from src import artifacts, figures, record
 from src.artifacts import FAILED, Results
 from src.build import Parts, build, build_trainer, factory, stack
+from src.coefficients import log_odds
 from src.console import TrainingProgress, stdout
 from src.evaluation import evaluate, seed_network
 from src.files import replacing_folder
@@ -165,6 +166,7 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
         if error is None:
             network = seed_network(parts.network, index)
             metrics, predictions = evaluate(network, objective, law, train_split, test)
+            metrics |= log_odds(parts.network, objective, index)
             wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
             if wrong:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"

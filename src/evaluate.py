@@ -15,6 +15,7 @@ from torch import Tensor
 from src.artifacts import CHECKPOINT, COMPLETED, ArtifactError, Results, read_results
 from src.build import Parts, build, check_settings, stack
 from src.checks import Problem, SettingsError, check
+from src.coefficients import log_odds
 from src.console import stdout
 from src.evaluation import evaluate, predict, seed_network
 from src.files import replacing_file
@@ -106,6 +107,7 @@ def compare(results: Results, parts: Parts, network: Callable[[Tensor], Tensor])
     """Print every metric beside the stored one and return 1 if any differs, else 0."""
     data = parts.datamodule
     metrics, _ = evaluate(network, parts.objective, data.law, data.train, data.test)
+    metrics |= log_odds(parts.network, parts.objective, 0)
     table = Table("metric", "stored", "recomputed", "", title=f"{results.condition}/{results.name}")
     different = 0
     for name in sorted(metrics.keys() | results.metrics.keys()):

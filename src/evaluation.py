@@ -9,6 +9,7 @@ from torchmetrics.functional.classification import multiclass_stat_scores
 
 from src.data.datamodule import Split
 from src.data.law import Law
+from src.gaussian import linear_scores
 from src.losses.objective import Objective
 
 RESOLUTION = 512  # cells in y for each x; the default law's population accuracy is then good to about 1e-4
@@ -114,9 +115,8 @@ def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
     prior = mass.sum(0)  # (C,)
     mean = mass.T @ x / prior[:, None]  # (C, D)
     covariance = x.T @ (mass.sum(1, keepdim=True) * x) - mean.T @ (prior[:, None] * mean)  # (D, D)
-    direction = torch.linalg.solve(covariance, mean.T)  # (D, C)
-    offset = prior.log() - (mean * direction.T).sum(1) / 2  # (C,)
-    return (x @ direction + offset).argmax(1)
+    weight, bias = linear_scores(prior, mean, covariance)  # (C, D), (C,)
+    return (x @ weight.T + bias).argmax(1)
 
 
 def evaluate(

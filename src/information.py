@@ -66,7 +66,7 @@ def cross_entropy(p: Tensor, q: Tensor, *, base: float = math.e, check: bool = T
         _distribution("p", p) if check else None,
         _distribution("q", q) if check and not alone else None,
     )
-    return -torch.special.xlogy(p, q).sum(-1) / math.log(base)
+    return 0 - torch.special.xlogy(p, q).sum(-1) / math.log(base)  # where 0 is 0, not -0
 
 
 def kl_divergence(p: Tensor, q: Tensor, *, base: float = math.e, check: bool = True) -> Tensor:

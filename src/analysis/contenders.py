@@ -33,7 +33,7 @@ def name_contenders(runs: pd.DataFrame, but_for: Sequence[str] = ()) -> pd.DataF
     whole = _models_with_one_loss(conditions)
     own = [key for key in keys if key.startswith("loss.") or (whole and key.split(".")[0] == "model")]
     first = conditions["loss"].where(conditions["loss"] != NO_LOSS, conditions["model"])
-    conditions["model"] = conditions["model"].where(conditions["loss"] != NO_LOSS)
+    conditions["model"] = conditions["model"].where(conditions["model"] != first)
     named = conditions[["fingerprint", "label", "loss", "classes", *but_for]].copy()
     options = short_names(_settings(conditions, own))
     named["contender"] = [", ".join(filter(None, pair)) for pair in zip(first, options, strict=True)]

@@ -43,7 +43,7 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
     settings = dict(zip(conditions, differing_settings([*map(_comparable, conditions.values())]), strict=True))
     for name, each in settings.items():
         each.pop("loss", None)
-        if conditions[name].loss == NO_LOSS:
+        if conditions[name].loss in (NO_LOSS, conditions[name].model):
             each.pop("model", None)  # which its label starts with
     labels = _labels(conditions, settings)
     order = sorted(conditions, key=lambda name: _order(conditions[name], settings[name]))

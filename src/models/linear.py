@@ -132,3 +132,7 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map each seed's points: (S, B, D) -> (S, B, O)."""
         return self.head(aligned(x, self.rows))[:, : x.shape[1]]
+
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """Return the weights (S, D, O) and biases (S, O)."""
+        return self.head.weight, self.head.bias[:, 0]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from src.analysis.answers import joined, spoken
 from src.analysis.findings import REGRET, Findings
 from src.analysis.provenance import Provenance, provenance
+from src.report.coefficients import coefficient_sheet
 from src.report.sheets import Sheet, settings_sheet, sheets
 
 
@@ -60,7 +61,7 @@ def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, S
         answer=findings.answer,
         notes=findings.notes,
         pictures=[Picture(name, *captions[name]) for name in figures],
-        sheets=sheets(findings),
+        sheets=[*sheets(findings), *filter(None, [coefficient_sheet(findings)])],
         left_out={kind: list(lines) for kind, lines in left_out.items() if lines},
         settings=settings_sheet(findings),
         provenance=provenance(findings.collection.results),

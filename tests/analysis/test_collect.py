@@ -46,6 +46,8 @@ def test_a_model_that_is_fitted_in_closed_form_gives_its_name_in_place_of_a_loss
     write_run(tmp_path, model="mlp")
     write_run(tmp_path, "none", model="gaussian", config={"model": {"_target_": "src.models.gaussian.Gaussian"}})
     assert list(collect([tmp_path]).runs["label"]) == ["ce, model=mlp", "gaussian"]
+    write_run(tmp_path, "logistic", model="logistic", config={"model": {"_target_": "src.models.linear.Linear"}})
+    assert list(collect([tmp_path]).runs["label"]) == ["ce, model=mlp", "logistic", "gaussian"]
     alone = tmp_path / "alone"
     write_run(alone, "none", model="gaussian")
     assert list(collect([alone]).runs["label"]) == ["gaussian"]

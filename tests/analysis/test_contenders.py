@@ -33,14 +33,14 @@ def test_a_model_is_a_setting_where_each_has_several_losses(tmp_path: Path):
 
 
 def test_a_model_with_a_loss_of_its_own_is_compared_as_a_whole(tmp_path: Path):
-    models = {"mlp": ("ce", "mse"), "linear": ("mse",), "gaussian": ("none",), "gaussian_shared": ("none",)}
+    models = {"mlp": ("ce", "mse"), "linear": ("mse",), "gaussian": ("none",), "logistic": ("logistic",)}
     named = name_contenders(collect([write_models(tmp_path, models)]).runs)
     assert set(named["contender"]) == {
         "ce, model=mlp",
         "mse, model=mlp",
         "mse, model=linear",
         "gaussian",
-        "gaussian_shared",
+        "logistic",
     }
     assert set(named["setting"]) == {""}
     assert choose_baseline(named) == "ce, model=mlp"
