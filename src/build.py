@@ -65,7 +65,7 @@ def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
     law = factory("data", {name: value for name, value in config["data"].items() if name not in loader})(classes)
     datamodule = _named("data", loader, partial(SeedDataModule, law, members, **loader))
-    objective = factory("loss", config["loss"])(classes)
+    objective = factory("loss", config["loss"])(law.classes)
     initial = [member.generator("init") for member in members]
     network = factory("model", config["model"])(law.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config))
@@ -108,7 +108,7 @@ def check_settings(config: dict[str, Any]) -> None:
         SettingsError: If a setting is wrong.
     """
     check(
-        whole("classes", config["classes"], least=2),
+        None if config["classes"] is None else whole("classes", config["classes"], least=2),  # the data say more
         seeds_problem("seed", config["seed"]),
         flag("resume", config["resume"]),
         choice("figures", config["figures"], FIGURES),

@@ -171,7 +171,8 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             if wrong:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
-                record.write_predictions(folder, test.x[0], test.target[0], predictions)
+                features = parts.datamodule.test_features(index)
+                record.write_predictions(folder, features, test.target[0], predictions)
                 record.write_checkpoint(folder, parts.network, index, training)
                 if condition.settings["figures"] != "none":
                     figures.write_regions(folder, network, objective, law, test)

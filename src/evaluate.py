@@ -5,7 +5,6 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -127,18 +126,11 @@ def predict_points(parts: Parts, network: Callable[[Tensor], Tensor], source: Pa
         SettingsError: If the file cannot be read or lacks a feature, a feature is not a finite number, or the
             target cannot be written.
     """
-    features = [f"x{index + 1}" for index in range(parts.datamodule.law.features)]
     try:
         table = pd.read_csv(source)
     except (OSError, ValueError) as error:
         raise SettingsError(Problem("points", f"a CSV file ({str(error).splitlines()[0]})", str(source))) from None
-    missing = [name for name in features if name not in table.columns]
-    rule = f"a CSV file with the columns {', '.join(features)}"
-    check(Problem("points", rule, list(table.columns)) if missing else None)
-    values: Any = table[features].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    x = torch.tensor(values, dtype=torch.float32)
-    bad = (~x.isfinite()).any(1).nonzero().flatten().tolist()
-    check(Problem("points", "finite numbers", f"row {bad[0] + 1}: {table.iloc[bad[0]].to_dict()}") if bad else None)
+    x = parts.datamodule.encode(table)
     predictions = prediction_columns(predict(network(x), parts.objective))
     try:
         with replacing_file(target) as scratch:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from src.artifacts import FIGURES, REGIONS
 from src.data.datamodule import Split
-from src.data.law import Law
+from src.data.law import Law, Source
 from src.evaluation import Predictions, predict
 from src.losses.objective import Objective
 from src.record import Training
@@ -32,7 +32,7 @@ def loss_curve(folder: Path, training: Training, objective: Objective) -> dict[s
 
 
 def regions(network: Callable[[Tensor], Tensor], objective: Objective, law: Law, test: Split, side: int) -> Regions:
-    """Return a network's decision regions around the test points of its seed, (side, side); two features only."""
+    """Return a network's decision regions around the test points of its seed, (side, side)."""
     low, high = test.x[0].min(0).values, test.x[0].max(0).values
     pad = MARGIN * (high - low)
     x1, x2 = (torch.linspace(*ends, side) for ends in zip((low - pad).tolist(), (high + pad).tolist(), strict=True))
@@ -42,10 +42,10 @@ def regions(network: Callable[[Tensor], Tensor], objective: Objective, law: Law,
 
 
 def write_regions(
-    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, law: Law, test: Split
+    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, law: Source, test: Split
 ) -> None:
-    """Write ``regions.csv``: a row a grid point with x1, x2, pred and bayes; two features only."""
-    if law.features != 2:
+    """Write ``regions.csv``: a row a grid point with x1, x2, pred and bayes; for laws of two features."""
+    if law.features != 2 or not isinstance(law, Law):
         return
     stored = regions(network, objective, law, test, STORED)
     x1, x2 = np.meshgrid(stored.x1, stored.x2)
@@ -58,13 +58,13 @@ def scatter(
     folder: Path,
     network: Callable[[Tensor], Tensor],
     objective: Objective,
-    law: Law,
+    law: Source,
     test: Split,
     predictions: Predictions,
     metrics: dict[str, float],
 ) -> dict[str, Path]:
-    """Draw the test points of one seed over its decision regions and return the PNG by its tag; two features only."""
-    if law.features != 2:
+    """Draw the test points of one seed over its decision regions and return the PNG by its tag; two features."""
+    if law.features != 2 or not isinstance(law, Law):
         return {}
     x, target = test.x[0], test.target[0]
     drawn = regions(network, objective, law, test, DRAWN)

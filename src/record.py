@@ -78,11 +78,9 @@ def _divergence(step_loss: Tensor, steps: int) -> str | None:
     return f"the loss became {kind} in epoch {step // steps + 1}, step {step + 1}"
 
 
-def write_predictions(folder: Path, x: Tensor, target: Tensor, predictions: Predictions) -> None:
-    """Write ``predictions.csv``: the features (N, D), target (N,), pred, correct, and the probabilities if any."""
-    table = pd.DataFrame({f"x{index + 1}": column.numpy() for index, column in enumerate(x.T)})
-    table["target"] = target.numpy()
-    table = table.join(prediction_columns(predictions))
+def write_predictions(folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions) -> None:
+    """Write ``predictions.csv``: the features, a row a point, target (N,), pred, correct, and probabilities if any."""
+    table = features.assign(target=target.numpy()).join(prediction_columns(predictions))
     table.insert(table.columns.get_loc("pred") + 1, "correct", (table["pred"] == table["target"]).astype(int))
     table.to_csv(folder / artifacts.PREDICTIONS, index=False)
 

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -158,4 +158,17 @@ def _writable_problem(study: Path) -> Problem | None:
     return None if good else Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
 
 
+def _of_file(name: str) -> Callable[..., Any]:
+    """Return a resolver that reads a file of data."""
+
+    def resolver(*arguments: str) -> Any:
+        from src.data import frames  # and with it pandas, which commands on laws do not need
+
+        return getattr(frames, name)(*arguments)
+
+    return resolver
+
+
 OmegaConf.register_new_resolver("condition", lambda *, _root_: condition_folder(_root_), replace=True)
+OmegaConf.register_new_resolver("classes_in", _of_file("count_classes"), replace=True)
+OmegaConf.register_new_resolver("sha256", _of_file("digest"), replace=True)

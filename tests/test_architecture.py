@@ -127,17 +127,23 @@ def test_no_file_names_the_address_of_a_registry() -> None:
 
 
 CONF = sorted(path.relative_to(ROOT / "conf") for path in ROOT.joinpath("conf").glob("*/*.yaml"))
-FEW = ("data.points=10", "trainer.max_epochs=1")
+FEW = ("trainer.max_epochs=1",)
+TABLES = ("breast_cancer", "csv", "digits", "iris", "wine")  # points that no law draws
 
 
 @pytest.mark.parametrize("file", CONF, ids=str)
 def test_every_file_of_conf_composes_and_trains_for_a_moment(
-    file: Path, settings: Callable[..., dict[str, Any]]
+    file: Path, settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     group, name = file.parent.name, file.stem
     choice = f"split@data={name}" if group == "split" else f"{group}={name}"
     partner = ["model=gaussian"] * (choice == "loss=none")
-    composed = settings(choice, *partner, *FEW) | {"classes": 2}
+    table = tmp_path / "table.csv"
+    table.write_text("size,label\n" + "1,a\n2,b\n" * 10)
+    if group == "data" and name in TABLES:
+        composed = settings(choice, *FEW, *[f"data.path={table}", "data.target=label"] * (name == "csv"))
+    else:
+        composed = settings(choice, *partner, *FEW, "data.points=10") | {"classes": 2}
     check_settings(composed)
     parts = build(composed, stack(composed)[:2])
     with one_thread():

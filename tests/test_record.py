@@ -119,7 +119,8 @@ def test_divergence_is_told_of_its_first_step() -> None:
 def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> None:
     x = torch.tensor([[0.1, 1 / 3], [0.5, -2.0], [1.0, 1e-8]])
     probabilities = torch.tensor([[0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3], [1e-30, 0.0, 1.0]], dtype=torch.float64)
-    write_predictions(tmp_path, x, torch.tensor([1, 2, 2]), Predictions(torch.tensor([1, 0, 2]), probabilities))
+    features = pd.DataFrame({"x1": x[:, 0].numpy(), "x2": x[:, 1].numpy()})
+    write_predictions(tmp_path, features, torch.tensor([1, 2, 2]), Predictions(torch.tensor([1, 0, 2]), probabilities))
     assert (tmp_path / "predictions.csv").read_text().startswith("x1,x2,target,pred,correct,p0,p1,p2\n")
     table = read_table(tmp_path / "predictions.csv", ("x1",))
     assert table[["target", "pred", "correct"]].to_numpy().tolist() == [[1, 1, 1], [2, 0, 0], [2, 2, 1]]
@@ -129,9 +130,10 @@ def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> N
 
 def test_predictions_without_probabilities_end_with_correct(tmp_path: Path) -> None:
     predictions = Predictions(torch.tensor([1, 0]), None)
-    write_predictions(tmp_path, torch.zeros(2, 3), torch.tensor([1, 1]), predictions)
+    features = pd.DataFrame({"width": [0.5, 1.5], "colour": ["red", "blue"]})
+    write_predictions(tmp_path, features, torch.tensor([1, 1]), predictions)
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert lines == ["x1,x2,x3,target,pred,correct", "0.0,0.0,0.0,1,1,1", "0.0,0.0,0.0,1,0,0"]
+    assert lines == ["width,colour,target,pred,correct", "0.5,red,1,1,1", "1.5,blue,1,0,0"]
 
 
 def test_prediction_columns_are_pred_and_probabilities() -> None:

@@ -97,5 +97,8 @@ def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFra
     if runs.groupby("fingerprint").size().max() == 1:
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:
-        notes.append("No run has a population accuracy, so this is about the accuracy on the test points.")
+        notes.append(
+            "No run has a population accuracy, as the law of its data is not known: regret and all else of the "
+            "population is left out, and this is about the accuracy on the test points."
+        )
     return [note for note in notes if note]

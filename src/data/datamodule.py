@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import lightning as L
+import pandas as pd
 import torch
 from torch import Tensor
 
 from src.checks import Problem, check, number, whole
-from src.data.law import Law
+from src.data.law import Source
+from src.data.table import Scaling, Table
 from src.streams import Streams
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
@@ -64,10 +66,10 @@ class WholeLoader:
 
 
 class SeedDataModule(L.LightningDataModule):
-    """Draws S data sets from a law and splits each.
+    """Draws S data sets from a law, or takes those of a table, and splits each.
 
     Args:
-        law: The data-generating distribution.
+        law: The data-generating distribution, or a table, whose splits are stratified and scaled.
         streams: The random streams of each seed.
         batch_size: Points B of a mini-batch, at least 1.
         test_fraction: Share of a sample that is held out for testing, in (0, 1).
@@ -82,7 +84,7 @@ class SeedDataModule(L.LightningDataModule):
     test: Split
 
     def __init__(
-        self, law: Law, streams: Sequence[Streams], *, batch_size: int, test_fraction: float, val_fraction: float
+        self, law: Source, streams: Sequence[Streams], *, batch_size: int, test_fraction: float, val_fraction: float
     ) -> None:
         super().__init__()
         check(
@@ -102,17 +104,55 @@ class SeedDataModule(L.LightningDataModule):
             Problem("test_fraction", rule, test_fraction) if no_test or no_train else None,
             Problem("val_fraction", rule, val_fraction) if no_val or (no_train and self.val_size) else None,
         )
+        if isinstance(law, Table):
+            law.check_sizes(self.test_size, self.val_size)
 
     def setup(self, stage: str | None = None) -> None:
         """Draw and split the data of every seed; the same streams always give the same data."""
         x, target = self.law.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
-        generators = [streams.generator("split") for streams in self.streams]
-        order = torch.stack([torch.randperm(self.law.size, generator=generator) for generator in generators])
+        order = torch.stack([self._order(streams.generator("split")) for streams in self.streams])
         seeds = torch.arange(len(order))[:, None]
-        sizes = [self.test_size, self.val_size, self.law.size - self.test_size - self.val_size]
-        self.test, self.val, self.train = (
-            Split(x[seeds, part].float(), target[seeds, part]) for part in order.split(sizes, dim=1)
-        )
+        parts = order.split(self._sizes, dim=1)
+        if isinstance(self.law, Table):
+            self.scaling = Scaling(x[seeds, parts[-1]])
+            self.test_rows = parts[0]
+            x = self.scaling(x)
+        self.test, self.val, self.train = (Split(x[seeds, part].float(), target[seeds, part]) for part in parts)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [self.test_size, self.val_size, self.law.size - self.test_size - self.val_size]
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Return the points, (N,), in an order that the splits cut."""
+        if isinstance(self.law, Table):
+            return self.law.order(self._sizes, generator)
+        return torch.randperm(self.law.size, generator=generator)
+
+    def test_features(self, index: int) -> pd.DataFrame:
+        """Return the features of one seed's test points: those of a table as they came, those of a law as x1, x2."""
+        if isinstance(self.law, Table):
+            return self.law.rows(self.test_rows[index])
+        return pd.DataFrame({f"x{number + 1}": column.numpy() for number, column in enumerate(self.test.x[index].T)})
+
+    def encode(self, features: pd.DataFrame) -> Tensor:
+        """Return points given as ``test_features`` as the first seed's network takes them, (N, D), float32.
+
+        Raises:
+            SettingsError: If a feature is missing, or is not a finite number where it has to be one.
+        """
+        if isinstance(self.law, Table):
+            return self.scaling(torch.from_numpy(self.law.frame.encode(features))[None])[0].float()
+        names = [f"x{number + 1}" for number in range(self.law.features)]
+        missing = not set(names) <= set(features.columns)
+        rule = f"a CSV file with the columns {', '.join(names)}"
+        check(Problem("points", rule, list(features.columns)) if missing else None)
+        values = features[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+        x = torch.tensor(values, dtype=torch.float32)
+        bad = (~x.isfinite()).any(1).nonzero().flatten().tolist()
+        shown = f"row {bad[0] + 1}: {features.iloc[bad[0]].to_dict()}" if bad else ""
+        check(Problem("points", "finite numbers", shown) if bad else None)
+        return x
 
     def train_dataloader(self) -> EpochLoader:
         """Return the loader whose one item an epoch is the list of all mini-batches."""

@@ -1,15 +1,13 @@
-"""The contract of a law: a data-generating distribution that is known exactly."""
+"""The contracts of what gives data: any source, and a law, whose distribution is known exactly."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
 
-class Law(Protocol):
-    """A distribution of features and class that can be sampled and whose posterior is known.
-
-    A law of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
+class Source(Protocol):
+    """Where points come from.
 
     Attributes:
         features: Number of features D.
@@ -22,8 +20,16 @@ class Law(Protocol):
     size: int
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set a generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
+        """Return one data set a generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
         ...
+
+
+@runtime_checkable
+class Law(Source, Protocol):
+    """A distribution of features and class that can be sampled and whose posterior is known.
+
+    A law of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
+    """
 
     def posterior(self, x: Tensor) -> Tensor:
         """Return P(class | x): (..., D) -> (..., C), rows that sum to 1."""

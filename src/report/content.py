@@ -97,8 +97,8 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
     return {
         "accuracy": (
             "Accuracy",
-            "Every run of every condition. On the left what the test points say, on the right the exact accuracy of "
-            "the same networks under the law: the difference in width is what a finite test set does.",
+            "Every run of every condition. On the left what the test points say, on the right, if the law is known, "
+            "the exact accuracy of the same networks: the difference in width is what a finite test set does.",
         ),
         "differences": (
             "Paired differences",
