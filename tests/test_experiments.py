@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper
 from tests.losses.cases import NAMES
 
 CONF = Path(__file__).parents[1] / "conf" / "experiment"
@@ -17,10 +18,9 @@ BINARY = {"bce", "mse_sigmoid"}
 def swept(name: str) -> list[dict[str, str]]:
     """Return the overrides of each job of an experiment."""
     sweeper = OmegaConf.load(CONF / f"{name}.yaml").hydra.sweeper
-    stack = StackSweeper(params=sweeper.params, skip=sweeper.get("skip", ()))
-    parser = OverridesParser.create()
-    jobs = stack._product(parser, parser.parse_overrides(stack._parse_config()))
-    return [dict(word.split("=", 1) for word in job) for job in jobs]
+    [kind] = [found for found in Plugins.instance().discover(Sweeper) if found.__name__ == "StackSweeper"]
+    stack = kind(params=sweeper.params, grids=sweeper.get("grids"))
+    return [dict(word.split("=", 1) for word in job) for job in stack._union(OverridesParser.create(), [])]
 
 
 def test_the_zoo_has_every_loss_under_every_class_count_that_it_takes() -> None:

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -12,7 +12,6 @@ class StackSweeperConf:
         max_batch_size: Most jobs that are given to the launcher at once; null for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
         stack_size: Most members in one job; null for all of them. The sweeper checks that it is an integer.
-        skip: Combinations of overrides whose jobs are left out, each in a line such as ``loss=bce classes=4,8``.
         grids: Further overrides, each a line such as ``model=a,b loss=c``; the sweep is the union over them.
     """
 
@@ -20,7 +19,6 @@ class StackSweeperConf:
     max_batch_size: int | None = None
     params: dict[str, str] | None = None
     stack_size: Any = None
-    skip: list[str] = field(default_factory=list)
     grids: list[str] | None = None
 
 

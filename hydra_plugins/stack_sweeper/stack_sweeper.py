@@ -29,14 +29,11 @@ class StackSweeper(BasicSweeper):
     - Jobs that share a folder, as they have parts of the same seeds, keep a configuration and a log each.
     - A job that fails does not keep the next ones from running. All failures are listed at the end, each with the
       command that reruns it, and the exit code is 1.
-    - Combinations that make no sense can be left out of the product.
 
     Args:
         max_batch_size: Most jobs that are given to the launcher at once, at least 1; ``None`` for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
         stack_size: Most members in one job, at least 1; ``None`` for all of them.
-        skip: Combinations of overrides, each a line such as ``loss=bce classes=4,8``; a job that has all overrides
-            of one is left out.
         grids: Further overrides, each a line such as ``model=a,b loss=c``. The product is taken of each with ``params``
             and the command line, which has precedence over both, and the sweep is the union of these products.
     """
@@ -52,13 +49,11 @@ class StackSweeper(BasicSweeper):
         max_batch_size: int | None = None,
         params: dict[str, str] | None = None,
         stack_size: int | None = None,
-        skip: Sequence[str] = (),
         grids: Sequence[str] | None = None,
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.grids = grids or [""]
         self.stack_size = stack_size
-        self.skip = skip
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Set the launcher up."""
@@ -103,7 +98,7 @@ class StackSweeper(BasicSweeper):
         _require_positive("max_batch_size", self.max_batch_size)
         _require_positive("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        jobs = self._kept(parser, self._union(parser, arguments))
+        jobs = self._union(parser, arguments)
         hydra = self.config.hydra
         labelled = label_parts(jobs, hydra.job.name, hydra.output_subdir)
         return [list(batch) for batch in self.split_overrides_to_chunks(labelled, self.max_batch_size or len(jobs))]
@@ -116,18 +111,6 @@ class StackSweeper(BasicSweeper):
             [product] = self.split_arguments(stack_seeds(given, self.stack_size), None)
             jobs.update((tuple(sorted(job)), list(job)) for job in product)
         return [*jobs.values()]
-
-    def _kept(self, parser: OverridesParser, jobs: list[list[str]]) -> list[list[str]]:
-        """Return the jobs but those of skipped combinations."""
-        skipped = [
-            set(combination)
-            for line in self.skip
-            for [combination] in self.split_arguments(parser.parse_overrides(shlex.split(line)), 1)
-        ]
-        kept = [job for job in jobs if not any(combination <= set(job) for combination in skipped)]
-        if not kept:
-            raise CompactHydraException(f"Expected `hydra.sweeper.skip` to leave some job, got {list(self.skip)}.")
-        return kept
 
     def _launch(self) -> list[Sequence[JobReturn]]:
         returns: list[Sequence[JobReturn]] = []

@@ -290,22 +290,6 @@ def test_batches_and_stacks_together(hydra_sweep_runner: TSweepRunner, tmp_path:
 
 
 @pytest.mark.usefixtures("hydra_restore_singletons")
-def test_skipped_combinations_are_left_out_of_the_product(hydra_sweep_runner: TSweepRunner, tmp_path: Path) -> None:
-    words = ["foo=1,2,3", "bar=4,5", "+seed=range(2)", "hydra.sweeper.max_batch_size=2"]
-    skip = "hydra.sweeper.skip=['foo=1,2 bar=4', 'bar=5 foo=3', 'bar=6']"
-    assert sweep(hydra_sweep_runner, tmp_path, *words, skip) == [
-        ["foo=1 bar=5 +seed=[0,1]", "foo=2 bar=5 +seed=[0,1]"],
-        ["foo=3 bar=4 +seed=[0,1]"],
-    ]
-
-
-@pytest.mark.usefixtures("hydra_restore_singletons")
-def test_skipping_every_job_is_refused(hydra_sweep_runner: TSweepRunner, tmp_path: Path) -> None:
-    with pytest.raises(CompactHydraException, match=r"`hydra.sweeper.skip` to leave some job"):
-        sweep(hydra_sweep_runner, tmp_path, "bar=1,2", "hydra.sweeper.skip=['bar=1,2']")
-
-
-@pytest.mark.usefixtures("hydra_restore_singletons")
 @pytest.mark.parametrize(("full", "error"), [("0", SystemExit), ("1", ArithmeticError)])
 def test_a_failure_shows_after_all_batches(
     full: str,
