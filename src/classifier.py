@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.data.datamodule import Batch
+from src.data.datamodule import Batch, Epoch
 from src.engine import choose_engine
 from src.losses.objective import Objective
 from src.models.flat import FlatParameters
@@ -61,7 +61,7 @@ class Classifier(L.LightningModule):
         self.engine = choose_engine(self.network, self.objective, self.flat, mixed=mixed)
         return self.optimizer([self.flat.values])
 
-    def training_step(self, batches: list[Batch], _: int) -> None:
+    def training_step(self, batches: Epoch, _: int) -> None:
         """Take a step on each mini-batch of an epoch and keep the epoch's losses and accuracy."""
         step = stepper(cast(Optimizer, self.optimizers(use_pl_optimizer=False)))
         outputs = []
@@ -88,7 +88,6 @@ class Classifier(L.LightningModule):
         self.step_loss.append(losses.cpu())
         self.train_loss.append(mean.cpu())
         self.train_accuracy.append(_accuracy(preds, torch.cat(targets, dim=1)))
-        self.log("train/loss", mean.mean(), batch_size=1)
 
     def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
         """Return the loss of every step, (steps, S): at once for the mini-batches of one size, as seeds of a stack."""

@@ -5,6 +5,7 @@ import math
 import re
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,12 @@ class Condition:
     def fingerprint(self) -> str:
         """The hash of the scientific settings."""
         return fingerprint(self.settings, self.choices)
+
+    @cached_property
+    def logger(self) -> Callable[..., Any] | None:
+        """What writes the TensorBoard files, if they are asked for."""
+        settings = self.settings["logger"]
+        return None if settings["_target_"] is None else factory("logger", settings)
 
     def seed_folder(self, member: Streams) -> Path:
         """Return the folder of one member of the stack."""
@@ -179,8 +186,8 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
                 if condition.draws(member):
                     images |= figures.scatter(folder, network, objective, law, test, predictions, metrics)
         results = condition.results(member, span[1] - span[0], metrics, error)
-        if condition.settings["logger"]["_target_"] is not None:
-            factory("logger", condition.settings["logger"])(
+        if condition.logger is not None:
+            condition.logger(
                 folder,
                 history=training.history,
                 metrics={name: value for name, value in metrics.items() if not name.startswith(REFERENCES)},

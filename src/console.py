@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from rich import box
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from src.artifacts import FAILED, NO_LOSS, Results
+from src.classifier import Classifier
 from src.workers.worker import reporter
 
 LONG = 10  # more seeds than that are summed up
@@ -62,7 +63,7 @@ class TrainingProgress(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Advance by an epoch."""
-        loss = f"mean loss {trainer.callback_metrics['train/loss']:.4f}"
+        loss = f"mean loss {cast(Classifier, pl_module).train_loss[-1].mean():.4f}"
         self.progress.update(self.task, advance=1, loss=loss)
         if self.report is not None:
             self.report(self.label, trainer.current_epoch + 1, trainer.max_epochs or 0, loss)

@@ -27,6 +27,14 @@ class Split:
         return Split(self.x[seeds], self.target[seeds])
 
 
+class Epoch(list[Batch]):
+    """The mini-batches of an epoch, which Lightning moves to a device as one thing and not tensor by tensor."""
+
+    def to(self, device: torch.device) -> "Epoch":
+        """Return the mini-batches on a device."""
+        return Epoch((x.to(device), target.to(device)) for x, target in self)
+
+
 class EpochLoader:
     """An iterable over one block: all mini-batches of an epoch, freshly shuffled for each seed.
 
@@ -44,12 +52,12 @@ class EpochLoader:
     def __len__(self) -> int:
         return 1
 
-    def __iter__(self) -> Iterator[list[Batch]]:
+    def __iter__(self) -> Iterator[Epoch]:
         size = self.split.target.shape[1]
         order = torch.stack([torch.randperm(size, generator=generator) for generator in self.generators])  # (S, N)
         seeds = torch.arange(len(order))[:, None]
         x, target = self.split.x[seeds, order], self.split.target[seeds, order]
-        yield list(zip(x.split(self.batch_size, dim=1), target.split(self.batch_size, dim=1), strict=True))
+        yield Epoch(zip(x.split(self.batch_size, dim=1), target.split(self.batch_size, dim=1), strict=True))
 
 
 class WholeLoader:
