@@ -28,6 +28,7 @@ def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
     """Return one seed of a stacked network as a function (N, D) -> (N, O) on the CPU."""
     state = {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
     dtype = next(iter(state.values())).dtype
+    network.eval()  # dropout and the like are of the training
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():

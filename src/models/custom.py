@@ -1,0 +1,113 @@
+"""Any network of one's own, stacked along the axis S."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call, vmap
+
+from src.checks import Problem, SettingsError, check
+
+_POINTS = 4  # of the mini-batch that a network is tried on
+
+
+class Custom(nn.Module):
+    """S independent networks of any kind, stacked by ``torch.func``.
+
+    Every parameter and buffer leads with the axis S, and so each seed keeps its own, such as the running moments of a
+    BatchNorm. A network that draws random numbers, as dropout does, draws those of each seed from a stream of its own;
+    such a network, or one that ``torch.func.vmap`` cannot run, is run seed by seed, which is slower.
+
+    Each seed is trained as if alone up to rounding, and not bit for bit as with the models of this project.
+
+    Args:
+        in_features: Number of features D.
+        out_features: Number of outputs O.
+        generators: One generator a seed, for initial parameters and dropout.
+        network: Makes a module (B, D) -> (B, O) from ``in_features`` and ``out_features``, drawing its parameters from
+            torch's global generator as the layers of ``torch.nn`` do.
+
+    Raises:
+        SettingsError: If what it makes is no module, does not run, or has outputs of another shape.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, generators: Sequence[Generator], *, network: Callable[..., Any]
+    ) -> None:
+        super().__init__()
+        networks: list[Any] = []
+        self._streams: list[Tensor] = []
+        with torch.random.fork_rng(devices=[]):
+            for generator in generators:
+                torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+                networks.append(network(in_features=in_features, out_features=out_features))
+                self._streams.append(torch.get_rng_state())
+        made = networks[0]
+        check(None if isinstance(made, nn.Module) else Problem("network", "a torch.nn.Module", type(made).__name__))
+        shared = {name for name, _ in made.named_parameters(remove_duplicate=False)}
+        shared -= {name for name, _ in made.named_parameters()}
+        rule = "a module none of whose parameters has two names, which torch.func cannot stack"
+        check(Problem("network", rule, sorted(shared)) if shared else None)
+        self.looped = _draws(made, in_features, out_features)
+        self.network = _stacked(networks)
+        self.looped = self.looped or not self._can_be_mapped(in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map each seed's points: (S, B, D) -> (S, B, O)."""
+        parameters, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
+        if not self.looped:
+            return vmap(self._one, randomness="error")(parameters, buffers, x)
+        outputs = []
+        with torch.random.fork_rng(devices=[]):
+            for index, points in enumerate(x):
+                torch.set_rng_state(self._streams[index])
+                own, kept = ({name: value[index] for name, value in each.items()} for each in (parameters, buffers))
+                outputs.append(self._one(own, kept, points))
+                self._streams[index] = torch.get_rng_state()
+        return torch.stack(outputs)
+
+    def _one(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Map the points of one seed: (B, D) -> (B, O)."""
+        return functional_call(self.network, {**parameters, **buffers}, (x,))
+
+    def _can_be_mapped(self, in_features: int) -> bool:
+        seeds = len(self._streams)
+        try:
+            copy.deepcopy(self)(torch.zeros(seeds, _POINTS, in_features))
+        except RuntimeError:
+            return False
+        return True
+
+
+def _draws(network: nn.Module, in_features: int, out_features: int) -> bool:
+    """Try a copy of a network in training, and say whether it draws random numbers.
+
+    Raises:
+        SettingsError: If it does not run, or its outputs are not (B, O).
+    """
+    rule = f"a module that maps (B, {in_features}) to (B, {out_features})"
+    name = type(network).__name__
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        try:
+            outputs = copy.deepcopy(network).train()(torch.zeros(_POINTS, in_features))
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SettingsError(Problem("network", f"{rule} ({reason})", name)) from error
+        drew = not torch.equal(before, torch.get_rng_state())
+    shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+    good = shape == (_POINTS, out_features)
+    check(None if good else Problem("network", rule, f"{name}, which maps ({_POINTS}, {in_features}) to {shape}"))
+    return drew
+
+
+def _stacked(networks: list[nn.Module]) -> nn.Module:
+    """Return the first network with the parameters and buffers of all in place of its own."""
+    parameters, buffers = torch.func.stack_module_state(networks)
+    for name, value in (parameters | buffers).items():
+        path, _, leaf = name.rpartition(".")
+        owner = networks[0].get_submodule(path)
+        setattr(owner, leaf, nn.Parameter(value.detach()) if name in parameters else value)
+    return networks[0]
