@@ -6,7 +6,7 @@ that the two share; it imports no torch. One seed of one condition is one folder
     <study>/<condition>/seed=7/
         results.json       written last: its presence means that the seed is done
         history.csv        one row an epoch
-        predictions.csv    one row a test point
+        predictions.csv    one row a test point, unless predictions=false
         regions.csv        predicted and Bayes-optimal label over a grid, unless figures=none
         checkpoint.ckpt    the weights of this seed alone
         events.out.tfevents.*  and  figures/*.png, where they are asked for
@@ -41,6 +41,7 @@ UNSCIENTIFIC = (
     "seeds",
     "study",
     "resume",
+    "predictions",
     "figures",
     "logger",
     "hydra",

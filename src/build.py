@@ -111,6 +111,7 @@ def check_settings(config: dict[str, Any]) -> None:
         None if config["classes"] is None else whole("classes", config["classes"], least=2),  # the data say more
         seeds_problem("seed", config["seed"]),
         flag("resume", config["resume"]),
+        flag("predictions", config["predictions"]),
         choice("figures", config["figures"], FIGURES),
         number("optimizer.lr", config["optimizer"].get("lr"), above=0),
         *_trainer_problems(config["trainer"]),

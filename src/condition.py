@@ -179,7 +179,8 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
                 features = parts.datamodule.test_features(index)
-                record.write_predictions(folder, features, test.target[0], predictions)
+                if condition.settings["predictions"]:
+                    record.write_predictions(folder, features, test.target[0], predictions)
                 record.write_checkpoint(folder, parts.network, index, training)
                 if condition.settings["figures"] != "none":
                     figures.write_regions(folder, network, objective, law, test)

@@ -299,3 +299,14 @@ def test_basic_sweeper_gives_a_job_a_seed(tmp_path, train):
     done = train("--multirun", "hydra/sweeper=basic", "seed=0,1", *SHORT)
     assert "seed=[" not in done.out
     assert {seed for _, seed in results(tmp_path)} == {0, 1}
+
+
+def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
+    words = ("seed=3", "trainer.max_epochs=1", "data.points=10", "figures=none", "logger=none")
+    train(*words, "predictions=false")
+    assert {name.rpartition("/")[2] for name in files(tmp_path / "outputs") if "/seed=3/" in name} == {
+        "results.json",
+        "history.csv",
+        "checkpoint.ckpt",
+    }
+    assert "Expected `predictions` to be true or false, got 3." in train(*words, "predictions=3", code=1).err
