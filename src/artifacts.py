@@ -41,6 +41,7 @@ UNSCIENTIFIC = (
     "seeds",
     "study",
     "resume",
+    "returns",
     "predictions",
     "figures",
     "logger",

@@ -161,9 +161,9 @@ def _write_safely(
 
 def _write(condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]) -> Results:
     """Evaluate one seed of a trained stack and write its folder."""
-    objective, law = parts.objective, parts.datamodule.law
-    train_split, test = (split[index : index + 1] for split in (parts.datamodule.train, parts.datamodule.test))
-    member = parts.datamodule.streams[index]
+    objective, data = parts.objective, parts.datamodule
+    law, member = data.law, data.streams[index]
+    train_split, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
     metrics: dict[str, float] = {}
     images: dict[str, Path] = {}
     error = training.error
@@ -172,15 +172,14 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             images |= figures.loss_curve(folder, training, objective)
         if error is None:
             network = seed_network(parts.network, index)
-            metrics, predictions = evaluate(network, objective, law, train_split, test)
+            metrics, predictions = evaluate(network, objective, law, train_split, test, val)
             metrics |= log_odds(parts.network, objective, index)
             wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
             if wrong:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
-                features = parts.datamodule.test_features(index)
                 if condition.settings["predictions"]:
-                    record.write_predictions(folder, features, test.target[0], predictions)
+                    record.write_predictions(folder, data.test_features(index), test.target[0], predictions)
                 record.write_checkpoint(folder, parts.network, index, training)
                 if condition.settings["figures"] != "none":
                     figures.write_regions(folder, network, objective, law, test)

@@ -12,6 +12,7 @@ from src.data.law import Law, Source
 from src.gaussian import linear_scores
 from src.losses.objective import Objective
 
+_COUNTS = ("train/correct", "train/count", "val/correct", "val/count")  # which their accuracy says
 RESOLUTION = 512  # cells in y for each x; the default law's population accuracy is then good to about 1e-4
 BLOCK = 8192  # points that pass through a network together; more would only pass through slower memory
 
@@ -123,7 +124,12 @@ def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
 
 
 def evaluate(
-    network: Callable[[Tensor], Tensor], objective: Objective, law: Source, train: Split, test: Split
+    network: Callable[[Tensor], Tensor],
+    objective: Objective,
+    law: Source,
+    train: Split,
+    test: Split,
+    val: Split | None = None,
 ) -> tuple[dict[str, float], Predictions]:
     """Return all final metrics of one network and its predictions for the test points.
 
@@ -133,12 +139,15 @@ def evaluate(
         law: The distribution of the data; metrics of the population are left out where it is not known.
         train: The training points of this seed alone, (1, N, D).
         test: The test points of this seed alone, (1, N, D).
+        val: The validation points of this seed alone, (1, N, D), of which there may be none.
     """
     outputs = network(test.x[0])
     predictions = predict(outputs, objective)
     metrics = split_metrics("train", network(train.x[0]), train.target[0], objective, law.classes)
     metrics |= split_metrics("test", outputs, test.target[0], objective, law.classes)
-    del metrics["train/correct"], metrics["train/count"]
+    if val is not None and val.target.numel():
+        metrics |= split_metrics("val", network(val.x[0]), val.target[0], objective, law.classes)
+    metrics = {name: value for name, value in metrics.items() if name not in _COUNTS}
     if isinstance(law, Law):
         metrics |= population_metrics(network, objective, law)
     return metrics, predictions

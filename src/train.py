@@ -5,6 +5,7 @@ python -m src.train --multirun loss=mse,ce classes=2,4 'seed=range(20)'
 """
 
 import logging
+import statistics
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,8 +20,12 @@ from src.study import resolve
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parents[1] / "conf"), config_name="train")
-def main(config: DictConfig) -> None:
-    """Train what is not done yet of one condition, show its table, and fail if a seed failed."""
+def main(config: DictConfig) -> float | None:
+    """Train what is not done yet of one condition, show its table, and fail if a seed failed.
+
+    Returns:
+        The mean over the seeds of the metric that ``returns`` names, or None where a seed has no such metric.
+    """
     # torch and lightning take seconds to import, and --help and --cfg never come here
     from src.condition import Condition
     from src.console import show, stdout
@@ -38,8 +43,10 @@ def main(config: DictConfig) -> None:
         results = finish(condition)
         show(stdout(), results, condition.folder)
         FailedSeedsError.check(results)
+        values = [result.metrics[config.returns] for result in results if config.returns in result.metrics]
+        return statistics.fmean(values) if len(values) == len(results) else None
     except (OSError, ArtifactError, FailedSeedsError) as error:
-        stop(error, condition.folder)
+        return stop(error, condition.folder)
 
 
 def stop(error: Exception, folder: Path) -> NoReturn:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from src.analysis.answers import answer
+from src.analysis.answers import answer, joined
 from src.analysis.collect import Collection
 from src.analysis.comparisons import Plan, compare_losses
 from src.analysis.contenders import name_contenders
+from src.analysis.runs import tuned
 from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.units import Unit, find_unit
 from src.analysis.variance import decompose, test_set_sentence
@@ -93,7 +94,7 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
 
 def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFrame) -> list[str]:
     runs = collection.completed
-    notes = [unit.note, test_set_sentence(variance)]
+    notes = [unit.note, test_set_sentence(variance), _tuned_sentence(collection)]
     if runs.groupby("fingerprint").size().max() == 1:
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:
@@ -102,3 +103,14 @@ def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFra
             "population is left out, and this is about the accuracy on the test points."
         )
     return [note for note in notes if note]
+
+
+def _tuned_sentence(collection: Collection) -> str:
+    """Say what was found for each tuned condition, or nothing."""
+    conditions = {results.fingerprint: results for results in collection.results if tuned(results)}
+    texts = [
+        f"{', '.join(f'{key} = {value:.4g}' for key, value in tuned(results).items() if isinstance(value, float))} for "
+        f"{results.loss} at C = {results.classes}"
+        for results in sorted(conditions.values(), key=lambda results: (results.classes, results.loss))
+    ]
+    return f"Tuned on other seeds: {joined(texts)}." if texts else ""

@@ -69,13 +69,30 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
 
 
 def _comparable(results: Results) -> dict[str, Any]:
-    """Return a configuration in which loss, model and data carry the names of their options."""
+    """Return a configuration in which loss, model and data carry the names of their options.
+
+    What was tuned is left out, so that conditions with tuned values of their own are compared as one setting.
+    """
     config = dict(results.config)
     for group in ("loss", "model", "data"):
         inner = config.get(group)
         inside = dict(inner) if isinstance(inner, Mapping) else {}
         config[group] = {**inside, "_target_": getattr(results, group)}
+    for key in tuned(results):
+        group, _, name = key.partition(".")
+        config[group] = {each: value for each, value in config[group].items() if each != name}
     return config
+
+
+def tuned(results: Results) -> dict[str, Any]:
+    """Return the settings, such as ``optimizer.lr``, that ``hydra/sweeper=tune`` found for a run, with their values."""
+    found = {}
+    for key in str(results.config.get("tuned", "")).split("+"):
+        group, _, name = key.partition(".")
+        inside = results.config.get(group)
+        if isinstance(inside, Mapping) and name in inside:
+            found[key] = inside[name]
+    return found
 
 
 def _labels(conditions: Mapping[str, Results], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

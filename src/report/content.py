@@ -9,6 +9,30 @@ from src.analysis.provenance import Provenance, provenance
 from src.report.coefficients import coefficient_sheet
 from src.report.sheets import Sheet, settings_sheet, sheets
 
+_CAPTIONS = {
+    "accuracy": (
+        "Accuracy",
+        "Every run of every condition. On the left what the test points say, on the right, if the law is known, "
+        "the exact accuracy of the same networks: the difference in width is what a finite test set does.",
+    ),
+    "sample_size": (
+        "Regret by sample size",
+        "Mean regret against the points of a sample, both on logarithmic scales; the slope is that of the least "
+        "squares line. A model that can be the truth comes as close as its data allow, like 1/N (grey); the others "
+        "level off at what their form costs.",
+    ),
+    "loss_curves": (
+        "Loss curves",
+        "Training loss, median and quartiles over runs. Losses have their own scales: compare shapes, not heights.",
+    ),
+    "reliability": (
+        "Reliability",
+        "Share of right predictions against their probability, test points of all runs pooled. Below the diagonal "
+        "a classifier is too sure. Points of one network are not independent, so the dots carry no intervals.",
+    ),
+    "calibration": ("Calibration", "Mean distance of the predicted class's probability from its true posterior."),
+}
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -94,12 +118,7 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
     """Return the title and caption of each figure by name."""
     metric, plan = spoken(findings.metric), findings.plan
     parts = "the networks' own spread" if findings.unit.stream is None else "its sources and their interactions"
-    return {
-        "accuracy": (
-            "Accuracy",
-            "Every run of every condition. On the left what the test points say, on the right, if the law is known, "
-            "the exact accuracy of the same networks: the difference in width is what a finite test set does.",
-        ),
+    return _CAPTIONS | {
         "differences": (
             "Paired differences",
             f"{metric.capitalize()} less that of {plan.baseline}, paired. A filled diamond is a difference that stands "
@@ -109,27 +128,11 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
             "Regret" if findings.metric != REGRET else "Regret by class count",
             "Bayes accuracy less population accuracy: 0 is the best that any classifier could do.",
         ),
-        "sample_size": (
-            "Regret by sample size",
-            "Mean regret against the points of a sample, both on logarithmic scales; the slope is that of the least "
-            "squares line. A model that can be the truth comes as close as its data allow, like 1/N (grey); the others "
-            "level off at what their form costs.",
-        ),
-        "loss_curves": (
-            "Loss curves",
-            "Training loss, median and quartiles over runs. Losses have their own scales: compare shapes, not heights.",
-        ),
         "scatter": (
             "Test points",
             f"The median run of each condition by {metric}, of those with saved decision regions where there are any. "
             "Colour is the prediction, shape the true class; rings mark errors, the dashed line is the Bayes boundary.",
         ),
-        "reliability": (
-            "Reliability",
-            "Share of right predictions against their probability, test points of all runs pooled. Below the diagonal "
-            "a classifier is too sure. Points of one network are not independent, so the dots carry no intervals.",
-        ),
-        "calibration": ("Calibration", "Mean distance of the predicted class's probability from its true posterior."),
         "variance": (
             "Variance",
             f"The variance of test accuracy is that of population accuracy, {parts}, and the binomial part of a finite "

@@ -1,0 +1,71 @@
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.analysis.collect import collect
+from src.analysis.comparisons import Plan
+from src.analysis.findings import find
+from tests.commands import SHORT, results
+
+pytest.importorskip("optuna")
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:optuna")
+TUNE = (
+    *("--multirun", "experiment=tuned", "loss=mse,ce", "classes=2", "seed=0,1", *SHORT, "model=linear"),
+    *("hydra.sweeper.n_trials=2", "hydra.sweeper.seeds='5,6'", "hydra/launcher=basic"),
+)
+
+
+def test_each_condition_runs_as_it_stands_and_with_what_was_best_on_other_seeds_and_resumes(
+    train, tmp_path: Path
+) -> None:
+    train(*TUNE)
+    trials, scores = results(tmp_path / "outputs" / "tuned-tuning"), defaultdict(list)
+    assert len(trials) == 2 * 2 * 2
+    for (_, seed), content in trials.items():
+        assert seed in (5, 6)
+        lr = content["config"]["optimizer"]["lr"]
+        assert 0.0005 <= lr <= 0.05
+        scores[content["loss"], lr].append(content["metrics"]["population/accuracy"])
+    reported = results(tmp_path / "outputs" / "tuned")
+    rates = {(content["loss"], "tuned" in content["config"]): content["config"]["optimizer"]["lr"]
+             for content in reported.values()}  # fmt: skip
+    assert sorted(seed for _, seed in reported) == [0] * 4 + [1] * 4
+    for loss in ("mse", "ce"):
+        means = {lr: fmean(values) for (name, lr), values in scores.items() if name == loss}
+        assert rates[loss, False] == 0.005
+        assert means[rates[loss, True]] == max(means.values())
+
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/*/*/*/results.json")}
+    train(*TUNE)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/*/*/*/results.json")} == written
+
+    findings = find(collect([tmp_path / "outputs" / "tuned"]), "population/accuracy", Plan("ce"))
+    assert set(findings.main["setting"]) == {"lr=0.005", "tuned=optimizer.lr"}  # side by side, each with its baseline
+    assert f"optimizer.lr = {rates['ce', True]:.4g} for ce at C = 2" in " ".join(findings.notes)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("hydra.sweeper.seeds='1,6'", "`hydra.sweeper.seeds` to be none of the reported seeds, got [1]"),
+        ("+hydra.sweeper.space.lr='1,2'", "`hydra.sweeper.space` to name settings of groups"),
+    ],
+)
+def test_what_cannot_be_tuned_is_one_line_and_nothing_is_written(
+    train, tmp_path: Path, word: str, message: str
+) -> None:
+    done = train(*TUNE, word, code=1)
+    assert message in done.err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_job_returns_the_metric_that_is_asked_for_also_of_the_validation_split(train, tmp_path: Path) -> None:
+    train(*TUNE, "data.val_fraction=0.2", "returns=val/accuracy", "loss=ce")
+    best = OmegaConf.load(tmp_path / "outputs" / "tuned-tuning" / "optimization_results.yaml")
+    trials = results(tmp_path / "outputs" / "tuned-tuning").values()
+    mine = [each["metrics"]["val/accuracy"] for each in trials
+            if each["config"]["optimizer"]["lr"] == best.best_params["optimizer.lr"]]  # fmt: skip
+    assert best.best_value == pytest.approx(fmean(mine))
