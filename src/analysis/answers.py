@@ -176,7 +176,9 @@ def joined(words: Sequence[str]) -> str:
     """Return words as a list in a sentence.
 
     Example:
-        >>> joined(["a", "b", "c"])
-        'a, b and c'
+        >>> joined(["a", "b", "c"]), joined(["a, x", "b", "c"])
+        ('a, b and c', 'a, x; b; and c')
     """
+    if len(words) > 2 and any("," in word for word in words):
+        return "; ".join([*words[:-1], f"and {words[-1]}"])
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
