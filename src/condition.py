@@ -105,10 +105,10 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
         SystemExit: With code 143 where SIGTERM ends the training, by Lightning after the running epoch.
         Exception: Whatever a loss, a law or a network raises while all seeds train.
     """
-    parts = build(condition.settings, members)
     label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(members)}"
-    started = time.time()
-    with one_thread():
+    with one_thread():  # also to build, as a forked worker that starts threads beside its parent's would hang
+        parts = build(condition.settings, members)
+        started = time.time()
         trainings = fit(parts, condition.settings, label)
         span = (started, time.time())
         return {

@@ -1,5 +1,6 @@
 """Every command and every example of the README works as it is written."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -81,6 +82,24 @@ def test_commands_follow_each_other_as_written(train, tmp_path):
         placed = [word.replace("outputs/<study>/<condition>/seed=7", str(folder)) for word in words]
         assert src.evaluate.main(placed) == 0
     assert len(pd.read_csv("predicted.csv")) == 1
+
+
+def test_every_topic_of_the_slides_has_a_command_that_works(train, tmp_path):
+    [section] = re.findall(r"## The lecture, slide by slide\n(.*?)\n## ", README, flags=re.DOTALL)
+    commands = [shlex.split(line) for line in re.findall(r"\| `(python .*?)` \|", section)]
+    assert len(commands) == 12
+    for command in commands:
+        [experiment] = [word.partition("=")[2] for word in command if word.startswith("experiment=")] or [None]
+        if experiment not in (None, "lecture"):  # tests/test_architecture.py trains the others for a moment
+            assert (ROOT / "conf" / "experiment" / f"{experiment}.yaml").exists()
+        elif command[2] == "src.train":
+            points = 30 if "data=gaussians" in command else 10  # of which 24 give every class a covariance
+            train(*command[3:], *SHORT, f"data.points={points}", "seed=0", "logger=none")
+        else:
+            assert importlib.util.find_spec(command[2])
+    trained = {(content["model"], content["loss"]) for content in results(tmp_path).values()}
+    whole = {("gaussian", "none"), ("gaussian_shared", "none"), ("logistic", "logistic"), ("linear", "mse")}
+    assert trained == whole | {("mlp", "mse"), ("mlp", "ce"), ("mlp", "ce_softmax")}
 
 
 def test_tensorboard_takes_the_flags():
