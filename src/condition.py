@@ -174,8 +174,7 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             network = seed_network(parts.network, index)
             metrics, predictions = evaluate(network, objective, law, train_split, test, val)
             metrics |= log_odds(parts.network, objective, index)
-            wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
-            if wrong:
+            if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
                 if condition.settings["predictions"]:
