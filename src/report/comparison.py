@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from src.analysis.answers import spoken
 from src.analysis.details import Curves, Predictions
 from src.analysis.summary import ACCURACIES
 from src.analysis.units import Unit
@@ -74,7 +75,8 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None =
         axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
         for ax, metric in zip(axes, shown, strict=True):
             plot_accuracy_boxes(ax, groups[metric], 1 - alpha)
-            ax.set(title=_TITLES[metric], xlabel="accuracy")
+            title = _TITLES[metric] if len(shown) > 1 else spoken(metric)  # which has room for no more
+            ax.set(title=title, xlabel="accuracy")
             ax.label_outer()
         entries = box_legend(axes, 1 - alpha)
         columns = 2 if len(shown) == 1 else min(len(entries), 4) if len(entries) != 5 else 3
