@@ -6,7 +6,7 @@ STUDY ?= outputs/hw4
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train sweep report tensorboard test lint format clean
+.PHONY: train sweep report tensorboard test faults lint format clean
 
 train: $(READY)  ## train one condition: make train ARGS="loss=mse classes=2 seed=7"
 	$(BIN)/python -m src.train $(ARGS)
@@ -22,6 +22,9 @@ tensorboard: $(READY)  ## look into the runs, on this machine only
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+faults: $(READY)  ## every fault: kills, full disks, many launches, bad input; 10 minutes
+	$(BIN)/python -m pytest -n 2 -m "long or not long" tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import track
@@ -28,6 +29,11 @@ _PLAIN_WIDTH = 160  # of the table where there is no terminal
 
 class AggregateError(Exception):
     """What was asked for cannot be done; the message is one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"aggregate: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m scripts.aggregate",
         description="Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.",
         epilog="Writes report.html (all in one page), report.md and tables.tex; runs.csv (a row a run), summary.csv (a "

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,22 +10,26 @@ from typing import Any
 import lightning as L
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
+from torch.optim import Optimizer
 
-from src.checks import Problem, SettingsError, check, choice, flag, number, whole
+from src.checks import Problem, SettingsError, check
 from src.classifier import Classifier
 from src.data.datamodule import SeedDataModule
 from src.losses.none import NoLoss
 from src.losses.objective import Objective
 from src.models.closed_form import ClosedForm
-from src.streams import PURPOSES, Streams, seeds_problem, streams
+from src.settings import range_problems, shape_problems
+from src.streams import Streams, streams
+from src.targets import target_problem, targets
 from src.threads import one_thread
 
-TARGETS = ("src.", "torch.", "lightning.")
-FIGURES = ("first", "all", "none")
-PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+KINDS = {"model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
+CONTRACTS = {
+    "data": ("features", "size", "sample"),
+    "loss": ("out_features", "decode", "probabilities"),
+}
 LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
 
 
@@ -46,8 +50,6 @@ def stack(config: dict[str, Any]) -> list[Streams]:
         SettingsError: If one of them is wrong.
     """
     pins = config["seeds"]
-    good = isinstance(pins, dict) and set(pins) <= set(PURPOSES)
-    check(None if good else Problem("seeds", f"settings of {', '.join(PURPOSES)}", pins))
     return _named("seeds", pins, partial(streams, config["seed"], pins))
 
 
@@ -63,41 +65,53 @@ def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     """
     classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
-    law = factory("data", {name: value for name, value in config["data"].items() if name not in loader})(classes)
+    law = factory(config, "data", without=loader)(classes)
     datamodule = _named("data", loader, partial(SeedDataModule, law, members, **loader))
-    objective = factory("loss", config["loss"])(law.classes)
+    objective = factory(config, "loss")(law.classes)
     initial = [member.generator("init") for member in members]
-    network = factory("model", config["model"])(law.features, objective.out_features, initial)
+    network = factory(config, "model")(law.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config))
-    return Parts(
-        datamodule, objective, network, Classifier(network, objective, factory("optimizer", config["optimizer"]))
-    )
+    return Parts(datamodule, objective, network, Classifier(network, objective, factory(config, "optimizer")))
 
 
 def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
     """Build Lightning's trainer, which says nothing of its own on the console."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")  # Lightning's own use of torch's pytrees
-    settings = config["trainer"] | ({} if config["data"]["val_fraction"] else {"limit_val_batches": 0})
-    return factory("trainer", settings)(callbacks=callbacks)
+    validation = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}
+    return factory(config, "trainer", without=["checkpoint_every"])(callbacks=callbacks, **validation)
 
 
-def factory(group: str, settings: dict[str, Any]) -> Callable[..., Any]:
+def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -> Callable[..., Any]:
     """Return what the ``_target_`` of a config group builds, still to be called with the arguments of the code.
 
+    Args:
+        config: The resolved settings.
+        group: Name of the group.
+        without: Settings of the group that are none of the target's.
+
     Raises:
-        SettingsError: If a target lies outside the allowed packages or does not exist; or, on the call, if the
-            target refuses a setting.
+        SettingsError: If the target must not be called, see ``src.targets``, or does not exist; or, on the call, if
+            it refuses a setting.
     """
-    for target in _targets(settings):
-        if not str(target).startswith(TARGETS):
-            raise SettingsError(Problem(f"{group}._target_", f"a name that starts with {', '.join(TARGETS)}", target))
+    settings = {name: value for name, value in config[group].items() if name not in without}
+    kinds = {id(settings): KINDS.get(group, object)}
+    added = config.get("allow_targets", [])
+    check(*(target_problem(group, part["_target_"], kinds.get(id(part), object), added) for part in targets(settings)))
     try:
         make = instantiate(settings, _partial_=True, _convert_="all")
-    except InstantiationException as error:
+    except (InstantiationException, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise SettingsError(Problem(f"{group}._target_", f"importable ({reason})", settings.get("_target_"))) from None
-    return lambda *args, **kwargs: _named(group, settings, partial(make, *args, **kwargs))
+        raise SettingsError(Problem(f"{group}._target_", f"a target that Hydra builds ({reason})", settings)) from None
+
+    def build_one(*args: Any, **kwargs: Any) -> Any:
+        built = _named(group, settings, partial(make, *args, **kwargs))
+        lacking = [name for name in CONTRACTS.get(group, ()) if not hasattr(built, name)]
+        rule = f"a class for {group}= (it has no {', '.join(lacking)})"
+        check(Problem(f"{group}._target_", rule, settings["_target_"]) if lacking else None)
+        return built
+
+    return build_one
 
 
 @one_thread()
@@ -107,21 +121,14 @@ def check_settings(config: dict[str, Any]) -> None:
     Raises:
         SettingsError: If a setting is wrong.
     """
-    check(
-        None if config["classes"] is None else whole("classes", config["classes"], least=2),  # the data say more
-        seeds_problem("seed", config["seed"]),
-        flag("resume", config["resume"]),
-        flag("predictions", config["predictions"]),
-        choice("figures", config["figures"], FIGURES),
-        number("optimizer.lr", config["optimizer"].get("lr"), above=0),
-        *_trainer_problems(config["trainer"]),
-    )
+    check(*shape_problems(config))
+    check(*range_problems(config))
     parts = build(config, stack(config)[:1])
     if not isinstance(parts.network, ClosedForm):
         parts.classifier.configure_optimizers()
     build_trainer(config, [])
     if config["logger"]["_target_"] is not None:
-        factory("logger", config["logger"])
+        factory(config, "logger")
 
 
 def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any:
@@ -148,33 +155,3 @@ def _loss_problem(network: nn.Module, objective: Objective, config: dict[str, An
     if isinstance(objective, NoLoss):
         return Problem("loss", f"a loss, as model={model} is trained to minimise one", loss)
     return Problem("loss", f"left out, as model={model} is fitted in closed form and minimises none", loss)
-
-
-def _targets(settings: Any) -> Iterator[Any]:
-    """Yield every ``_target_`` at any depth."""
-    if isinstance(settings, dict):
-        if "_target_" in settings:
-            yield settings["_target_"]
-        for value in settings.values():
-            yield from _targets(value)
-    elif isinstance(settings, list):
-        for value in settings:
-            yield from _targets(value)
-
-
-def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
-    yield whole("trainer.max_epochs", trainer.get("max_epochs"), least=1)
-    yield choice("trainer.precision", trainer.get("precision"), PRECISIONS)
-    yield choice("trainer.accelerator", trainer.get("accelerator"), _accelerators())
-    if trainer.get("devices") != 1:
-        yield Problem("trainer.devices", "1, as a stack trains on one device", trainer.get("devices"))
-    if (clip := trainer.get("gradient_clip_val")) is not None:
-        yield Problem("trainer.gradient_clip_val", "null, as a common norm would couple the seeds", clip)
-    if (accumulate := trainer.get("accumulate_grad_batches", 1)) != 1:
-        yield Problem("trainer.accumulate_grad_batches", "1; set data.batch_size instead", accumulate)
-
-
-def _accelerators() -> list[str]:
-    """Return the accelerators that this machine has, by Lightning's names."""
-    cuda, mps = CUDAAccelerator.is_available(), MPSAccelerator.is_available()
-    return ["auto", "cpu", *["cuda"] * cuda, *["mps"] * mps, *["gpu"] * (cuda or mps)]

@@ -70,6 +70,16 @@ class Classifier(L.LightningModule):
             step()
         self._keep(outputs, [target for _, target in batches])
 
+    def release(self) -> None:
+        """Let go of everything, weights and moments first of all; the module is of no use afterwards.
+
+        A module and its trainer refer to each other. The garbage collector would find them late, and until then the
+        stacks of a long sweep would pile up.
+        """
+        if self._trainer is not None:
+            self.trainer.optimizers = []
+        vars(self).clear()
+
     def validation_step(self, batch: Batch, _: int) -> None:
         """Keep the loss and accuracy of the validation split, which comes as one batch."""
         x, target = batch

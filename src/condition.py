@@ -11,11 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from src import artifacts, figures, record
 from src.artifacts import FAILED, Results
 from src.build import Parts, build, build_trainer, factory, stack
+from src.checkpoints import StackCheckpoint
 from src.coefficients import log_odds
 from src.console import TrainingProgress, stdout
 from src.evaluation import evaluate, seed_network
@@ -56,7 +58,7 @@ class Condition:
     def logger(self) -> Callable[..., Any] | None:
         """What writes the TensorBoard files, if they are asked for."""
         settings = self.settings["logger"]
-        return None if settings["_target_"] is None else factory("logger", settings)
+        return None if settings["_target_"] is None else factory(self.settings, "logger")
 
     def seed_folder(self, member: Streams) -> Path:
         """Return the folder of one member of the stack."""
@@ -66,6 +68,12 @@ class Condition:
         """Whether the figures of a member are asked for."""
         wanted = self.settings["figures"]
         return wanted == "all" or (wanted == "first" and member == stack(self.settings)[0])
+
+    def checkpoints(self, members: list[Streams]) -> list[L.Callback]:
+        """Return what keeps checkpoints of a stack in training, where they are asked for."""
+        every = self.settings["trainer"].get("checkpoint_every")
+        names = [self.seed_folder(member).name for member in members]
+        return [StackCheckpoint(self.folder, names, self.fingerprint, every)] if every else []
 
     def results(self, member: Streams, seconds: float, metrics: dict[str, float], error: str | None) -> Results:
         """Return what ``results.json`` says of a seed: the same, whatever other seeds trained beside it."""
@@ -109,27 +117,29 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     with one_thread():  # also to build, as a forked worker that starts threads beside its parent's would hang
         parts = build(condition.settings, members)
         started = time.time()
-        trainings = fit(parts, condition.settings, label)
+        trainings = fit(parts, condition.settings, [TrainingProgress(label, stdout()), *condition.checkpoints(members)])
         span = (started, time.time())
-        return {
+        results = {
             condition.seed_folder(member): _write_safely(condition, parts, index, training, span)
             for index, (member, training) in enumerate(zip(members, trainings, strict=True))
         }
+    parts.classifier.release()
+    return results
 
 
-def fit(parts: Parts, settings: dict[str, Any], label: str) -> list[Training]:
+def fit(parts: Parts, settings: dict[str, Any], callbacks: list[L.Callback]) -> list[Training]:
     """Fit every seed to its training points: by a formula where the model has one, else step by step.
 
     Args:
         parts: What the condition is made of, for the seeds to fit.
         settings: The resolved settings.
-        label: What the progress bar says.
+        callbacks: What watches the training.
     """
     if isinstance(parts.network, ClosedForm):
         parts.datamodule.setup()
         problems = parts.network.fit(parts.datamodule.train.x, parts.datamodule.train.target)
         return [record.without_steps(problem) for problem in problems]
-    trainer = build_trainer(settings, [TrainingProgress(label, stdout())])
+    trainer = build_trainer(settings, callbacks)
     try:
         trainer.fit(parts.classifier, datamodule=parts.datamodule)
     except SIGTERMException:  # which would end the program with code 0

@@ -1,7 +1,6 @@
 """Rebuild a finished run from its folder alone, and measure it again or let it predict."""
 
 import argparse
-import pickle
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,11 +20,8 @@ from src.files import replacing_file
 from src.record import prediction_columns
 from src.threads import one_thread
 
-USAGE = "python -m src.evaluate run=DIR [points=IN.csv out=OUT.csv]"
-SETTINGS = ("run", "points", "out")
-BROKEN_CHECKPOINT = (
-    OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.PickleError
-)  # fmt: skip
+USAGE = "python -m src.evaluate run=DIR [points=IN.csv out=OUT.csv] [allow_targets=PACKAGES]"
+SETTINGS = ("run", "points", "out", "allow_targets")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,13 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run=DIR", help="folder of one seed, such as outputs/<study>/<condition>/seed=7")
     parser.add_argument("points=IN.csv", nargs="?", help="points to predict for, with the columns x1, x2, ...")
     parser.add_argument("out=OUT.csv", nargs="?", help="where to write them, with their label and probabilities")
+    parser.add_argument("allow_targets=A,B", nargs="?", help="packages, beside losslab's, whose code the run may call")
     if (words := list(sys.argv[1:] if arguments is None else arguments)) in ([], ["-h"], ["--help"]):
         parser.print_help()
         return 0 if words else 2
     try:
         settings = parse(words)
         with one_thread():
-            results, parts, network = load(Path(settings["run"]))
+            results, parts, network = load(Path(settings["run"]), allowed(settings))
             if "points" in settings:
                 return predict_points(parts, network, Path(settings["points"]), Path(settings["out"]))
             return compare(results, parts, network)
@@ -73,8 +70,18 @@ def parse(words: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-def load(folder: Path) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
+def allowed(settings: dict[str, str]) -> list[str]:
+    """Return the packages that ``allow_targets=`` names, as ``A,B`` or as ``[A,B]``."""
+    names = settings.get("allow_targets", "").strip("[]")
+    return [name.strip() for name in names.split(",")] if names else []
+
+
+def load(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
     """Rebuild the data and the network of one finished seed.
+
+    Args:
+        folder: The folder of the seed.
+        allow_targets: Packages whose code its configuration may call; what it says of that itself does not count.
 
     Raises:
         ArtifactError: If the folder is not that of a completed seed, or a file of it is broken.
@@ -84,7 +91,8 @@ def load(folder: Path) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
     if results.status != COMPLETED:
         raise ArtifactError(f"{folder} holds a failed run: {results.error}")
     try:
-        config = results.config | {"trainer": results.config["trainer"] | {"accelerator": "cpu"}}
+        own = {"trainer": results.config["trainer"] | {"accelerator": "cpu"}, "allow_targets": list(allow_targets)}
+        config = results.config | own
         check_settings(config)
         parts = build(config, stack(config))
     except (KeyError, TypeError, AttributeError) as error:
@@ -95,7 +103,7 @@ def load(folder: Path) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
         parts.classifier.load_state_dict(state, assign=True)  # in the precision it was trained in
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
-    except BROKEN_CHECKPOINT as error:
+    except Exception as error:  # torch's unpickler raises whatever a broken file leads it to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is not the checkpoint of this run: {reason}") from None
     parts.datamodule.setup()

@@ -12,6 +12,7 @@ from hydra.errors import CompactHydraException
 from src import record
 from src.artifacts import FAILED, Results
 from src.build import stack
+from src.checkpoints import clear
 from src.claims import claimed
 from src.condition import Condition, fail, train
 from src.files import recover
@@ -77,6 +78,7 @@ def finish(condition: Condition) -> list[Results]:
         waiting = [folder for folder in waiting if folder not in mine]
         if waiting:
             log.info("%d seeds are left to another launch, which is waited for", len(waiting))
+    clear(condition.folder, [folder.name for folder in done])
     _tell_versions(done.values())
     return [done[folder] for folder in members]
 
@@ -109,6 +111,7 @@ def _train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
 def _train_stack(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     """Train a stack; halve one that memory cannot hold, and fail all seeds of one that raises anything else."""
     started = time.time()
+    log.debug("%d seeds are trained", len(members))  # hydra.verbose=src.resume shows it
     try:
         return train(condition, members)
     except Exception as error:

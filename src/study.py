@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,7 @@ from src.startup import import_torchmetrics
 log = logging.getLogger(__name__)
 
 GROUPS = ("loss", "model", "data")
+ROOM = 100_000  # bytes; less than one seed takes
 NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
 
 
@@ -75,7 +77,8 @@ def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: l
     for override in sorted(overrides):
         name, _, value = override.lstrip("+~").partition("=")
         top = name.split(".")[0].split("@")[0]
-        if top not in {*UNSCIENTIFIC, "loss", "classes", "experiment"} or name.startswith("loss."):
+        known = {*UNSCIENTIFIC, "loss", "classes", "experiment"}
+        if (top not in known and name not in known) or name.startswith("loss."):
             words.append(f"{name}={value}")
     if pinned(config):
         words.append(f"pinned={'+'.join(pinned(config))}")
@@ -156,8 +159,12 @@ def _study_problem(study: Any) -> Problem | None:
 def _writable_problem(study: Path) -> Problem | None:
     """Find a problem if the study's folder could not be made or written."""
     existing = next(path for path in [study, *study.absolute().parents] if os.path.exists(path))  # noqa: PTH110 - quiet
-    good = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    return None if good else Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        return Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
+    free = shutil.disk_usage(existing).free
+    return (
+        None if free >= ROOM else Problem("hydra.sweep.dir", f"on a disk with room ({free} bytes are free)", str(study))
+    )
 
 
 def _of_file(name: str) -> Callable[..., Any]:

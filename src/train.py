@@ -16,11 +16,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src.artifacts import ArtifactError
+from src.command import run
 from src.study import resolve
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parents[1] / "conf"), config_name="train")
-def main(config: DictConfig) -> float | None:
+def job(config: DictConfig) -> float | None:
     """Train what is not done yet of one condition, show its table, and fail if a seed failed.
 
     Returns:
@@ -59,6 +60,11 @@ def stop(error: Exception, folder: Path) -> NoReturn:
     if HydraConfig.get().mode == RunMode.RUN:
         raise SystemExit(str(error))
     raise error
+
+
+def main() -> None:
+    """Run the command line."""
+    run(job)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     check_settings(composed)
     parts = build(composed, stack(composed)[:2])
     with one_thread():
-        trainings = fit(parts, composed, choice)
+        trainings = fit(parts, composed, [])
     for training in trainings:
         assert training.error is None
         assert len(training.history) == (0 if isinstance(parts.network, ClosedForm) else 1)

@@ -17,7 +17,7 @@ def statuses(tmp_path: Path):
 
 @pytest.fixture
 def raising(monkeypatch):
-    """Make the cross-entropy raise for stacks of more than some seeds."""
+    """Make the gradient of the cross-entropy raise for stacks of more than some seeds."""
 
     def patch(error: Exception, more_than: int = 0):
         gradient = CrossEntropy.gradient
@@ -48,6 +48,15 @@ def test_a_condition_that_raises_fails_its_seeds_and_the_next_one_trains(train, 
     assert "Traceback" not in done.err
     [log] = (path for path in tmp_path.glob("outputs/s/loss=ce*/train.log"))
     assert "ZeroDivisionError: unlucky\nin two lines" in log.read_text()
+
+
+def test_fail_fast_stops_a_sweep_at_its_first_failure(train, raising, tmp_path):
+    raising(ValueError("unlucky"))
+    done = train("--multirun", "loss=mse,ce,brier", "fail_fast=true", "study=s", *SHORT, code=1)
+    assert {content["loss"] for content in results(tmp_path).values()} == {"mse", "ce"}
+    assert "1 of 3 jobs failed, 1 were not started:" in done.err
+    train("--multirun", "loss=brier,ce", "fail_fast=true", "hydra.sweeper.max_batch_size=2", "study=s", *SHORT, code=1)
+    assert {content["loss"] for content in results(tmp_path).values()} == {"mse", "ce", "brier"}
 
 
 def test_a_seed_that_cannot_be_evaluated_fails_alone(train, statuses, monkeypatch, tmp_path):

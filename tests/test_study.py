@@ -19,6 +19,7 @@ from src.study import completed, condition_folder, condition_name, fingerprint, 
 Settings = dict[str, Any]
 CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
 UNSCIENTIFIC = {
+    *("fail_fast", "allow_targets", "predictions", "returns", "trainer.checkpoint_every"),
     *("seed", "study", "resume", "figures", "logger._target_", "trainer.accelerator", "trainer.devices"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }
@@ -211,7 +212,7 @@ def test_resolve_gives_plain_containers_without_hydra(job: Callable[..., DictCon
     config = resolve(job("classes=3", "model.hidden=[4,5]"))
     assert "hydra" not in config
     assert (config["classes"], config["model"]["hidden"]) == (3, [4, 5])
-    assert all(type(value) in (dict, int, str, bool) for value in config.values())
+    assert all(type(value) in (dict, list, int, str, bool) for value in config.values())
     assert type(config["model"]["hidden"]) is list
 
 

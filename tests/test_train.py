@@ -184,61 +184,6 @@ def test_interrupt_leaves_no_half_written_seed(tmp_path):
     assert not list(tmp_path.glob("outputs/runs/*/*seed*"))
 
 
-BAD = {
-    "classes=1": "`classes`",
-    "classes=2.5": "`classes`",
-    "classes=two": "`classes`",
-    "seed=-1": "`seed`",
-    "seed=[0,0]": "`seed`",
-    "seed=[]": "`seed`",
-    "seed=1.5": "`seed`",
-    "seed=null": "`seed`",
-    "loss=nonsense": "loss",
-    "data.batch_size=0": "`data.batch_size`",
-    "trainer.max_epochs=0": "`trainer.max_epochs`",
-    "trainer.precision=16-mixed": "`trainer.precision`",
-    "optimizer.lr=0": "`optimizer.lr`",
-    "optimizer.lr=nan": "`optimizer.lr`",
-    "data.test_fraction=1": "`data.test_fraction`",
-    "data.test_fraction=0.001": "`data.test_fraction`",
-    "data.val_fraction=-0.1": "`data.val_fraction`",
-    "data.half_width=0": "`data.half_width`",
-    "data.noise=loud": "`data.noise`",
-    "data.label_order=[0,0]": "`data.label_order`",
-    "model.hidden=[0]": "`model.hidden`",
-    "model.hidden=[]": "`model.hidden`",
-    "model.init_std=inf": "`model.init_std`",
-    "model.activation=gelu": "`model.activation`",
-    "seeds.data=-3": "`seeds.data`",
-    "seeds.data=[1,1]": "`seeds.data`",
-    "seeds=null": "`seeds`",
-    "+seeds.dta=1": "`seeds`",
-    "+trainer.gradient_clip_val=1": "`trainer.gradient_clip_val`",
-    "study=../x": "`study`",
-    "study=a/b": "`study`",
-    "study=''": "`study`",
-    "resume=maybe": "`resume`",
-    "figures=some": "`figures`",
-    "trainer.accelerator=tpu": "`trainer.accelerator`",
-    "trainer.devices=2": "`trainer.devices`",
-    "loss._target_=os.system": "`loss._target_`",
-    "model.hiden=[5]": "hiden",
-    "+data.foo=1": "foo",
-}
-
-
-@pytest.mark.parametrize("override", BAD)
-def test_bad_setting_is_one_clear_line_and_writes_nothing(override, tmp_path, train):
-    error = train(override, code=1).err
-    assert BAD[override] in error
-    assert "Traceback" not in error
-    if error.startswith("Expected"):
-        value = override.split("=", 1)[1].strip("'")
-        assert "\n" not in error
-        assert value.lower() in error.lower().replace(", ", ",")
-    assert not files(tmp_path)
-
-
 def test_binary_objective_with_three_classes(train, tmp_path):
     error = train("loss=bce", "classes=3", code=1).err
     assert error == "Expected `classes` to be 2 for the objective bce, which is binary, got 3."
@@ -252,7 +197,7 @@ def test_several_wrong_settings_are_reported_together(train):
 
 def test_bad_condition_of_a_sweep_stops_it_before_anything_is_written(tmp_path, train):
     done = train("--multirun", "classes=2,1", "seed=range(2)", *SHORT, code=1)
-    assert done.err == "Expected `classes` to be a whole number of at least 2, got 1."
+    assert done.err == "Expected `classes` to be a whole number from 2 to 1000, got 1."
     assert not files(tmp_path)
 
 

@@ -96,19 +96,21 @@ def rerun_command(overrides: Sequence[str], task: Collection[str], hydra: Collec
     return shlex.join([*typed, *overrides])
 
 
-def raise_failures(failures: Sequence[Failure], jobs: int) -> NoReturn:
+def raise_failures(failures: Sequence[Failure], jobs: int, started: int) -> NoReturn:
     """Print every failed job's error and the command that reruns it, and exit.
 
     Args:
         failures: The failed jobs, at least one.
         jobs: Number of jobs in the sweep.
+        started: Number of those that were started.
 
     Raises:
         SystemExit: With code 1.
         Exception: The first job's own one, where ``HYDRA_FULL_ERROR=1`` asks for it.
     """
     lines = [f"Job {failure.num}: {failure.details}" for failure in failures if failure.details]
-    lines.append(f"{len(failures)} of {jobs} jobs failed:")
+    left = f", {jobs - started} were not started" if started < jobs else ""
+    lines.append(f"{len(failures)} of {jobs} jobs failed{left}:")
     for failure in failures:
         lines += [f"Job {failure.num}: {failure.headline}", f"  rerun: {failure.command}"]
     print(*lines, sep="\n", file=sys.stderr, flush=True)

@@ -1,10 +1,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, ValueType
 from hydra.errors import CompactHydraException, HydraException
 
+MOST = 1_000_000  # seeds of a sweep
 KEYS = ("seed", "seeds.data", "seeds.split", "seeds.init", "seeds.shuffle")
 
 
@@ -55,12 +57,13 @@ def _swept_values(override: Override) -> list[Any]:
     listable = override.is_discrete_sweep() and override.value_type is not ValueType.GLOB_CHOICE_SWEEP
     try:
         if listable:
-            return list(override.sweep_iterator())
+            seeds = list(islice(override.sweep_iterator(), MOST + 1))
+            if len(seeds) <= MOST:
+                return seeds
     except (ValueError, HydraException):  # a range whose step is 0
         pass
-    raise CompactHydraException(
-        f"Expected `{override.key_or_group}` to be swept over values or a range, got {override.get_value_string()}."
-    )
+    rule = f"swept over a range or list of at most {MOST} values"
+    raise CompactHydraException(f"Expected `{override.key_or_group}` to be {rule}, got {override.get_value_string()}.")
 
 
 def _stacks(override: Override) -> list[Any]:

@@ -1,3 +1,4 @@
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,9 @@ class StackSweeper(BasicSweeper):
     - Every job is composed, and the folder of every job resolved, before anything is written: what is wrong with the
       settings of any job, or what a resolver in ``hydra.sweep.subdir`` has to say against them, ends the sweep there.
     - Jobs that share a folder, as they have parts of the same seeds, keep a configuration and a log each.
-    - A job that fails does not keep the next ones from running. All failures are listed at the end, each with the
-      command that reruns it, and the exit code is 1.
+    - A job that fails does not keep the next ones from running, unless the application has a setting ``fail_fast``
+      that is true: then jobs run one by one, or in batches of ``max_batch_size``, and none starts after a failure. All
+      failures are listed at the end, each with the command that reruns it, and the exit code is 1.
 
     Args:
         max_batch_size: Most jobs that are given to the launcher at once, at least 1; ``None`` for all of them.
@@ -79,7 +81,9 @@ class StackSweeper(BasicSweeper):
             _resolve_folder(self._compose(job), num)
 
         sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
+        scratch = sweep_dir / f".multirun.{os.getpid()}.yaml"  # another launch of the sweep may write the same
+        OmegaConf.save(self.config, scratch)
+        scratch.replace(sweep_dir / "multirun.yaml")
         returns = self._launch()
         # A launcher that only submits its jobs may return fewer results.
         results = zip(jobs, (result for batch in returns for result in batch), strict=False)
@@ -90,7 +94,7 @@ class StackSweeper(BasicSweeper):
             for error in [result._return_value]  # `return_value` would raise it
         ]
         if failures:
-            raise_failures(failures, len(jobs))
+            raise_failures(failures, len(jobs), started=sum(map(len, returns)))
         return returns
 
     def _batches(self, arguments: list[str]) -> list[list[list[str]]]:
@@ -101,7 +105,8 @@ class StackSweeper(BasicSweeper):
         jobs = self._union(parser, arguments)
         hydra = self.config.hydra
         labelled = label_parts(jobs, hydra.job.name, hydra.output_subdir)
-        return [list(batch) for batch in self.split_overrides_to_chunks(labelled, self.max_batch_size or len(jobs))]
+        most = self.max_batch_size or (1 if self._fail_fast() else len(jobs))
+        return [list(batch) for batch in self.split_overrides_to_chunks(labelled, most)]
 
     def _union(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of every job of every grid, once where the command line makes several alike."""
@@ -119,7 +124,12 @@ class StackSweeper(BasicSweeper):
             batch = self.get_job_batch()
             returns.append(self.launcher.launch(batch, initial_job_idx=launched))
             launched += len(batch)
+            if self._fail_fast() and any(result.status == JobStatus.FAILED for result in returns[-1]):
+                break
         return returns
+
+    def _fail_fast(self) -> bool:
+        return OmegaConf.select(self.config, "fail_fast", default=False) is True
 
     def _compose(self, job: Sequence[str]) -> DictConfig:
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(job))

@@ -96,7 +96,7 @@ class SeedDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         check(
-            whole("batch_size", batch_size, least=1),
+            whole("batch_size", batch_size, least=1, most=2**31),
             number("test_fraction", test_fraction, above=0, below=1),
             number("val_fraction", val_fraction, least=0, below=1),
         )
@@ -109,8 +109,8 @@ class SeedDataModule(L.LightningDataModule):
         rule = f"a fraction that leaves each split at least one of {law.size} points"
         no_test, no_val, no_train = self.test_size < 1, val_fraction > 0 and self.val_size < 1, train_size < 1
         check(
-            Problem("test_fraction", rule, test_fraction) if no_test or no_train else None,
             Problem("val_fraction", rule, val_fraction) if no_val or (no_train and self.val_size) else None,
+            Problem("test_fraction", rule, test_fraction) if no_test or no_train else None,
         )
         if isinstance(law, Table):
             law.check_sizes(self.test_size, self.val_size)

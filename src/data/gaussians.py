@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from torch.quasirandom import SobolEngine
 
 from src.checks import Problem, check, number, whole
+from src.data.law import MOST_POINTS
 from src.gaussian import log_posterior
 
 _CELLS = 256  # points of a class for each unit of resolution
@@ -49,7 +50,7 @@ class Gaussians:
         listed = isinstance(means, list | tuple) and len(means) > 0 and isinstance(means[0], list | tuple)
         features = max(1, len(means[0])) if listed else 1
         check(
-            whole("points", points, least=2),
+            whole("points", points, least=2, most=MOST_POINTS),
             _numbers("means", means, (classes, features)),
             _numbers("covariances", covariances, (classes, features, features)),
             _numbers("priors", priors, (classes,)),

@@ -5,6 +5,9 @@ from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
+MOST_POINTS = 1_000_000
+MOST_SCALE = 1e6  # of widths and distances
+
 
 class Source(Protocol):
     """Where points come from.

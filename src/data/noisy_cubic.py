@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from src.checks import Problem, check, choice, number, whole
 from src.data.labels import Labels, crossings, flip_problem, priors_problem
+from src.data.law import MOST_POINTS, MOST_SCALE
 
 NOISES = ("uniform", "gaussian")
 
@@ -69,10 +70,10 @@ class NoisyCubic:
     ) -> None:
         check(whole("classes", classes, least=2))
         check(
-            whole("points", points, least=2),
+            whole("points", points, least=2, most=MOST_POINTS),
             choice("noise", noise, NOISES),
-            number("half_width", half_width, above=0),
-            number("spacing", spacing, least=0),
+            number("half_width", half_width, above=0, below=MOST_SCALE),
+            number("spacing", spacing, least=0, below=MOST_SCALE),
             _permutation(label_order, classes),
             priors_problem(priors, classes),
             flip_problem(flip, classes),

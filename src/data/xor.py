@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from src.checks import Problem, check, number, whole
+from src.data.law import MOST_POINTS, MOST_SCALE
 
 _REACH = 6.0  # standard deviations beyond the corners that the population covers
 
@@ -35,8 +36,8 @@ class Xor:
     def __init__(self, classes: int, *, points: int, noise_std: float) -> None:
         check(
             None if classes == 2 else Problem("classes", "2 for data=xor", classes),
-            whole("points", points, least=1),
-            number("noise_std", noise_std, above=0),
+            whole("points", points, least=1, most=MOST_POINTS),
+            number("noise_std", noise_std, above=0, below=MOST_SCALE),
         )
         self.classes = classes
         self.points = points

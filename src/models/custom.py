@@ -38,12 +38,12 @@ class Custom(nn.Module):
     ) -> None:
         super().__init__()
         networks: list[Any] = []
-        self._streams: list[Tensor] = []
+        self.random_states: list[Tensor] = []
         with torch.random.fork_rng(devices=[]):
             for generator in generators:
                 torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
                 networks.append(network(in_features=in_features, out_features=out_features))
-                self._streams.append(torch.get_rng_state())
+                self.random_states.append(torch.get_rng_state())
         made = networks[0]
         check(None if isinstance(made, nn.Module) else Problem("network", "a torch.nn.Module", type(made).__name__))
         shared = {name for name, _ in made.named_parameters(remove_duplicate=False)}
@@ -62,10 +62,10 @@ class Custom(nn.Module):
         outputs = []
         with torch.random.fork_rng(devices=[]):
             for index, points in enumerate(x):
-                torch.set_rng_state(self._streams[index])
+                torch.set_rng_state(self.random_states[index])
                 own, kept = ({name: value[index] for name, value in each.items()} for each in (parameters, buffers))
                 outputs.append(self._one(own, kept, points))
-                self._streams[index] = torch.get_rng_state()
+                self.random_states[index] = torch.get_rng_state()
         return torch.stack(outputs)
 
     def _one(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class Custom(nn.Module):
         return functional_call(self.network, {**parameters, **buffers}, (x,))
 
     def _can_be_mapped(self, in_features: int) -> bool:
-        seeds = len(self._streams)
+        seeds = len(self.random_states)
         try:
             copy.deepcopy(self)(torch.zeros(seeds, _POINTS, in_features))
         except RuntimeError:

@@ -42,6 +42,8 @@ class FlatParameters:
         self.values.grad = torch.zeros_like(self.values)
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []
+        self._spans = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+        self._seeds = len(parameters[0])
         for parameter, shape, start, size in zip(parameters, shapes, starts, sizes, strict=True):
             block, gradient = (
                 buffer[start : start + size].view(len(parameter), *shape)
@@ -56,6 +58,18 @@ class FlatParameters:
     def storage(self, parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
         """Return the contiguous blocks of a parameter's values and of its gradient, with what was added to them."""
         return self._storage[parameter]
+
+    def rows(self, buffer: Tensor) -> Tensor:
+        """Return what each seed has in a buffer like ``values``, as the optimizer keeps some: (P,) -> (S, P / S)."""
+        return torch.cat([buffer[span].view(self._seeds, -1) for span in self._spans], dim=1)
+
+    def from_rows(self, rows: Tensor) -> Tensor:
+        """Return the buffer in which each seed has what a row says; undoes ``rows``."""
+        buffer = self.values.new_zeros(self.values.shape, requires_grad=False)
+        widths = [(span.stop - span.start) // self._seeds for span in self._spans]
+        for span, block in zip(self._spans, rows.split(widths, dim=1), strict=True):
+            buffer[span] = block.flatten()
+        return buffer
 
     def backward(self, loss: Tensor) -> None:
         """Write the gradient of a scalar loss into the buffer."""

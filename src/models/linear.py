@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from src.checks import check, choice, number
 from src.models.activations import IDENTITY, Activation
 
+MOST_STD = 1e30  # single precision ends at 3.4e38
 INITS = ("normal", "kaiming")
 ALIGNMENT = 4  # floats in 16 bytes
 
@@ -123,7 +124,7 @@ class Linear(nn.Module):
         self, in_features: int, out_features: int, generators: Sequence[Generator], *, init: str, init_std: float
     ) -> None:
         super().__init__()
-        check(choice("init", init, INITS), number("init_std", init_std, above=0))
+        check(choice("init", init, INITS), number("init_std", init_std, above=0, below=MOST_STD))
         self.head = StackedLinear(len(generators), in_features, out_features)
         self.head.reset(generators, init, init_std, gain=1.0)
         self.rows = alignment([self.head])

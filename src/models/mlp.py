@@ -7,7 +7,9 @@ from torch import Generator, Tensor, nn
 
 from src.checks import Problem, check, choice, number
 from src.models.activations import ACTIVATIONS, IDENTITY, Activation
-from src.models.linear import INITS, StackedLinear, aligned, alignment
+from src.models.linear import INITS, MOST_STD, StackedLinear, aligned, alignment
+
+MOST_WEIGHTS = 10_000_000
 
 
 class MLP(nn.Module):
@@ -51,7 +53,7 @@ class MLP(nn.Module):
             _widths(hidden),
             choice("activation", activation, ACTIVATIONS),
             choice("init", init, INITS),
-            number("init_std", init_std, above=0),
+            number("init_std", init_std, above=0, below=MOST_STD),
         )
         self.activation = ACTIVATIONS[activation]
         seeds, widths = len(generators), [in_features, *hidden]
@@ -75,4 +77,6 @@ class MLP(nn.Module):
 def _widths(hidden: Sequence[int]) -> Problem | None:
     listed = list(hidden) if isinstance(hidden, list | tuple) else []
     good = listed and all(type(width) is int and width >= 1 for width in listed)
+    if good and sum(a * b for a, b in pairwise([1, *listed])) > MOST_WEIGHTS:
+        return Problem("hidden", f"widths with at most {MOST_WEIGHTS:,} weights between them", hidden)
     return None if good else Problem("hidden", "a list of one or more whole numbers of at least 1", hidden)

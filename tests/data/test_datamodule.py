@@ -221,9 +221,9 @@ def test_validation_comes_as_one_batch_of_all_its_points() -> None:
 
 OF_160 = "to be a fraction that leaves each split at least one of 160 points, got"
 WRONG = [
-    ({"batch_size": 0}, ["`batch_size` to be a whole number of at least 1, got 0."]),
-    ({"batch_size": 2.5}, ["`batch_size` to be a whole number of at least 1, got 2.5."]),
-    ({"batch_size": True}, ["`batch_size` to be a whole number of at least 1, got true."]),
+    ({"batch_size": 0}, ["`batch_size` to be a whole number from 1 to 2147483648, got 0."]),
+    ({"batch_size": 2.5}, ["`batch_size` to be a whole number from 1 to 2147483648, got 2.5."]),
+    ({"batch_size": True}, ["`batch_size` to be a whole number from 1 to 2147483648, got true."]),
     ({"test_fraction": 0}, ["`test_fraction` to be a number above 0 and below 1, got 0."]),
     ({"test_fraction": 1}, ["`test_fraction` to be a number above 0 and below 1, got 1."]),
     ({"test_fraction": -0.1}, ["`test_fraction` to be a number above 0 and below 1, got -0.1."]),
@@ -234,11 +234,11 @@ WRONG = [
     ({"test_fraction": 0.001}, [f"`test_fraction` {OF_160} 0.001."]),
     ({"test_fraction": 0.999}, [f"`test_fraction` {OF_160} 0.999."]),
     ({"val_fraction": 0.001}, [f"`val_fraction` {OF_160} 0.001."]),
-    ({"val_fraction": 0.8}, [f"`test_fraction` {OF_160} 0.2.", f"`val_fraction` {OF_160} 0.8."]),
+    ({"val_fraction": 0.8}, [f"`val_fraction` {OF_160} 0.8.", f"`test_fraction` {OF_160} 0.2."]),
     (
         {"batch_size": -1, "test_fraction": 2, "val_fraction": 2},
         [
-            "`batch_size` to be a whole number of at least 1, got -1.",
+            "`batch_size` to be a whole number from 1 to 2147483648, got -1.",
             "`test_fraction` to be a number above 0 and below 1, got 2.",
             "`val_fraction` to be a number at least 0 and below 1, got 2.",
         ],

@@ -121,7 +121,7 @@ def test_the_population_integrates_the_law(law: Gaussians) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"points": 1}, "`points` to be a whole number of at least 2, got 1"),
+        ({"points": 1}, "`points` to be a whole number from 2 to 1000000, got 1"),
         ({"means": [[1.0, 2.0]]}, "`means` to be a list of 2 lists of 2 numbers"),
         ({"means": 3}, "`means` to be a list of 2 lists of 1 numbers"),
         ({"means": [[1.0, 2.0], [1.0, "a"]]}, "`means` to be a list of 2 lists of 2 numbers"),

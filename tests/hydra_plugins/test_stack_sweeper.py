@@ -238,7 +238,9 @@ def test_stacks_hold_all_seeds_in_order(seeds: list[int], stack_size: int, liste
 def test_seeds_that_cannot_be_listed_are_refused(value: str) -> None:
     with pytest.raises(CompactHydraException) as error:
         jobs(f"seed={value}")
-    assert str(error.value) == f"Expected `seed` to be swept over values or a range, got {value}."
+    assert (
+        str(error.value) == f"Expected `seed` to be swept over a range or list of at most 1000000 values, got {value}."
+    )
 
 
 @pytest.mark.parametrize("setting", ["stack_size=0", "stack_size=-1", "stack_size=2.5", "stack_size=true"])

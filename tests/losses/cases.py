@@ -25,7 +25,7 @@ def settings(name: str) -> dict[str, Any]:
 
 def make(name: str, classes: int) -> Objective:
     """Build an objective for a number of classes."""
-    objective: Objective = factory("loss", settings(name))(classes)
+    objective: Objective = factory({"loss": settings(name)}, "loss")(classes)
     return objective
 
 

@@ -109,9 +109,9 @@ def test_a_stack_gives_each_seed_what_it_gives_alone(points: int, out_features: 
     ("name", "rule", "value"),
     [
         ("init", "one of normal, kaiming", "xavier"),
-        ("init_std", "a number above 0", 0),
-        ("init_std", "a number above 0", math.nan),
-        ("init_std", "a number above 0", "0.1"),
+        ("init_std", "a number above 0 and below 1e+30", 0),
+        ("init_std", "a number above 0 and below 1e+30", math.nan),
+        ("init_std", "a number above 0 and below 1e+30", "0.1"),
     ],
 )
 def test_bad_arguments_are_named(name: str, rule: str, value: Any) -> None:

@@ -340,7 +340,9 @@ def test_usage_errors_exit_with_two(arguments: list[str], capsys: pytest.Capture
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: python -m scripts.aggregate")
+    error = capsys.readouterr().err
+    assert error.startswith("aggregate: ")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("nothing", 1)])

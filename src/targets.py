@@ -1,0 +1,119 @@
+"""Which code a ``_target_`` may name: that of this project and its libraries, and what ``allow_targets`` adds.
+
+A configuration decides what is called. So that neither a copied command line nor a stored ``results.json`` can call
+``os.system``, a target is looked at twice: the command line may only name this project and its libraries, and
+whatever is to be built has to be defined there, which ``src.record.subprocess.run`` is not.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString, Sweep
+from hydra.errors import HydraException
+from hydra.utils import get_object
+
+from src.checks import Problem
+
+PACKAGES = ("src", "torch", "lightning")
+FUNCTIONS = ("src",)  # torch.load and torch.hub.load would run what they read
+_TARGET = "_target_"
+_CALLS = (_TARGET, "()", "class")  # what Hydra and logging call
+
+
+def allowed_problem(allow_targets: Any) -> Problem | None:
+    """Find a problem unless the setting is a list of names of packages or modules."""
+    listed = allow_targets if isinstance(allow_targets, list) else [None]
+    good = all(isinstance(name, str) and all(map(str.isidentifier, name.split("."))) for name in listed)
+    return None if good else Problem("allow_targets", "a list of packages such as [mypackage]", allow_targets)
+
+
+def target_problem(group: str, target: Any, kind: type, allow_targets: Sequence[str]) -> Problem | None:
+    """Find a problem unless a target may be called for a group.
+
+    Args:
+        group: The config group.
+        target: The dotted name.
+        kind: A class that it has to be derived from; ``object`` for none.
+        allow_targets: Packages beside this project, torch and lightning.
+
+    Returns:
+        The problem: the name is outside of the packages, it does not exist, what it names is defined elsewhere, or it
+        is neither a class of the kind nor, where any class will do, a function of this project or an added package.
+    """
+    packages = (*PACKAGES, *allow_targets)
+    name = f"{group}.{_TARGET}"
+    if not isinstance(target, str) or not _inside(target, packages):
+        return Problem(name, f"in {', '.join(packages)} or a package of allow_targets", target)
+    try:
+        found = get_object(target)
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[-1]
+        return Problem(name, f"the name of a class that can be imported ({reason})", target)
+    if not _inside(getattr(found, "__module__", None) or "", packages):
+        return Problem(name, f"defined in {', '.join(packages)}", target)
+    if inspect.isclass(found) and issubclass(found, kind):
+        return None
+    if kind is object and inspect.isfunction(found) and _inside(found.__module__, (*FUNCTIONS, *allow_targets)):
+        return None
+    wanted = "a class" if kind is object else f"a class derived from {kind.__name__}"
+    return Problem(name, wanted, target)
+
+
+def targets(settings: Any) -> Iterator[dict[str, Any]]:
+    """Yield every part of some settings that has a ``_target_``, at any depth."""
+    if isinstance(settings, dict):
+        if _TARGET in settings:
+            yield settings
+        for value in settings.values():
+            yield from targets(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from targets(value)
+
+
+def unsafe_override(word: str) -> Problem | None:
+    """Find a problem if a word of the command line would have other code called than that of this project.
+
+    Example:
+        >>> print(unsafe_override("loss._target_=os.system"))
+        Expected `loss._target_` to be in src, torch, lightning when it is typed, got "os.system".
+        >>> unsafe_override("loss._target_=src.losses.ce.CrossEntropy") is unsafe_override("loss=ce") is None
+        True
+    """
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None  # which Hydra, who reads it next, explains
+    key = override.key_or_group
+    for name, value in _leaves(key, override.value()):
+        parts = re.split(r"[.@]", name)
+        if parts[0] == "hydra" and ("callbacks" in parts or any(part in _CALLS for part in parts)):
+            return Problem(key, "left to the files of the configuration, as it names code to be called", value)
+        if _TARGET in parts and not (isinstance(value, str) and _inside(value, PACKAGES)) and value is not None:
+            return Problem(name, f"in {', '.join(PACKAGES)} when it is typed", value)
+    return None
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every value that an override gives, with its dotted name, at any depth and of any sweep."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}", inner)
+        if not value:
+            yield name, value
+    elif isinstance(value, list | ChoiceSweep):
+        for inner in value if isinstance(value, list) else value.list:
+            yield from _leaves(name, inner)
+        if not value:
+            yield name, value
+    elif isinstance(value, QuotedString):
+        yield name, value.text
+    else:
+        yield name, str(value) if isinstance(value, Sweep) else value
+
+
+def _inside(name: str, packages: Sequence[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)

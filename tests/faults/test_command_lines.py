@@ -1,0 +1,327 @@
+"""Every bad command line ends in a line that names the setting, the value and what is allowed; nothing is written."""
+
+import sys
+
+import pytest
+
+import scripts.aggregate
+import scripts.benchmark.__main__
+import src.evaluate
+from tests.commands import files
+
+LINES = """
+model.hiden=[5] ~ hiden, hidden?
+los=ce ~ los, loss?
+clases=4 ~ clases, classes?
+--multirun sed=range(3) ~ sed, seed?
+optimizer.rl=1 ~ optimizer.rl, optimizer.lr?
+trainer.epochs=3 ~ trainer.epochs, trainer.max_epochs?
+data.point=3 ~ data.point, data.points?
++clases=3 ~ clases, classes
+++newkey=3 ~ newkey
+loss=nonsense ~ loss, bce, nonsense
+loss=mes ~ loss, mes, mse
+loss= ~ loss, bce
+loss=null ~ loss, bce, null
+loss=5 ~ loss, bce, 5
+~loss ~ loss
+data=null ~ data
+data=nope ~ data, noisy_cubic, nope
+~data ~ data
+~classes ~ classes
+~seeds.data,classes ~ NAME=VALUE
+model=null ~ model
+model=5 ~ model, mlp, 5
+trainer=null ~ trainer
+optimizer=nope ~ optimizer, adam, nope
+optimizer=null ~ optimizer
+logger=nope ~ logger, tensorboard, nope
+logger=null ~ logger
+experiment=nope ~ experiment, hw4, nope
+split=default ~ split
+hydra/launcher=nonsense ~ hydra/launcher, basic, nonsense
+hydra/sweeper=nonsense ~ hydra/sweeper, stack, nonsense
+hydra.nonsense=1 ~ hydra.nonsense
+hydra.job.chdir=maybe ~ hydra.job.chdir, bool, maybe
+hydra.run.dir=/proc/x ~ hydra.run.dir, study, /proc/x
+hydra.sweep.subdir= ~ hydra.sweep.subdir
+hydra.sweep.dir=/dev/null/x ~ hydra.sweep.dir, written, /dev/null/x
+hydra.output_subdir=../../x ~ hydra.output_subdir, path, ../../x
+hydra.job.name=../x ~ hydra.job.name, path, ../x
+--multirun hydra.sweeper.stack_size=0 ~ stack_size, at least 1, 0
+--multirun hydra.sweeper.stack_size=two ~ stack_size, at least 1, two
+--multirun hydra.sweeper.max_batch_size=-1 ~ max_batch_size, at least 1, -1
+--multirun seed=range(1e9) ~ seed, at most, range
+--multirun seed=range(1,5,0) ~ seed, range
+--multirun classes=2,1 ~ classes, from 2, 1
+--multirun loss=ce,nope ~ loss, bce, nope
+--multirun experiment=hw5 ~ experiment, hw4, hw5
+--nonsense ~ flags, --nonsense
+-x ~ flags, -x
+--cfg=nope ~ flags, nope
+--run --multirun ~ flags, only one
+--resolve ~ flags, --cfg
+--experimental-rerun=config.pickle ~ flags, pickle
+--config-name=nope ~ --config-name, nope
+--config-path=nope ~ --config-path, nope
+--config-dir=nope ~ --config-dir, nope
+=5 ~ =5, NAME=VALUE
+classes ~ classes, NAME=VALUE
+classes= ~ classes, from 2
+classes=1 ~ classes, from 2 to 1000, 1
+classes=2.5 ~ classes, from 2, 2.5
+classes=two ~ classes, from 2, two
+classes=-4 ~ classes, from 2, -4
+classes=true ~ classes, from 2, true
+classes=null ~ classes, at least 2, null
+classes=nan ~ classes, from 2, NaN
+classes=inf ~ classes, from 2, Infinity
+classes=1000000000000 ~ classes, to 1000, 1000000000000
+classes=1,2 ~ classes, --multirun, 1,2
+classes=[2] ~ classes, from 2, [2]
+classes={a:1} ~ classes, from 2, {"a": 1}
+classes=[1 ~ classes, NAME=VALUE, [1
+classes=${foo} ~ classes, foo
+classes=${oc.env:LOSSLAB_NOPE} ~ classes, LOSSLAB_NOPE
+classes='4' ~ classes, from 2, "4"
+classes=٤ ~ classes
++classes=3 ~ classes, 3
+classes@x=3 ~ classes@x
+seed=-1 ~ seed, from 0, -1
+seed=1.5 ~ seed, from 0, 1.5
+seed=null ~ seed, from 0, null
+seed=true ~ seed, from 0, true
+seed=nan ~ seed, from 0, NaN
+seed=99999999999999999999 ~ seed, 2^63, 99999999999999999999
+seed=[] ~ seed, one or more, []
+seed=[0,0] ~ seed, different, [0, 0]
+seed=[1,[2]] ~ seed, different
+seed={a:1} ~ seed, from 0
+seed=range(3) ~ seed, --multirun, range(3)
+seed=range( ~ seed, NAME=VALUE, range(
+seeds=null ~ seeds, data, null
+seeds.data=-3 ~ seeds.data, from 0, -3
+seeds.data=[1,1] ~ seeds.data, different, [1, 1]
+seeds.split=half ~ seeds.split, from 0, half
+seeds.init='' ~ seeds.init, from 0
+seeds.shufle=1 ~ seeds.shufle, shuffle?
++seeds.dta=1 ~ seeds, dta
+study=../x ~ study, letters, ../x
+study=a/b ~ study, letters, a/b
+study=/tmp/x ~ study, letters, /tmp/x
+study='' ~ study, letters
+study=. ~ study, letters, .
+study=.. ~ study, letters, ..
+study=null ~ study, letters, null
+study='a b' ~ study, letters, a b
+study='x\\n' ~ study, letters
+study=größe ~ study
+study=a"b ~ study, NAME=VALUE, a\\"b
+study='a=b;c' ~ study, letters, a=b;c
+study=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ~ study, 100
+resume=maybe ~ resume, true or false, maybe
+fail_fast=1 ~ fail_fast, true or false, 1
+figures=some ~ figures, first, some
+figures=null ~ figures, first, null
+allow_targets=os ~ allow_targets, list, os
+allow_targets=[1] ~ allow_targets, list, [1]
+allow_targets=['a b'] ~ allow_targets, list, a b
+data.batch_size=0 ~ data.batch_size, from 1, 0
+data.batch_size=1e30 ~ data.batch_size, from 1, 1e+30
+data.batch_size=100000000000000000000 ~ data.batch_size, from 1, 100000000000000000000
+data.test_fraction=1 ~ data.test_fraction, below 1, 1
+data.test_fraction=0 ~ data.test_fraction, above 0, 0
+data.test_fraction=nan ~ data.test_fraction, above 0, NaN
+data.test_fraction=0.001 ~ data.test_fraction, at least one, 0.001
+data.val_fraction=-0.1 ~ data.val_fraction, at least 0, -0.1
+data.val_fraction=0.9 ~ data.val_fraction, at least one, 0.9
+data.points=1 ~ data.points, from 2, 1
+data.points=1e400 ~ data.points, from 2, Infinity
+data.points=10000000000000 ~ data.points, to 1000000, 10000000000000
+data.points=many ~ data.points, from 2, many
+data.half_width=0 ~ data.half_width, above 0, 0
+data.half_width=-1 ~ data.half_width, above 0, -1
+data.half_width=1e308 ~ data.half_width, below, 1e+308
+data.half_width=wide ~ data.half_width, above 0, wide
+data.spacing=-inf ~ data.spacing, at least 0, -Infinity
+data.spacing=1e308 ~ data.spacing, below, 1e+308
+data.noise=loud ~ data.noise, uniform, loud
+data.noise=null ~ data.noise, uniform, null
+data.label_order=[0,0] ~ data.label_order, [0, 0]
+data.label_order=5 ~ data.label_order, 5
+data.label_order=[a,b] ~ data.label_order, a
+data.flip=0.9 ~ data.flip, 0.9
+data.flip=[a,b] ~ data.flip, a
+data.flip=nan ~ data.flip, NaN
+data.priors=[1,1] ~ data.priors, [1, 1]
+data.priors=half ~ data.priors, half
+data.priors=[0.5] ~ data.priors, [0.5]
+data=gaussians data.points=1e30 ~ data.points, from 2, 1e+30
+data=gaussians classes=5 ~ means
+data=xor classes=3 ~ classes, 2 for data=xor, 3
+data=xor data.noise_std=0 ~ data.noise_std, above 0, 0
+model=gaussian loss=mse ~ loss, closed form, mse
++data.foo=1 ~ data, foo
+data.noise="" ~ data.noise, uniform
+model.hidden=[0] ~ model.hidden, at least 1, [0]
+model.hidden=[] ~ model.hidden, one or more, []
+model.hidden=abc ~ model.hidden, list, abc
+model.hidden=5 ~ model.hidden, list, 5
+model.hidden=[5.5] ~ model.hidden, whole, [5.5]
+model.hidden=[1000000000] ~ model.hidden, weights, [1000000000]
+model.hidden=[100000,100000] ~ model.hidden, weights, [100000, 100000]
+model.init_std=inf ~ model.init_std, above 0, Infinity
+model.init_std=0 ~ model.init_std, above 0, 0
+model.init_std=1e308 ~ model.init_std, below, 1e+308
+model.init=nope ~ model.init, normal, nope
+model.activation=gelu ~ model.activation, relu, gelu
+model.activation=[relu] ~ model.activation, relu
+model=linear model.hidden=[5] ~ model.hidden
+optimizer.lr=0 ~ optimizer.lr, above 0, 0
+optimizer.lr=nan ~ optimizer.lr, above 0, NaN
+optimizer.lr=-1 ~ optimizer.lr, above 0, -1
+optimizer.lr=fast ~ optimizer.lr, above 0, fast
+optimizer.lr=1e308 ~ optimizer.lr, below, 1e+308
+optimizer.lr=0,1 ~ optimizer.lr, --multirun, 0,1
+optimizer.fused=5 ~ optimizer.fused, true or false, 5
++optimizer.betas=[2,3] ~ optimizer, beta
++optimizer.nope=1 ~ optimizer, nope
+trainer.max_epochs=0 ~ trainer.max_epochs, from 1, 0
+trainer.max_epochs=-1 ~ trainer.max_epochs, from 1, -1
+trainer.max_epochs=2.5 ~ trainer.max_epochs, from 1, 2.5
+trainer.max_epochs=1000000000000000000000 ~ trainer.max_epochs, from 1, 1000000000000000000000
+trainer.checkpoint_every=0 ~ trainer.checkpoint_every, from 1, 0
+trainer.checkpoint_every=often ~ trainer.checkpoint_every, from 1, often
+trainer.precision=16-mixed ~ trainer.precision, 32-true, 16-mixed
+trainer.accelerator=tpu ~ trainer.accelerator, cpu, tpu
+trainer.devices=2 ~ trainer.devices, 1, 2
+trainer.devices=auto ~ trainer.devices, 1, auto
+trainer.logger=true ~ trainer.logger, false, true
+trainer.enable_checkpointing=true ~ trainer.enable_checkpointing, false, true
+trainer.enable_progress_bar=5 ~ trainer.enable_progress_bar, true or false, 5
+trainer.log_every_n_steps=-1 ~ trainer.log_every_n_steps, from 1, -1
+trainer.num_sanity_val_steps=x ~ trainer.num_sanity_val_steps, x
++trainer.gradient_clip_val=1 ~ trainer.gradient_clip_val, null, 1
++trainer.accumulate_grad_batches=2 ~ trainer.accumulate_grad_batches, 1, 2
++trainer.max_steps=-5 ~ trainer.max_steps, max_epochs, -5
++trainer.limit_train_batches=0 ~ trainer.limit_train_batches, all its points, 0
++trainer.fast_dev_run=true ~ trainer.fast_dev_run, max_epochs, true
+logger._target_=src.events.nope ~ logger._target_, imported, src.events.nope
+loss._target_=os.system ~ loss._target_, src, os.system
+loss._target_=posix.system ~ loss._target_, src, posix.system
+loss._target_=src.record.subprocess.run ~ loss._target_, src, src.record.subprocess.run
+loss._target_=torch.os.system ~ loss._target_, torch, torch.os.system
+loss._target_=torch.load ~ loss._target_, a class, torch.load
+loss._target_=torch.hub.load ~ loss._target_, a class, torch.hub.load
+loss._target_=src..x ~ loss._target_, src..x
+loss._target_=src.models.mlp.MLP ~ loss
+loss._target_= ~ loss._target_
+data._target_=src.losses.ce.CrossEntropy ~ data
+data._target_=torch.zeros ~ data._target_, torch.zeros
+model._target_=torch.optim.Adam ~ model._target_, Module, torch.optim.Adam
+model._target_=torch.nn.Linear ~ model
+optimizer._target_=torch.nn.Linear ~ optimizer._target_, Optimizer, torch.nn.Linear
+optimizer._target_=torch.optim.LBFGS ~ optimizer
+trainer._target_=torch.nn.Module ~ trainer._target_, Trainer, torch.nn.Module
++model.inner={_target_:os.getcwd} ~ model.inner._target_, src, os.getcwd
+hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x._target_, os.system
++hydra.callbacks.x={_target_:os.system,command:ls} ~ hydra.callbacks.x, os.system
++hydra.job_logging.handlers.x={class:subprocess.Popen} ~ hydra.job_logging.handlers.x, subprocess.Popen
+allow_targets=[os] loss._target_=os.system ~ loss._target_, src, os.system
+"""
+
+
+def split(line):
+    """Return the words of a line, as a shell would hand them on, and what its answer has to name."""
+    typed, _, expected = line.rpartition(" ~ ")
+    words = [typed] if typed.count("=") == 1 and not typed.startswith("-") else typed.split(" ")
+    return [word.replace("\\n", "\n") for word in words], expected.split(", ")
+
+
+CASES = [
+    pytest.param(line, marks=() if index % 9 == 0 else pytest.mark.long)
+    for index, line in enumerate(LINES.strip().splitlines())
+]
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_a_bad_command_line_is_one_clear_line_and_writes_nothing(line, tmp_path, train, count):
+    words, expected = split(line)
+    error = train(*words, code={1, 2}).err
+    first = error.splitlines()[0]
+    assert first.startswith("Expected `")
+    for word in expected:
+        assert word in first
+    assert error.rstrip("\n").count("\n") < 3
+    assert "Traceback" not in error
+    assert not files(tmp_path)
+    count("bad command lines, each answered in a line or two")
+
+
+EVALUATE = {
+    "outputs": "NAME=VALUE",
+    "run=": "a path",
+    "run=nowhere": "nowhere is not the folder of a finished run",
+    "run=a run=b": "given once",
+    "ruin=x": "one of run, points, out",
+    "run=. points=in.csv": "given together",
+    "run=. points=in.csv out=": "a path",
+    "run=/dev/null": "/dev/null",
+    "run=. allow_targets=": "a path",
+    "--nonsense": "NAME=VALUE",
+    "run=größe": "größe is not the folder",
+}
+AGGREGATE = {
+    "": "required: STUDY",
+    "nowhere": "nowhere is not a folder",
+    "/dev/null": "/dev/null is not a folder",
+    ". ": "holds no completed run",
+    ". --alpha 0": "(0, 0.5], got '0'",
+    ". --alpha nan": "(0, 0.5], got 'nan'",
+    ". --gamma much": "(0.5, 1), got 'much'",
+    ". --baseline": "expected one argument",
+    ". --out /dev/null": "/dev/null is not a folder",
+    "--nonsense .": "--nonsense",
+    ". größe": "größe is not a folder",
+}
+BENCHMARK = {
+    "--rounds 0": "a whole number of at least 1, got '0'",
+    "--rounds -3": "-3",
+    "--rounds many": "got 'many'",
+    "--rounds 1e9": "got '1e9'",
+    "--rounds nan": "got 'nan'",
+    "--sizes 0": "got '0'",
+    "--sizes": "expected at least one argument",
+    "--parts nonsense": "nonsense",
+    "--peers größe": "größe",
+    "--json /nowhere/x.json": "a file that can be written, got '/nowhere/x.json'",
+    "--json .": "a file that can be written, got '.'",
+    "--plot x.exe": "x.exe",
+    "--accelerator tpu": "tpu",
+    "--nonsense": "--nonsense",
+}
+OTHERS = [
+    *((src.evaluate.main, line, words) for line, words in EVALUATE.items()),
+    *((scripts.aggregate.main, line, words) for line, words in AGGREGATE.items()),
+    *((scripts.benchmark.__main__.main, line, words) for line, words in BENCHMARK.items()),
+]
+
+
+@pytest.mark.parametrize(("main", "line", "words"), OTHERS)
+def test_the_other_commands_answer_in_a_line_too(main, line, words, tmp_path, monkeypatch, capsys, count):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["command"])
+    try:
+        code = main(line.split()) if line else main([])
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code in (1, 2)
+    assert words in error.splitlines()[0]
+    assert error.count("\n") <= 3
+    assert not files(tmp_path)
+    count("bad command lines, each answered in a line or two")
+
+
+def test_there_are_more_than_a_hundred():
+    assert len(CASES) > 100

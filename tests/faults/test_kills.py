@@ -1,0 +1,72 @@
+"""A real sweep is killed, and finished by the same command: the end is that of a sweep that nothing disturbed."""
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.faults.studies import SWEEP, contents, leftovers, start
+
+KILLS = 20
+
+
+def times_of(seed: int) -> float:
+    """Return when a sweep is killed, as a share of the time that it takes undisturbed."""
+    return random.Random(seed).uniform(0.02, 1.0)  # noqa: S311 - no secret
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Run the sweep once; return what it left and how long it took."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    started = time.monotonic()
+    process = start(folder, *SWEEP)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    return contents(folder), time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    "number",
+    [number if number == 0 else pytest.param(number, marks=pytest.mark.long) for number in range(KILLS)],
+)
+def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, undisturbed, tmp_path, count):
+    expected, took = undisturbed
+    process = start(tmp_path, *SWEEP)
+    time.sleep(times_of(number) * took)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/s/*/seed=*/results.json")}
+    again = start(tmp_path, *SWEEP)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, out + err
+    assert contents(tmp_path) == expected
+    assert leftovers(tmp_path) == []
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    count("sweeps killed by SIGKILL and finished by the same command")
+    count("seeds finished when their sweep was killed, and kept as they were", len(kept))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_end_leaves_the_same(sent, undisturbed, tmp_path, count):
+    expected, took = undisturbed
+    process = start(tmp_path, *SWEEP)
+    time.sleep(0.8 * took)
+    process.send_signal(sent)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert start(tmp_path, *SWEEP).wait(timeout=120) == 0
+    assert contents(tmp_path) == expected
+    assert leftovers(tmp_path) == []
+    count("sweeps ended by SIGTERM or Ctrl-C and finished by the same command")
+
+
+def test_a_study_grows_by_what_is_new(undisturbed, tmp_path, train):
+    train("--multirun", "loss=ce", "seed=range(2)", *SWEEP[3:])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}
+    done = train(*SWEEP)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "2 of 4 seeds are finished and kept" in done.out
+    assert contents(tmp_path) == undisturbed[0]

@@ -1,0 +1,59 @@
+"""Many launches at once, of one sweep and of overlapping ones: each seed is trained once, and nothing is torn."""
+
+import re
+
+import pytest
+
+from tests.faults.studies import SWEEP, contents, leftovers, start
+
+FEW, MANY = 2, 8
+
+
+def launch(folder, *sweeps):
+    """Run all sweeps at once and return what they said."""
+    processes = [start(folder, *words, "hydra.verbose=src.resume") for words in sweeps]
+    outputs = [process.communicate(timeout=400) for process in processes]
+    for process, (out, err) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, out + err
+    return [out for out, _ in outputs]
+
+
+def trained(said):
+    """Return how many seeds some launches trained, by their own account."""
+    return sum(int(number) for out in said for number in re.findall(r"(\d+) seeds are trained", out))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Return what one launch alone leaves."""
+    folder = tmp_path_factory.mktemp("alone")
+    launch(folder, SWEEP)
+    return contents(folder)
+
+
+@pytest.mark.parametrize("launches", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
+def test_launches_of_one_sweep_share_its_seeds(launches, alone, tmp_path, count):
+    said = launch(tmp_path, *[SWEEP] * launches)
+    assert contents(tmp_path) == alone
+    assert leftovers(tmp_path) == []
+    assert trained(said) == 8
+    count("launches of one sweep at once", launches)
+
+
+@pytest.mark.long
+def test_launches_of_overlapping_sweeps_share_what_they_have_in_common(alone, tmp_path, count):
+    base = SWEEP[3:]
+    sweeps = [
+        ("--multirun", "loss=ce,mse", "seed=range(4)", *base),
+        ("--multirun", "loss=mse,ce", "seed=range(2)", *base),
+        ("--multirun", "loss=ce", "seed=3,2,1", *base),
+        ("--multirun", "loss=mse", "seed=range(1,4)", "hydra.sweeper.stack_size=1", *base),
+    ]
+    assert trained(launch(tmp_path, *sweeps * 2)) == 8
+    ended = contents(tmp_path)
+    # Which launch draws figures depends on who comes first; all else is the same.
+    numbers = {path: content for path, content in alone.items() if path.endswith((".csv", ".ckpt"))}
+    assert {path: content for path, content in ended.items() if path in numbers} == numbers
+    assert {path for path in ended if path.endswith("results.json")} == {p for p in alone if p.endswith("results.json")}
+    assert leftovers(tmp_path) == []
+    count("launches of overlapping sweeps at once", 2 * len(sweeps))
