@@ -95,10 +95,9 @@ def _train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     """
     if not members:
         return {}
-    parts = min(cores(), max(1, len(members) // LEAST)) if condition.settings["trainer"]["accelerator"] == "cpu" else 1
-    if parts == 1:
+    size = part(len(members), cores() if condition.settings["trainer"]["accelerator"] == "cpu" else 1)
+    if size == len(members):
         return _train_stack(condition, members)
-    size = -(-len(members) // parts)
     stacks = [members[start : start + size] for start in range(0, len(members), size)]
     with Display(len(stacks), "stacks") as display:
         ended = Pool(lambda _, stack: _train_stack(condition, stack), len(stacks)).run(stacks, display.heard)
@@ -106,6 +105,16 @@ def _train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
         if result.error is not None:
             raise result.error
     return {folder: results for result in ended for folder, results in result.value.items()}
+
+
+def part(seeds: int, cores: int) -> int:
+    """Return how many seeds each process trains at most, where a job of some seeds has some cores.
+
+    Example:
+        >>> part(100, cores=2), part(100, cores=3), part(LEAST + 1, cores=2) == LEAST + 1
+        (50, 34, True)
+    """
+    return -(-seeds // min(cores, max(1, seeds // LEAST)))
 
 
 def _train_stack(condition: Condition, members: list[Streams]) -> dict[Path, Results]:

@@ -13,8 +13,10 @@ import pytest
 from tensorboard import program
 
 import scripts.aggregate
+import scripts.plan
 import src.evaluate
 import src.losses
+from scripts.jobs import sweep_jobs
 from tests.commands import SHORT, results
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +47,7 @@ def test_every_command_is_of_a_known_kind():
         ("make", "test"),
         ("python", "-m", "src.train"),
         ("python", "-m", "scripts.aggregate"),
+        ("python", "-m", "scripts.plan"),
         ("python", "-m", "src.evaluate"),
         ("tensorboard", "--logdir", "outputs"),
     }
@@ -100,6 +103,17 @@ def test_every_topic_of_the_slides_has_a_command_that_works(train, tmp_path):
     trained = {(content["model"], content["loss"]) for content in results(tmp_path).values()}
     whole = {("gaussian", "none"), ("gaussian_shared", "none"), ("logistic", "logistic"), ("linear", "mse")}
     assert trained == whole | {("mlp", "mse"), ("mlp", "ce"), ("mlp", "ce_softmax")}
+
+
+def test_plan_takes_the_sweep(monkeypatch):
+    taken = []
+    monkeypatch.setattr(scripts.plan, "predict", lambda words, workers, _: taken.append((words, workers)))
+    monkeypatch.setattr(scripts.plan, "_print", lambda _: None)
+    [command] = [command[3:] for command in COMMANDS if command[2:3] == ["scripts.plan"]]
+    assert scripts.plan.main(command) == 0
+    [(words, workers)] = taken
+    assert workers == 64
+    assert [len(condition.seeds) for condition in sweep_jobs(words).conditions] == [100] * 4
 
 
 def test_tensorboard_takes_the_flags():

@@ -71,10 +71,10 @@ class CoresLauncher(BasicLauncher):
         for number, job in enumerate(job_overrides, start=initial_job_idx):
             words = (word if len(word) <= SHOWN else f"{word[:SHOWN]}..." for word in filter_overrides(job))
             log.info("\t#%d : %s", number, " ".join(words))
-        job = _Job(initial_job_idx, self.hydra_context, self.config, self.task_function, Singleton.get_state())
+        runner = _Job(initial_job_idx, self.hydra_context, self.config, self.task_function, Singleton.get_state())
         jobs = [*zip(job_overrides, shares(len(job_overrides), self.workers), strict=True)]
         with Display(len(jobs)) as display:
-            results = Pool(job.run, workers).run(jobs, display.heard)
+            results = Pool(runner.run, workers).run(jobs, display.heard)
         return [_returned(result) for result in results]
 
 

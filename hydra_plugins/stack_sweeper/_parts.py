@@ -24,20 +24,22 @@ def label_parts(jobs: Sequence[list[str]], job_name: str, output_subdir: str | N
         >>> label_parts([["lr=1", "seed=[0,1]"], ["lr=1", "seed=[2]"], ["lr=2", "seed=[0,1]"]], "train", ".hydra")[1]
         ['lr=1', 'seed=[2]', 'hydra.job.name="train,seed=2"', 'hydra.output_subdir=".hydra/seed=2"']
     """
-    sharing = Counter(_condition(job) for job in jobs)
-    return [job + _names(job, job_name, output_subdir) if sharing[_condition(job)] > 1 else job for job in jobs]
+    sharing = Counter(condition_of(job) for job in jobs)
+    return [job + _names(job, job_name, output_subdir) if sharing[condition_of(job)] > 1 else job for job in jobs]
 
 
-def _condition(job: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word for word in job if not _sets_seeds(word))
+def condition_of(job: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides of a job that say which condition it is of: all but the seeds, and but Hydra's own."""
+    return tuple(word for word in job if not sets_seeds(word) and not word.lstrip("+").startswith("hydra"))
 
 
-def _sets_seeds(word: str) -> bool:
+def sets_seeds(word: str) -> bool:
+    """Whether an override is one of seeds."""
     return word.partition("=")[0].lstrip("+") in KEYS
 
 
 def _names(job: Sequence[str], job_name: str, output_subdir: str | None) -> list[str]:
-    label = ",".join(_span(word) for word in job if _sets_seeds(word))
+    label = ",".join(_span(word) for word in job if sets_seeds(word))
     names = {"hydra.job.name": f"{job_name},{label}"}
     if output_subdir is not None:
         names["hydra.output_subdir"] = f"{output_subdir}/{label}"

@@ -74,7 +74,7 @@ class StackSweeper(BasicSweeper):
             CompactHydraException: If a setting of the sweep is wrong, or a job cannot be composed.
             SystemExit: With code 1 after the last job, if any failed.
         """
-        self.overrides = self._batches(arguments)
+        self.overrides = self.batches(arguments)
         jobs = [job for batch in self.overrides for job in batch]
         sweep_dir = Path(self.config.hydra.sweep.dir)
         for num, job in enumerate(jobs):
@@ -97,7 +97,15 @@ class StackSweeper(BasicSweeper):
             raise_failures(failures, len(jobs), started=sum(map(len, returns)))
         return returns
 
-    def _batches(self, arguments: list[str]) -> list[list[list[str]]]:
+    def batches(self, arguments: list[str]) -> list[list[list[str]]]:
+        """Return the overrides of every job of the sweep, in batches.
+
+        Args:
+            arguments: Overrides of the application, as typed.
+
+        Raises:
+            CompactHydraException: If a setting of the sweep is wrong.
+        """
         # Not checked in `__init__`, whose errors Hydra would wrap.
         _require_positive("max_batch_size", self.max_batch_size)
         _require_positive("stack_size", self.stack_size)
