@@ -1,0 +1,36 @@
+"""What one logistic unit cannot learn, and a cascade of them can."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from src.build import build, stack
+from src.condition import fit
+from src.evaluation import population_metrics, seed_network
+from src.threads import one_thread
+
+SEEDS = 20
+
+
+@pytest.mark.parametrize("model", ["logistic", "cascade"])
+def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
+    model: str, settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.evaluation.RESOLUTION", 128)
+    epochs = [] if model == "cascade" else ["trainer.max_epochs=30"]  # one unit has its optimum by then
+    composed = settings("experiment=xor", f"model={model}", *epochs) | {"seed": list(range(SEEDS))}
+    with one_thread():
+        parts = build(composed, stack(composed))
+        fit(parts, composed, "")
+        law, objective = parts.datamodule.law, parts.objective
+        networks = [seed_network(parts.network, index) for index in range(SEEDS)]
+        accuracy = torch.tensor(
+            [population_metrics(network, objective, law)["population/accuracy"] for network in networks]
+        )
+    if model == "logistic":
+        assert (accuracy < 0.76).all()  # the best line gets three of the four corners
+        assert 0.4 < accuracy.mean() < 0.65
+    else:
+        assert (accuracy >= 0.99).sum() > 0.75 * SEEDS

@@ -1,0 +1,47 @@
+"""How fast regret falls where a generative model is the truth, and what a wrong form costs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.build import build, stack
+from src.condition import fit
+from src.data.noisy_cubic import NoisyCubic
+from src.evaluation import linear_discriminant, population_metrics, seed_network
+from src.threads import one_thread
+
+
+def mean_regret(composed: dict[str, Any]) -> float:
+    with one_thread():
+        parts = build(composed, stack(composed))
+        assert all(training.error is None for training in fit(parts, composed, ""))
+        networks = [seed_network(parts.network, index) for index in range(len(parts.datamodule.streams))]
+        metrics = [population_metrics(network, parts.objective, parts.datamodule.law) for network in networks]
+    return float(np.mean([each["population/regret"] for each in metrics]))
+
+
+def test_regret_falls_like_one_over_n_for_the_true_model_and_levels_off_for_the_other(
+    settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.evaluation.RESOLUTION", 64)  # good to 2e-5, a twentieth of the least regret here
+    regret = {
+        (model, size): mean_regret(
+            settings(f"model={model}", "data=gaussians", f"data.points={size}", "seed=[0,1,2,3]")
+        )
+        for model in ("gaussian", "gaussian_shared")
+        for size in (60, 6000)
+    }
+    slope = np.log(regret["gaussian", 6000] / regret["gaussian", 60]) / np.log(100)
+    assert -1.4 < slope < -0.6
+    assert regret["gaussian_shared", 6000] > 0.01
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(2, 0.743984), (4, 0.615976)])
+def test_the_linear_discriminant_of_infinite_data_has_a_known_accuracy(classes: int, expected: float) -> None:
+    shape: dict[str, Any] = {"points": 80, "noise": "uniform", "half_width": 0.2, "spacing": 0.2}
+    x, mass = NoisyCubic(classes, label_order=None, priors=None, flip=0, **shape).population(16384)
+    with one_thread():
+        accuracy = mass.gather(1, linear_discriminant(x, mass)[:, None]).sum().item()
+    assert accuracy == pytest.approx(expected, abs=2e-6)
