@@ -8,7 +8,6 @@ import pytest
 from src import evaluate
 from tests.commands import SHORT, results
 
-pytest.importorskip("src.targets")  # with it comes allow_targets
 CODE = '''
 import torch
 import torch.nn.functional as F
