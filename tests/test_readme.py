@@ -16,6 +16,7 @@ import scripts.aggregate
 import scripts.plan
 import src.evaluate
 import src.losses
+from scripts.benchmark.options import parse
 from scripts.jobs import sweep_jobs
 from tests.commands import SHORT, results
 
@@ -49,6 +50,7 @@ def test_every_command_is_of_a_known_kind():
         ("python", "-m", "scripts.aggregate"),
         ("python", "-m", "scripts.plan"),
         ("python", "-m", "src.evaluate"),
+        ("python", "-m", "scripts.benchmark"),
         ("tensorboard", "--logdir", "outputs"),
     }
 
@@ -114,6 +116,13 @@ def test_plan_takes_the_sweep(monkeypatch):
     [(words, workers)] = taken
     assert workers == 64
     assert [len(condition.seeds) for condition in sweep_jobs(words).conditions] == [100] * 4
+
+
+def test_the_benchmark_takes_the_flags(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    parsed = [parse(command[3:]) for command in COMMANDS if command[2:3] == ["scripts.benchmark"]]
+    assert {options.accelerator for options in parsed} == {"cpu", "gpu"}
+    assert {options.quick for options in parsed} == {True, False}
 
 
 def test_tensorboard_takes_the_flags():
