@@ -175,7 +175,7 @@ def _fit(settings: dict[str, Any], seeds: int, epochs: int) -> float:
 
 def _trainings(settings: dict[str, Any], seeds: int, epochs: int) -> list[Training]:
     shorter = settings | {"trainer": settings["trainer"] | {"max_epochs": epochs}}
-    return fit(build(shorter, streams(list(range(seeds)), {})), shorter, "")
+    return fit(build(shorter, streams(list(range(seeds)), {})), shorter, [])
 
 
 def _kept(settings: dict[str, Any]) -> float:

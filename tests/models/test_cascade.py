@@ -23,7 +23,7 @@ def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
     composed = settings("experiment=xor", f"model={model}", *epochs) | {"seed": list(range(SEEDS))}
     with one_thread():
         parts = build(composed, stack(composed))
-        fit(parts, composed, "")
+        fit(parts, composed, [])
         law, objective = parts.datamodule.law, parts.objective
         networks = [seed_network(parts.network, index) for index in range(SEEDS)]
         accuracy = torch.tensor(

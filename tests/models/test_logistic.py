@@ -19,7 +19,7 @@ FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
 def trained(composed: dict[str, Any]) -> tuple[Parts, torch.Tensor]:
     """Return the parts after training, and their outputs (S, N, O) for the training points."""
     parts = build(composed, stack(composed))
-    fit(parts, composed, "")
+    fit(parts, composed, [])
     with torch.no_grad():
         return parts, parts.network(parts.datamodule.train.x)
 

@@ -16,7 +16,7 @@ from src.threads import one_thread
 def mean_regret(composed: dict[str, Any]) -> float:
     with one_thread():
         parts = build(composed, stack(composed))
-        assert all(training.error is None for training in fit(parts, composed, ""))
+        assert all(training.error is None for training in fit(parts, composed, []))
         networks = [seed_network(parts.network, index) for index in range(len(parts.datamodule.streams))]
         metrics = [population_metrics(network, parts.objective, parts.datamodule.law) for network in networks]
     return float(np.mean([each["population/regret"] for each in metrics]))
