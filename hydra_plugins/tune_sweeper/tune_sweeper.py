@@ -14,7 +14,7 @@ from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper
 
 log = logging.getLogger(__name__)
 
-TUNED = "+tuned"  # the setting that lists what was tuned
+TUNED = "tuned"  # the setting that lists what was tuned
 FOUND = "optimization_results.yaml"  # of Hydra's Optuna sweeper
 
 
@@ -74,12 +74,12 @@ class TuneSweeper(StackSweeper):
             seeds = [word for word in job if word.startswith("seed=")]
             self._check_disjoint(parser, seeds, trial_seeds)
             conditions[tuple(word for word in job if not word.startswith("seed="))] = seeds
-        for job in conditions:
-            self._compose([*job, *conditions[job]])  # what is wrong with a condition is told before any trial
-        tuned = [self._tune(list(job), trial_seeds) for job in conditions]
+        for condition, reported in conditions.items():
+            self._compose([*condition, *reported])  # what is wrong with a condition is told before any trial
+        tuned = [self._tune(list(condition), trial_seeds) for condition in conditions]
         self._jobs = [
-            [*job, *found, *seeds]
-            for (job, seeds), best in zip(conditions.items(), tuned, strict=True)
+            [*condition, *found, *reported]
+            for (condition, reported), best in zip(conditions.items(), tuned, strict=True)
             for found in ([], [*best, f"{TUNED}={'+'.join(self.space)}"])
         ]
         return super().sweep(arguments)
@@ -89,8 +89,9 @@ class TuneSweeper(StackSweeper):
 
     def _check_disjoint(self, parser: OverridesParser, reported: list[str], trial: str) -> None:
         given = parser.parse_overrides([*(reported or [f"seed={self.config.seed}"]), trial])
-        listed = [word.value() if isinstance(word.value(), list) else [word.value()] for word in given]
-        if shared := set.intersection(*map(set, listed)):
+        values: list[Any] = [word.value() for word in given]
+        first, second = (set(value if isinstance(value, list) else [value]) for value in values)
+        if shared := first & second:
             raise CompactHydraException(
                 f"Expected `hydra.sweeper.seeds` to be none of the reported seeds, got {sorted(shared)}."
             )
@@ -105,8 +106,9 @@ class TuneSweeper(StackSweeper):
         config = self.config.copy()
         with read_write(config), open_dict(config):
             config.study = f"{config.study}-tuning"
+        sampler: Any = TPESampler(seed=self.sampler_seed)  # which Hydra makes of the SamplerConfig that is declared
         sweeper = OptunaSweeper(
-            sampler=TPESampler(seed=self.sampler_seed), direction="maximize", storage=None, study_name=None,
+            sampler=sampler, direction="maximize", storage=None, study_name=None,
             n_trials=self.n_trials, n_jobs=self.n_jobs, max_failure_rate=1.0, search_space=None,
             custom_search_space=None, params=OmegaConf.create(dict(self.space)),
         )  # fmt: skip

@@ -73,7 +73,7 @@ def _comparable(results: Results) -> dict[str, Any]:
 
     What was tuned is left out, so that conditions with tuned values of their own are compared as one setting.
     """
-    config = dict(results.config)
+    config = {name: value for name, value in results.config.items() if name != "tuned" or value is not None}
     for group in ("loss", "model", "data"):
         inner = config.get(group)
         inside = dict(inner) if isinstance(inner, Mapping) else {}

@@ -30,7 +30,7 @@ def test_each_condition_runs_as_it_stands_and_with_what_was_best_on_other_seeds_
         assert 0.0005 <= lr <= 0.05
         scores[content["loss"], lr].append(content["metrics"]["population/accuracy"])
     reported = results(tmp_path / "outputs" / "tuned")
-    rates = {(content["loss"], "tuned" in content["config"]): content["config"]["optimizer"]["lr"]
+    rates = {(content["loss"], content["config"]["tuned"] is not None): content["config"]["optimizer"]["lr"]
              for content in reported.values()}  # fmt: skip
     assert sorted(seed for _, seed in reported) == [0] * 4 + [1] * 4
     for loss in ("mse", "ce"):
