@@ -2,17 +2,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
+from hydra_plugins.cluster_launcher._job import Job
 from src.workers.display import Display
 from src.workers.pool import Pool
 from src.workers.worker import Result, granted
@@ -71,11 +70,19 @@ class CoresLauncher(BasicLauncher):
         for number, job in enumerate(job_overrides, start=initial_job_idx):
             words = (word if len(word) <= SHOWN else f"{word[:SHOWN]}..." for word in filter_overrides(job))
             log.info("\t#%d : %s", number, " ".join(words))
-        runner = _Job(initial_job_idx, self.hydra_context, self.config, self.task_function, Singleton.get_state())
-        jobs = [*zip(job_overrides, shares(len(job_overrides), self.workers), strict=True)]
+        singletons, folder = Singleton.get_state(), str(Path.cwd())
+        jobs = [
+            Job(num, list(overrides), self.hydra_context, self.config, self.task_function, singletons, folder)
+            for num, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
+
+        def run(number: int, cores: int) -> JobReturn:
+            with granted(cores):
+                return jobs[number]()
+
         with Display(len(jobs)) as display:
-            results = Pool(runner.run, workers).run(jobs, display.heard)
-        return [_returned(result) for result in results]
+            results = Pool(run, workers).run(shares(len(jobs), self.workers), display.heard)
+        return [_returned(job, result) for job, result in zip(jobs, results, strict=True)]
 
 
 def shares(jobs: int, workers: int) -> list[int]:
@@ -91,39 +98,9 @@ def shares(jobs: int, workers: int) -> list[int]:
     return [1] * (jobs - left) + [workers // left] * left if left else [1] * jobs
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Runs a job of the sweep in a worker, as Hydra's basic launcher does."""
-
-    first: int
-    hydra_context: HydraContext
-    config: DictConfig
-    task_function: TaskFunction
-    singletons: dict[Any, Any]
-
-    def run(self, number: int, job: tuple[Sequence[str], int]) -> JobReturn:
-        """Run the job of this number from its overrides, on some cores."""
-        overrides, cores = job
-        setup_globals()
-        Singleton.set_state(self.singletons)
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = self.first + number
-        with granted(cores):
-            return run_job(
-                hydra_context=self.hydra_context,
-                task_function=self.task_function,
-                config=config,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-            )
-
-
-def _returned(result: Result) -> JobReturn:
-    if result.error is None:
-        returned: JobReturn = result.value
-        return returned
-    failed = JobReturn()
-    failed.status = JobStatus.FAILED
-    failed.return_value = result.error
-    return failed
+def _returned(job: Job, result: Result) -> JobReturn:
+    """Return what a job returned, or what stands for a job that its worker could not finish."""
+    if result.error is not None:
+        return JobReturn(overrides=job.overrides, status=JobStatus.FAILED, _return_value=result.error)
+    returned: JobReturn = result.value
+    return returned
