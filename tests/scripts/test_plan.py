@@ -136,7 +136,7 @@ def test_the_table_names_each_condition_and_the_sum(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["classes=2,1"], "Expected `classes` to be a whole number of at least 2, got 1."),
+        (["classes=2,1"], "Expected `classes` to be a whole number from 2 to 1000, got 1."),
         (["seed=0,0"], "Expected `seed` to be a whole number from 0 to 2^63 - 1, or a list of one or more different"),
         (["seed=range(2.5)"], "Expected `seed` to be"),
         (["sed=1"], "Could not override 'sed'."),
