@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Generator, Tensor
 
 from src.checks import Problem, check
@@ -47,6 +46,8 @@ class Table:
 
     def order(self, sizes: Sequence[int], generator: Generator) -> Tensor:
         """Return a permutation (N,) whose consecutive parts of some sizes are stratified."""
+        from sklearn.model_selection import train_test_split  # most of a second, which only tables need
+
         seed = int(torch.randint(2**31, (1,), generator=generator))
         rest, parts = np.arange(self.size), []
         for size in sizes[:-1]:
