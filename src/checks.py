@@ -1,10 +1,13 @@
 """Checks of settings: each wrong one becomes a line that names the setting, the rule and the value."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
+
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")  # beyond those that JSON escapes
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Problem:
 
     def __str__(self) -> str:
         shown = json.dumps(self.value, default=str, ensure_ascii=False)  # as a user types it: null, true, [1, 2]
+        shown = _LINE_ENDS.sub(lambda end: json.dumps(end.group())[1:-1], shown)
         return f"Expected `{self.name}` to be {self.rule}, got {shown}."
 
 

@@ -113,4 +113,7 @@ def test_number_agrees_with_its_definition(value: Any, low: float, high: float) 
 def test_every_problem_is_one_line_that_names_setting_rule_and_value(value: Any) -> None:
     line = str(Problem("group.name", "such and such", value))
     assert len(line.splitlines()) == 1
-    assert line == f"Expected `group.name` to be such and such, got {json.dumps(value, ensure_ascii=False)}."
+    shown = json.dumps(value, ensure_ascii=False)
+    for end in "\x85\u2028\u2029":
+        shown = shown.replace(end, f"\\u{ord(end):04x}")
+    assert line == f"Expected `group.name` to be such and such, got {shown}."

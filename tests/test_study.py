@@ -212,7 +212,7 @@ def test_resolve_gives_plain_containers_without_hydra(job: Callable[..., DictCon
     config = resolve(job("classes=3", "model.hidden=[4,5]"))
     assert "hydra" not in config
     assert (config["classes"], config["model"]["hidden"]) == (3, [4, 5])
-    assert all(type(value) in (dict, list, int, str, bool) for value in config.values())
+    assert all(type(value) in (dict, list, int, str, bool, type(None)) for value in config.values())
     assert type(config["model"]["hidden"]) is list
 
 

@@ -121,10 +121,13 @@ def test_a_killed_worker_loses_its_unfinished_seeds_alone(
     sweep += ("trainer.max_epochs=2", "data.points=10", "logger=tensorboard")
     train(*sweep, "hydra/launcher=basic")
     (tmp_path / "outputs").rename(tmp_path / "serial")
-    target = "+hydra.callbacks.die._target_=tests.hydra_plugins.dying.DieAfterOneSeed"
-    ended = train(*sweep, *LAUNCHERS[cluster], target, f"+hydra.callbacks.die.num={parts - 1}", code=1)
+    callback = tmp_path / "conf" / "hydra" / "callbacks" / "die.yaml"
+    callback.parent.mkdir(parents=True)
+    callback.write_text(f"die:\n  _target_: tests.hydra_plugins.dying.DieAfterOneSeed\n  num: {parts - 1}\n")
+    dying = (f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "hydra/callbacks=die")
+    ended = train(*sweep, *LAUNCHERS[cluster], *dying, code=1)
     finished = results(tmp_path / "outputs")
-    assert {seed for _, seed in finished} == ready
+    assert {seed for _, seed in finished} == ready, ended.err
     assert f"1 of {parts} jobs failed:\nJob {parts - 1}: its process was lost, finished seeds are kept: " in ended.err
     assert "Traceback" not in ended.err
     again = train(*sweep, "hydra/launcher=basic")

@@ -20,11 +20,13 @@ def test_hydra_finds_the_launcher() -> None:
     assert "CoresLauncher" in names
 
 
+@pytest.mark.usefixtures("default_version_base")
 @pytest.mark.parametrize("launcher_name, overrides", [("cores", ["hydra.launcher.workers=2"])])  # noqa: PT006
 class TestHydrasLauncherSuite(LauncherTestSuite):
     """Hydra's own tests of a launcher."""
 
 
+@pytest.mark.usefixtures("default_version_base")
 @pytest.mark.parametrize(
     "task_launcher_cfg, extra_flags",  # noqa: PT006
     [({"defaults": [{"override hydra/launcher": "cores"}]}, ["-m", "hydra.launcher.workers=2"])],

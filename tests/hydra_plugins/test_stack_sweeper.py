@@ -3,16 +3,12 @@ import random
 import shlex
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra import version
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.core.singleton import Singleton
 from hydra.errors import CompactHydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
@@ -25,7 +21,10 @@ from hydra_plugins.stack_sweeper._failures import Failure, rerun_command
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory"),
+    pytest.mark.usefixtures("default_version_base"),
+]
 
 APP = '''
 import hydra
@@ -111,16 +110,6 @@ def jobs(*words: str, stack_size: int | None = None) -> list[str]:
     overrides = OverridesParser.create().parse_overrides(list(words))
     [batch] = sweeper.split_arguments(stack_seeds(overrides, stack_size), None)  # type: ignore[attr-defined]
     return [" ".join(job) for job in batch]
-
-
-@pytest.fixture(autouse=True)
-def default_version_base() -> Iterator[None]:
-    """Give Hydra's own tests its default version base, whatever application this process has imported."""
-    before = Singleton.get_state()
-    with warnings.catch_warnings(action="ignore"):  # that Hydra 1.4 will have no such base
-        version.setbase("1.1")
-    yield
-    Singleton.set_state(before)
 
 
 def test_hydra_finds_the_plugin_and_need_not_import_torch(tmp_path: Path) -> None:

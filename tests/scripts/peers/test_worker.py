@@ -63,7 +63,7 @@ def test_a_worker_reports_the_losses_of_the_networks_that_it_trained() -> None:
         (Order("nobody", (0,), (1,), overrides=TINY), "ModuleNotFoundError: No module named 'scripts.peers.nobody'"),
         (
             Order("losslab", (0,), (1,), overrides=("data.points=0",)),
-            "SettingsError: Expected `data.points` to be a whole number of at least 2, got 0.",
+            "SettingsError: Expected `data.points` to be a whole number from 2 to 1000000, got 0.",
         ),
     ],
 )
