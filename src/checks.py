@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")  # beyond those that JSON escapes
@@ -35,10 +35,6 @@ class SettingsError(ValueError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
-
-    def within(self, group: str) -> "SettingsError":
-        """Return the same error with the names of its settings prefixed by their group."""
-        return SettingsError(*(replace(problem, name=f"{group}.{problem.name}") for problem in self.problems))
 
 
 def check(*problems: Problem | None) -> None:

@@ -86,14 +86,6 @@ def test_no_problem_raises_nothing() -> None:
     check(None, None)
 
 
-def test_an_error_can_be_moved_into_a_group() -> None:
-    error = SettingsError(Problem("points", "at least 2", 1), Problem("noise", "known", "x")).within("data")
-    assert str(error).splitlines() == [
-        "Expected `data.points` to be at least 2, got 1.",
-        'Expected `data.noise` to be known, got "x".',
-    ]
-
-
 @few
 @given(anything, st.integers(-3, 3))
 def test_whole_agrees_with_its_definition(value: Any, least: int) -> None:

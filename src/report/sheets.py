@@ -1,6 +1,5 @@
 """The tables of the report as text, the same for the page, for Markdown and for LaTeX."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -233,8 +232,3 @@ def _p(value: float) -> str:
 
 def _plain(value: float, places: int) -> str:
     return _NONE if pd.isna(value) else number(value, places)
-
-
-def columns_of(sheet: Sheet) -> Sequence[bool]:
-    """Return whether each column holds numbers."""
-    return [index >= sheet.texts for index in range(len(sheet.head))]

@@ -80,7 +80,7 @@ class Pool:
         """Hand a worker its next job; end it where there is none, and replace it where it died."""
         del self._running[channel]
         if not waiting:
-            _end(channel, process)
+            _dismiss(channel, process)
         elif process.is_alive():
             number = waiting.pop()
             channel.send((number, jobs[number]))
@@ -116,7 +116,7 @@ def _death(code: int | None) -> str:
     return f"The worker process was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
-def _end(channel: Connection, process: BaseProcess) -> None:
+def _dismiss(channel: Connection, process: BaseProcess) -> None:
     with contextlib.suppress(OSError):  # it is dead already
         channel.send(None)
     process.join(GRACE)
