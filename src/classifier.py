@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.data.datamodule import Batch, Epoch
+from src.data.datamodule import Batch, Block
 from src.engine import choose_engine
+from src.evaluation import by_blocks
 from src.losses.objective import Objective
 from src.models.flat import FlatParameters
 from src.steps import stepper
@@ -20,8 +21,8 @@ class Classifier(L.LightningModule):
     """S networks, one objective and one optimizer that never mix the seeds.
 
     The sum of the seeds' losses is back-propagated, so the gradient of each seed is that of its own loss; the
-    optimizer is element-wise on one flat buffer. One ``training_step`` consumes an epoch, which spares Lightning's
-    cost of a step.
+    optimizer is element-wise on one flat buffer. One ``training_step`` consumes a block of mini-batches, most often an
+    epoch, which spares Lightning's cost of a step.
 
     Args:
         network: A module (S, B, D) -> (S, B, O), all of whose parameters lead with S.
@@ -49,6 +50,7 @@ class Classifier(L.LightningModule):
         self.train_accuracy: list[Tensor] = []
         self.val_loss: list[Tensor] = []
         self.val_accuracy: list[Tensor] = []
+        self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the epoch that runs
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the network's outputs: (S, B, D) -> (S, B, O)."""
@@ -61,43 +63,53 @@ class Classifier(L.LightningModule):
         self.engine = choose_engine(self.network, self.objective, self.flat, mixed=mixed)
         return self.optimizer([self.flat.values])
 
-    def training_step(self, batches: Epoch, _: int) -> None:
-        """Take a step on each mini-batch of an epoch and keep the epoch's losses and accuracy."""
+    def training_step(self, batches: Block, _: int) -> None:
+        """Take a step on each mini-batch of a block; the last block of an epoch ends it."""
         step = stepper(cast(Optimizer, self.optimizers(use_pl_optimizer=False)))
         outputs = []
         for x, target in batches:  # (S, B, D), (S, B)
             outputs.append(self.engine.backward(x, target))  # (S, B, O)
             step()
         self._keep(outputs, [target for _, target in batches])
+        if self.trainer.is_last_batch:
+            self._end_epoch()
 
     def release(self) -> None:
-        """Let go of everything, weights and moments first of all; the module is of no use afterwards.
+        """Let go of everything, weights, moments and data; neither the module nor its trainer is of use afterwards.
 
-        A module and its trainer refer to each other. The garbage collector would find them late, and until then the
-        stacks of a long sweep would pile up.
+        They, the trainer's loops and the data refer to each other. The garbage collector would find them late, and
+        until then the stacks of a long sweep would pile up.
         """
         if self._trainer is not None:
-            self.trainer.optimizers = []
+            vars(self.trainer).clear()
         vars(self).clear()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Keep the loss and accuracy of the validation split, which comes as one batch."""
         x, target = batch
-        output = self.network(x)  # (S, N, O)
+        output = by_blocks(self.network, x)  # (S, N, O)
         self.val_loss.append(self.objective.loss(output, target).cpu())
-        self.val_accuracy.append(_accuracy(self.objective.decode(output), target))
+        correct = self.objective.decode(output) == target
+        self.val_accuracy.append(correct.float().mean(-1).cpu())
 
     @torch.no_grad()
     def _keep(self, outputs: list[Tensor], targets: list[Tensor]) -> None:
-        """Store an epoch from the outputs (S, B, O) and the targets (S, B) of each step."""
-        losses = self._losses(outputs, targets)  # (steps, S)
-        sizes = torch.tensor([target.shape[1] for target in targets], dtype=losses.dtype, device=losses.device)
+        """Keep of a block what its epoch needs, from the outputs (S, B, O) and the targets (S, B) of each step."""
+        correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)  # (S,)
+        self._blocks.append((self._losses(outputs, targets), [target.shape[1] for target in targets], correct))
+
+    def _end_epoch(self) -> None:
+        """Store the losses and the accuracy of an epoch."""
+        blocks, self._blocks = self._blocks, []
+        losses = torch.cat([losses for losses, _, _ in blocks])  # (steps, S)
+        points = [size for _, sizes, _ in blocks for size in sizes]
+        weights = losses.new_tensor(points)  # (steps,)
         # A sum over the steps would round by S; a running sum does not.
-        mean = (losses * sizes[:, None]).cumsum(0)[-1] / sizes.sum()  # (S,)
-        preds = self.objective.decode(torch.cat(outputs, dim=1))
+        mean = (losses * weights[:, None]).cumsum(0)[-1] / weights.sum()  # (S,)
+        correct = torch.stack([correct for _, _, correct in blocks]).sum(0)  # (S,)
         self.step_loss.append(losses.cpu())
         self.train_loss.append(mean.cpu())
-        self.train_accuracy.append(_accuracy(preds, torch.cat(targets, dim=1)))
+        self.train_accuracy.append((correct.float() / sum(points)).cpu())
 
     def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
         """Return the loss of every step, (steps, S): at once for the mini-batches of one size, as seeds of a stack."""
@@ -106,8 +118,3 @@ class Classifier(L.LightningModule):
             output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)
             parts.append(self.objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
         return torch.cat(parts)
-
-
-def _accuracy(preds: Tensor, target: Tensor) -> Tensor:
-    """Share of correct labels of each seed: (S, N), (S, N) -> (S,)."""
-    return (preds == target).float().mean(-1).cpu()

@@ -20,7 +20,7 @@ from src.build import Parts, build, build_trainer, factory, stack
 from src.checkpoints import StackCheckpoint
 from src.coefficients import log_odds
 from src.console import TrainingProgress, stdout
-from src.evaluation import evaluate, seed_network
+from src.evaluation import evaluate, predict, seed_network
 from src.files import replacing_folder
 from src.models.closed_form import ClosedForm
 from src.record import Training
@@ -182,18 +182,19 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             images |= figures.loss_curve(folder, training, objective)
         if error is None:
             network = seed_network(parts.network, index)
-            metrics, predictions = evaluate(network, objective, law, train_split, test, val)
+            metrics = evaluate(network, objective, law, train_split, test, val)
             metrics |= log_odds(parts.network, objective, index)
             if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
                 if condition.settings["predictions"]:
+                    predictions = predict(network(test.x[0]), objective)
                     record.write_predictions(folder, data.test_features(index), test.target[0], predictions)
                 record.write_checkpoint(folder, parts.network, index, training)
                 if condition.settings["figures"] != "none":
                     figures.write_regions(folder, network, objective, law, test)
                 if condition.draws(member):
-                    images |= figures.scatter(folder, network, objective, law, test, predictions, metrics)
+                    images |= figures.scatter(folder, network, objective, law, test, metrics)
         results = condition.results(member, span[1] - span[0], metrics, error)
         if condition.logger is not None:
             condition.logger(

@@ -113,7 +113,7 @@ def load(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[Results, Part
 def compare(results: Results, parts: Parts, network: Callable[[Tensor], Tensor]) -> int:
     """Print every metric beside the stored one and return 1 if any differs, else 0."""
     data = parts.datamodule
-    metrics, _ = evaluate(network, parts.objective, data.law, data.train, data.test, data.val)
+    metrics = evaluate(network, parts.objective, data.law, data.train, data.test, data.val)
     metrics |= log_odds(parts.network, parts.objective, 0)
     table = Table("metric", "stored", "recomputed", "", title=f"{results.condition}/{results.name}")
     different = 0

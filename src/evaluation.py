@@ -14,6 +14,7 @@ from src.losses.objective import Objective
 
 _COUNTS = ("train/correct", "train/count", "val/correct", "val/count")  # which their accuracy says
 RESOLUTION = 512  # cells in y for each x; the default law's population accuracy is then good to about 1e-4
+PART = 2**16  # points of a split whose outputs are held together
 BLOCK = 8192  # points that pass through a network together; more would only pass through slower memory
 
 
@@ -33,10 +34,14 @@ def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():
-            blocks = x.to(dtype)[None].split(BLOCK, dim=1)
-            return torch.cat([torch.func.functional_call(network, state, (block,))[0] for block in blocks])
+            return by_blocks(lambda block: torch.func.functional_call(network, state, (block,)), x.to(dtype)[None])[0]
 
     return outputs
+
+
+def by_blocks(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Pass points through a network some at a time, as its hidden layers are wider: (S, N, D) -> (S, N, O)."""
+    return torch.cat([network(block) for block in x.split(BLOCK, dim=1)], dim=1)
 
 
 def predict(outputs: Tensor, objective: Objective) -> Predictions:
@@ -46,20 +51,27 @@ def predict(outputs: Tensor, objective: Objective) -> Predictions:
     return Predictions(objective.decode(outputs[None])[0], None if probabilities is None else probabilities[0])
 
 
-def split_metrics(name: str, outputs: Tensor, target: Tensor, objective: Objective, classes: int) -> dict[str, float]:
-    """Return the loss, the accuracy and the number of correct points of one network on a split.
+def split_metrics(
+    name: str, network: Callable[[Tensor], Tensor], split: Split, objective: Objective, classes: int
+) -> dict[str, float]:
+    """Return the loss, the accuracy and the number of correct points of one network on a split, part by part of it.
 
     Args:
         name: Name of the split, the prefix of the metrics.
-        outputs: The network's outputs (N, O).
-        target: The labels (N,).
+        network: The network (N, D) -> (N, O).
+        split: The points of this seed alone, (1, N, D).
         objective: Loss and decision rule.
         classes: Number of classes C.
     """
-    preds = objective.decode(outputs[None])[0]
-    correct, *_, count = multiclass_stat_scores(preds, target, num_classes=classes, average="micro").tolist()
+    loss, correct, count = 0.0, 0, 0
+    for x, target in zip(split.x.split(PART, dim=1), split.target.split(PART, dim=1), strict=True):
+        outputs = network(x[0])[None]  # (1, N, O)
+        preds = objective.decode(outputs)
+        right, *_, points = multiclass_stat_scores(preds, target, num_classes=classes, average="micro").tolist()
+        correct, count = correct + right, count + points
+        loss += (objective.loss(outputs, target).item() - loss) * (points / count)
     return {
-        f"{name}/loss": objective.loss(outputs[None], target[None]).item(),
+        f"{name}/loss": loss,
         f"{name}/accuracy": correct / count,
         f"{name}/correct": correct,
         f"{name}/count": count,
@@ -130,8 +142,8 @@ def evaluate(
     train: Split,
     test: Split,
     val: Split | None = None,
-) -> tuple[dict[str, float], Predictions]:
-    """Return all final metrics of one network and its predictions for the test points.
+) -> dict[str, float]:
+    """Return all final metrics of one network.
 
     Args:
         network: The network (N, D) -> (N, O).
@@ -141,13 +153,11 @@ def evaluate(
         test: The test points of this seed alone, (1, N, D).
         val: The validation points of this seed alone, (1, N, D), of which there may be none.
     """
-    outputs = network(test.x[0])
-    predictions = predict(outputs, objective)
-    metrics = split_metrics("train", network(train.x[0]), train.target[0], objective, law.classes)
-    metrics |= split_metrics("test", outputs, test.target[0], objective, law.classes)
+    metrics = split_metrics("train", network, train, objective, law.classes)
+    metrics |= split_metrics("test", network, test, objective, law.classes)
     if val is not None and val.target.numel():
-        metrics |= split_metrics("val", network(val.x[0]), val.target[0], objective, law.classes)
+        metrics |= split_metrics("val", network, val, objective, law.classes)
     metrics = {name: value for name, value in metrics.items() if name not in _COUNTS}
     if isinstance(law, Law):
         metrics |= population_metrics(network, objective, law)
-    return metrics, predictions
+    return metrics

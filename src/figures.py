@@ -11,7 +11,7 @@ from torch import Tensor
 from src.artifacts import FIGURES, REGIONS
 from src.data.datamodule import Split
 from src.data.law import Law, Source
-from src.evaluation import Predictions, predict
+from src.evaluation import predict
 from src.losses.objective import Objective
 from src.record import Training
 from src.report.plots import Regions, loss_figure, scatter_figure
@@ -60,7 +60,6 @@ def scatter(
     objective: Objective,
     law: Source,
     test: Split,
-    predictions: Predictions,
     metrics: dict[str, float],
 ) -> dict[str, Path]:
     """Draw the test points of one seed over its decision regions and return the PNG by its tag; two features."""
@@ -72,7 +71,7 @@ def scatter(
     figure = scatter_figure(
         x.numpy(),
         target.numpy(),
-        predictions.preds.numpy(),
+        predict(network(x), objective).preds.numpy(),
         classes=law.classes,
         regions=drawn,
         curve=None if curve is None else (drawn.x1, curve(torch.from_numpy(drawn.x1)).numpy()),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from src.build import Parts, build, build_trainer, stack
+from src.data import datamodule
 from src.threads import one_thread
 from tests.losses import cases
 from tests.losses.cases import TAKEN
@@ -224,6 +225,17 @@ def test_the_loss_of_an_epoch_weighs_a_short_last_mini_batch_by_its_points(compo
     (losses,), (mean,) = (getattr(fit(settings, [0]).classifier, name) for name in ("step_loss", "train_loss"))
     assert losses.shape == (2, 1)  # 30 points and 2
     assert mean.item() == pytest.approx((30 * losses[0].item() + 2 * losses[1].item()) / 32)
+
+
+def test_an_epoch_in_several_blocks_is_an_epoch_in_one(compose: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = compose(*BRISK, "trainer.max_epochs=3", "data.val_fraction=0.25")
+    whole = fit(settings, [0, 1])
+    monkeypatch.setattr(datamodule, "BLOCK", 12)  # two mini-batches of 5
+    assert len(whole.datamodule.train_dataloader()) == 3  # of 10, 10 and 2 points
+    blocks = fit(settings, [0, 1])
+    assert same(blocks, 0, whole, 0)
+    assert same(blocks, 1, whole, 1)
+    assert all(map(torch.equal, blocks.classifier.train_loss, whole.classifier.train_loss))
 
 
 class Spoil(L.Callback):

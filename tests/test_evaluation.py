@@ -330,21 +330,20 @@ def test_split_metrics_agree_with_scikit_learn(kind: Callable[[int], Objective],
     objective, law = kind(classes), make_law(classes)
     train, test = make_split(law, 0, 64), make_split(law, 1, 32)
     network = make_network(objective, scale=1.0)
-    metrics, predictions = evaluate(network, objective, law, train, test)
+    metrics = evaluate(network, objective, law, train, test)
     for name, split in (("train", train), ("test", test)):
         outputs, target = network(split.x[0]).double().numpy(), split.target[0].numpy()
         preds = reference_preds(objective, outputs, classes)
         assert metrics[f"{name}/loss"] == pytest.approx(reference_loss(objective, outputs, target), rel=1e-5)
         assert metrics[f"{name}/accuracy"] == pytest.approx(accuracy_score(target, preds), rel=1e-6)
-    assert predictions.preds.tolist() == preds
     assert metrics["test/correct"] == accuracy_score(target, preds, normalize=False)
     assert metrics["test/count"] == 32
 
 
 def test_accuracy_of_the_slides_is_exact() -> None:
     preds, target = torch.zeros(32, dtype=torch.long), torch.tensor([0] * 23 + [1] * 9)
-    outputs = torch.nn.functional.one_hot(preds, 2).float()
-    assert split_metrics("test", outputs, target, OneHotMeanSquaredError(2), 2) == {
+    split = Split(torch.nn.functional.one_hot(preds, 2).float()[None], target[None])
+    assert split_metrics("test", lambda outputs: outputs, split, OneHotMeanSquaredError(2), 2) == {
         "test/loss": 9 / 32,
         "test/accuracy": 0.71875,
         "test/correct": 23,
@@ -353,17 +352,27 @@ def test_accuracy_of_the_slides_is_exact() -> None:
 
 
 @every_objective
+def test_a_split_of_several_parts_has_the_metrics_of_one(
+    kind: Callable[[int], Objective], classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective, split = kind(classes), make_split(make_law(classes), 0, 64)
+    network = make_network(objective)
+    whole = split_metrics("train", network, split, objective, classes)
+    assert whole["train/loss"] == objective.loss(network(split.x[0])[None], split.target).item()  # of one part: bitwise
+    monkeypatch.setattr(evaluation, "PART", 15)  # four parts, and one of four points
+    assert split_metrics("train", network, split, objective, classes) == pytest.approx(whole, rel=1e-6)
+
+
+@every_objective
 def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objective], classes: int) -> None:
     objective, law = kind(classes), make_law(classes, points=10)
-    metrics, predictions = evaluate(
-        make_network(objective), objective, law, make_split(law, 0, 8), make_split(law, 1, 5)
-    )
+    network = make_network(objective)
+    metrics = evaluate(network, objective, law, make_split(law, 0, 8), make_split(law, 1, 5))
     names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
     names += ["population/accuracy", "population/regret", "bayes/accuracy", "linear/accuracy"]
     names += ["ideal/accuracy"] * hasattr(objective, "ideal")
-    if predictions.probabilities is not None:
+    if objective.probabilities(network(torch.zeros(5, 2))[None]) is not None:
         names += ["population/excess_ce", "population/calibration_error"]
-        assert predictions.probabilities.shape == (5, classes)
     assert list(metrics) == names
     assert {type(value) for value in metrics.values()} == {int, float}
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics

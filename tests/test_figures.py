@@ -20,14 +20,15 @@ def parts(settings):
 
 def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     data, network = parts.datamodule, seed_network(parts.network, 0)
-    metrics, predictions = evaluate(network, parts.objective, data.law, data.train, data.test)
+    metrics = evaluate(network, parts.objective, data.law, data.train, data.test)
     seen = {}
     original = figures.scatter_figure
     monkeypatch.setattr(figures, "scatter_figure", lambda *a, **k: seen.update(k, x=a[0]) or original(*a, **k))
-    images = figures.scatter(tmp_path, network, parts.objective, data.law, data.test, predictions, metrics)
+    images = figures.scatter(tmp_path, network, parts.objective, data.law, data.test, metrics)
     assert images == {"figures/scatter": tmp_path / "figures/scatter.png"}
     assert imread(images["figures/scatter"]).std() > 0
-    correct = int((predictions.preds == data.test.target[0]).sum())
+    preds = parts.objective.decode(network(data.test.x[0])[None])[0]
+    correct = int((preds == data.test.target[0]).sum())
     assert seen["title"].startswith(f"{correct}/12 = {correct / 12:.2f}, population ")
     regions = seen["regions"]
     assert regions.pred.shape == regions.bayes.shape == (figures.DRAWN, figures.DRAWN)
@@ -53,7 +54,7 @@ def test_no_scatter_for_other_than_two_features(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(parts.datamodule.law, "features", 3, raising=False)
     data = parts.datamodule
     network = seed_network(parts.network, 0)
-    assert figures.scatter(tmp_path, network, parts.objective, data.law, data.test, None, {}) == {}
+    assert figures.scatter(tmp_path, network, parts.objective, data.law, data.test, {}) == {}
     figures.write_regions(tmp_path, network, parts.objective, data.law, data.test)
     assert not list(tmp_path.iterdir())
 

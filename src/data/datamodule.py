@@ -14,6 +14,7 @@ from src.data.table import Scaling, Table
 from src.streams import Streams
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
+BLOCK = 2**14  # points of each seed that are gathered together, so that an epoch is no second copy of much data
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,16 @@ class Split:
         return Split(self.x[seeds], self.target[seeds])
 
 
-class Epoch(list[Batch]):
-    """The mini-batches of an epoch, which Lightning moves to a device as one thing and not tensor by tensor."""
+class Block(list[Batch]):
+    """Mini-batches that follow each other, which Lightning moves to a device as one thing and not tensor by tensor."""
 
-    def to(self, device: torch.device) -> "Epoch":
+    def to(self, device: torch.device) -> "Block":
         """Return the mini-batches on a device."""
-        return Epoch((x.to(device), target.to(device)) for x, target in self)
+        return Block((x.to(device), target.to(device)) for x, target in self)
 
 
 class EpochLoader:
-    """An iterable over one block: all mini-batches of an epoch, freshly shuffled for each seed.
+    """An iterable over the blocks of mini-batches of an epoch, freshly shuffled for each seed; mostly there is one.
 
     Args:
         split: The training points.
@@ -48,16 +49,18 @@ class EpochLoader:
         self.split = split
         self.generators = generators
         self.batch_size = batch_size
+        self.size = split.target.shape[1]
+        self.block = max(1, BLOCK // batch_size) * batch_size
 
     def __len__(self) -> int:
-        return 1
+        return -(-self.size // self.block)
 
-    def __iter__(self) -> Iterator[Epoch]:
-        size = self.split.target.shape[1]
-        order = torch.stack([torch.randperm(size, generator=generator) for generator in self.generators])  # (S, N)
+    def __iter__(self) -> Iterator[Block]:
+        order = torch.stack([torch.randperm(self.size, generator=generator) for generator in self.generators])  # (S, N)
         seeds = torch.arange(len(order))[:, None]
-        x, target = self.split.x[seeds, order], self.split.target[seeds, order]
-        yield Epoch(zip(x.split(self.batch_size, dim=1), target.split(self.batch_size, dim=1), strict=True))
+        for rows in order.split(self.block, dim=1):
+            x, target = self.split.x[seeds, rows], self.split.target[seeds, rows]
+            yield Block(zip(x.split(self.batch_size, dim=1), target.split(self.batch_size, dim=1), strict=True))
 
 
 class WholeLoader:
@@ -118,14 +121,16 @@ class SeedDataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Draw and split the data of every seed; the same streams always give the same data."""
         x, target = self.law.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
+        if not isinstance(self.law, Table):
+            x = x.float()  # at once, as double precision would take more memory than all the rest
         order = torch.stack([self._order(streams.generator("split")) for streams in self.streams])
         seeds = torch.arange(len(order))[:, None]
         parts = order.split(self._sizes, dim=1)
         if isinstance(self.law, Table):
             self.scaling = Scaling(x[seeds, parts[-1]])
             self.test_rows = parts[0]
-            x = self.scaling(x)
-        self.test, self.val, self.train = (Split(x[seeds, part].float(), target[seeds, part]) for part in parts)
+            x = self.scaling(x).float()
+        self.test, self.val, self.train = (Split(x[seeds, part], target[seeds, part]) for part in parts)
 
     @property
     def _sizes(self) -> list[int]:
@@ -163,7 +168,7 @@ class SeedDataModule(L.LightningDataModule):
         return x
 
     def train_dataloader(self) -> EpochLoader:
-        """Return the loader whose one item an epoch is the list of all mini-batches."""
+        """Return the loader of the mini-batches, a block of them at a time."""
         return EpochLoader(self.train, [streams.generator("shuffle") for streams in self.streams], self.batch_size)
 
     def val_dataloader(self) -> WholeLoader:

@@ -13,6 +13,7 @@ from src.checks import Problem, check, number, whole
 from src.data.law import MOST_POINTS
 from src.gaussian import log_posterior
 
+_BLOCK = 2**14  # points that are placed together, as each takes a matrix
 _CELLS = 256  # points of a class for each unit of resolution
 _RESOLUTION = 512  # of the Bayes accuracy where there is no formula
 
@@ -79,12 +80,14 @@ class Gaussians:
         Returns:
             x (S, N, D), float64, and target (S, N), int64.
         """
-        target = torch.stack(
-            [torch.multinomial(self.prior, self.size, replacement=True, generator=each) for each in generators]
-        )
-        shape = (self.size, self.features)
-        noise = torch.stack([torch.randn(shape, generator=each, dtype=torch.float64) for each in generators])
-        return self._place(noise, target), target
+        x = torch.empty(len(generators), self.size, self.features, dtype=torch.float64)
+        target = torch.empty(len(generators), self.size, dtype=torch.int64)
+        for row, label, generator in zip(x, target, generators, strict=True):
+            torch.multinomial(self.prior, self.size, replacement=True, generator=generator, out=label)
+            row.normal_(generator=generator)
+            for points, classes in zip(row.split(_BLOCK), label.split(_BLOCK), strict=True):
+                points.copy_(self._place(points, classes))
+        return x, target
 
     def posterior(self, x: Tensor) -> Tensor:
         """Return P(class | x): (..., D) -> (..., C)."""

@@ -63,13 +63,13 @@ class Labels:
         drawn = torch.multinomial(self.priors, math.prod(shape), replacement=True, generator=generator)
         return drawn.view(shape)
 
-    def mislabel(self, target: Tensor, generator: Generator) -> Tensor:
-        """Return labels of points of some classes, of any shape; draws nothing where no label is ever wrong."""
+    def mislabel(self, target: Tensor, generator: Generator) -> None:
+        """Make some labels of any shape wrong, in place; draws nothing where no label is ever wrong."""
         if not self.flip.any():
-            return target
+            return
         wrong = torch.rand(target.shape, generator=generator, dtype=torch.float64) < self.flip[target]
-        step = torch.randint(1, len(self.flip), target.shape, generator=generator)
-        return torch.where(wrong, (target + step) % len(self.flip), target)
+        step = torch.randint(1, len(self.flip), target.shape, generator=generator).mul_(wrong)
+        target.add_(step).remainder_(len(self.flip))
 
 
 def crossings(centres: Tensor, weights: Tensor, deviation: float) -> Tensor:

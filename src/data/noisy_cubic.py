@@ -89,7 +89,7 @@ class NoisyCubic:
         labels = torch.arange(classes) if label_order is None else torch.tensor(label_order)
         self.centres = torch.empty(classes, dtype=torch.float64)  # (C,), by label
         self.centres[labels] = spacing * ((classes - 1) / 2 - bands)
-        self._raw = -10 + torch.arange(points, dtype=torch.float64) * (20 / points)  # (points,)
+        self._low, self._high = self._raw(0), self._raw(points - 1)
 
     @property
     def deviation(self) -> float:
@@ -98,9 +98,8 @@ class NoisyCubic:
 
     def curve(self, x1: Tensor) -> Tensor:
         """Return the normalised cubic at normalised x1, of any shape."""
-        low, high = self._raw[0], self._raw[-1]
-        bottom, top = cubic(low), cubic(high)
-        return (cubic(low + x1.double() * (high - low)) - bottom) / (top - bottom)
+        bottom, top = cubic(self._low), cubic(self._high)
+        return (cubic(self._low + x1.double() * (self._high - self._low)) - bottom) / (top - bottom)
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Draw one data set a generator, stored x by x, without priors with the classes 0, ..., C-1 in turn at each x.
@@ -112,17 +111,17 @@ class NoisyCubic:
             x (S, N, 2), float64, and target (S, N), int64.
         """
         shape = (self.points, self.classes)
-        x1 = self._grid()  # (points,)
-        curve = self.curve(x1)[:, None]
         x = torch.empty(len(generators), *shape, 2, dtype=torch.float64)
-        x[..., 0] = x1[:, None]
+        x[..., 0] = self._grid()[:, None]
+        curve = self.curve(x[0, :, :1, 0])  # (points, 1)
         target = torch.arange(self.classes).expand(len(generators), *shape).clone()
         for row, label, generator in zip(x, target, generators, strict=True):
             noise = self._noise(shape, generator)
             if not self.labels.balanced:
                 label.copy_(self.labels.draw_classes(shape, generator))
-            row[..., 1] = curve + self.centres[label] + noise
-            label.copy_(self.labels.mislabel(label, generator))
+            row[..., 1] = noise.add_(self.centres[label].add_(curve))  # in place, as samples may be large
+            del noise
+            self.labels.mislabel(label, generator)
         return x.flatten(1, 2), target.flatten(1, 2)
 
     def posterior(self, x: Tensor) -> Tensor:
@@ -180,13 +179,17 @@ class NoisyCubic:
         x = torch.stack([x1[:, None].expand_as(x2), x2], dim=-1)
         return x.flatten(0, 1), mass.repeat(kept, 1)
 
+    def _raw(self, index: int | Tensor) -> Tensor:
+        return -10 + torch.as_tensor(index, dtype=torch.float64) * (20 / self.points)
+
     def _grid(self) -> Tensor:
-        return (self._raw - self._raw[0]) / (self._raw[-1] - self._raw[0])
+        return (self._raw(torch.arange(self.points)) - self._low) / (self._high - self._low)
 
     def _noise(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         if self.noise == "gaussian":
-            return self.deviation * torch.randn(shape, generator=generator, dtype=torch.float64)
-        return self.half_width * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+            return torch.randn(shape, generator=generator, dtype=torch.float64).mul_(self.deviation)
+        unit = torch.rand(shape, generator=generator, dtype=torch.float64)
+        return unit.mul_(2).sub_(1).mul_(self.half_width)
 
     def _distance(self, x: Tensor) -> Tensor:
         """Signed distance in y to the centre of each class's band: (..., 2) -> (..., C)."""

@@ -53,9 +53,11 @@ class Xor:
         Returns:
             x (S, N, 2), float64, and target (S, N), int64.
         """
-        bits = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(self.points, 1)  # (N, 2)
-        noise = torch.stack([torch.randn(bits.shape, generator=each, dtype=torch.float64) for each in generators])
-        return bits + self.noise_std * noise, (bits.sum(1) % 2).repeat(len(generators), 1)
+        bits = torch.cartesian_prod(torch.arange(2), torch.arange(2))  # (4, 2)
+        x = torch.empty(len(generators), self.points, *bits.shape, dtype=torch.float64)
+        for row, generator in zip(x, generators, strict=True):
+            row.normal_(generator=generator).mul_(self.noise_std).add_(bits)
+        return x.flatten(1, 2), (bits.sum(1) % 2).repeat(len(generators), self.points)
 
     def posterior(self, x: Tensor) -> Tensor:
         r"""Return P(class | x): (..., 2) -> (..., 2).

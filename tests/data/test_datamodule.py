@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from src.checks import SettingsError
+from src.data import datamodule
 from src.data.datamodule import Batch, EpochLoader, SeedDataModule, Split
 from src.data.noisy_cubic import NoisyCubic
 from src.streams import streams
@@ -195,6 +196,18 @@ def test_the_batch_size_changes_the_cuts_and_not_the_order() -> None:
     (small,), (large,) = ready([0]).train_dataloader(), ready([0], batch_size=1000).train_dataloader()
     assert len(large) == 1
     assert torch.equal(torch.cat([x for x, _ in small], dim=1), large[0][0])
+
+
+def test_blocks_of_an_epoch_follow_each_other_with_whole_mini_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = ready([3, 4]).train_dataloader()
+    monkeypatch.setattr(datamodule, "BLOCK", 44)
+    loader = ready([3, 4]).train_dataloader()
+    blocks = list(loader)
+    assert [len(block) for block in blocks] == [8, 8, 8, 2]
+    assert len(loader) == 4
+    assert_same_batches([batch for block in blocks for batch in block], whole)
+    larger = ready([3, 4], batch_size=50).train_dataloader()  # than a block
+    assert [[x.shape[1] for x, _ in block] for block in larger] == [[50], [50], [28]]
 
 
 def test_the_first_places_of_an_epoch_go_to_all_points_alike() -> None:

@@ -1,0 +1,36 @@
+"""What a run holds in memory is at most three times its data: the tensors as the allocator counts them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.profiler import ProfilerActivity, profile
+
+from src import evaluation
+
+SETTINGS = ("logger=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
+DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in single precision, and a label
+
+
+LAWS = [
+    ("classes=2", "data.points=500_000"),
+    ("classes=8", "data.points=125_000", "data.noise=gaussian"),
+    ("classes=2", "data.points=500_000", "data.priors=[0.3,0.7]", "data.flip=0.1", "data.val_fraction=0.2"),
+    ("data=gaussians", "data.points=1_000_000"),
+    ("data=xor", "data.points=250_000"),
+]
+
+
+@pytest.mark.parametrize("overrides", LAWS, ids=str)
+def test_the_tensors_of_a_run_stay_within_three_times_its_data(
+    overrides: tuple[str, ...], train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "RESOLUTION", 8)  # of a population that takes the same memory for any sample
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        train("model.hidden=[4]", *SETTINGS, *overrides)
+    profiler.export_chrome_trace(str(tmp_path / "trace.json"))
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    most = max(event["args"]["Total Allocated"] for event in events if event["name"] == "[memory]")
+    assert DATA < most < 3 * DATA
