@@ -20,6 +20,7 @@ from src.report.style import save
 DRAWN = 400  # points a side of the decision regions in a picture
 STORED = 64  # and in the file, from which the report draws any seed
 MARGIN = 0.05
+MOST = 5000  # test points in a picture, the first of a split, which has no order; more would hide each other
 
 
 def loss_curve(folder: Path, training: Training, objective: Objective) -> dict[str, Path]:
@@ -65,7 +66,7 @@ def scatter(
     """Draw the test points of one seed over its decision regions and return the PNG by its tag; two features."""
     if law.features != 2 or not isinstance(law, Law):
         return {}
-    x, target = test.x[0], test.target[0]
+    x, target = test.x[0, :MOST], test.target[0, :MOST]
     drawn = regions(network, objective, law, test, DRAWN)
     curve = getattr(law, "curve", None)
     figure = scatter_figure(

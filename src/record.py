@@ -20,6 +20,7 @@ from src.artifacts import Results
 from src.classifier import Classifier
 from src.evaluation import Predictions
 
+ROWS = 2**14  # of predictions.csv that are made at a time
 PACKAGES = ("losslab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
@@ -80,9 +81,15 @@ def _divergence(step_loss: Tensor, steps: int) -> str | None:
 
 def write_predictions(folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions) -> None:
     """Write ``predictions.csv``: the features, a row a point, target (N,), pred, correct, and probabilities if any."""
-    table = features.assign(target=target.numpy()).join(prediction_columns(predictions))
-    table.insert(table.columns.get_loc("pred") + 1, "correct", (table["pred"] == table["target"]).astype(int))
-    table.to_csv(folder / artifacts.PREDICTIONS, index=False)
+    preds, probabilities = predictions.preds, predictions.probabilities
+    with (folder / artifacts.PREDICTIONS).open("w", newline="") as file:
+        for start in range(0, len(target), ROWS):
+            rows = slice(start, start + ROWS)
+            part = Predictions(preds[rows], None if probabilities is None else probabilities[rows])
+            table = features[rows].reset_index(drop=True).assign(target=target[rows].numpy())
+            table = table.join(prediction_columns(part))
+            table.insert(table.columns.get_loc("pred") + 1, "correct", (table["pred"] == table["target"]).astype(int))
+            table.to_csv(file, index=False, header=start == 0)
 
 
 def prediction_columns(predictions: Predictions) -> pd.DataFrame:

@@ -39,6 +39,17 @@ def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     assert regions.bayes[row, column] == data.law.bayes_rule(point).item()
 
 
+def test_scatter_shows_no_more_points_than_can_be_told_apart(parts, tmp_path, monkeypatch):
+    data, network = parts.datamodule, seed_network(parts.network, 0)
+    metrics = evaluate(network, parts.objective, data.law, data.train, data.test)
+    seen = []
+    original = figures.scatter_figure
+    monkeypatch.setattr(figures, "scatter_figure", lambda *a, **k: seen.extend(map(len, a)) or original(*a, **k))
+    monkeypatch.setattr(figures, "MOST", 5)
+    figures.scatter(tmp_path, network, parts.objective, data.law, data.test, metrics)
+    assert seen == [5, 5, 5]
+
+
 def test_stored_regions_are_a_full_grid_of_the_networks_labels(parts, tmp_path):
     data, network = parts.datamodule, seed_network(parts.network, 0)
     figures.write_regions(tmp_path, network, parts.objective, data.law, data.test)

@@ -128,6 +128,21 @@ def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> N
     assert table[["p0", "p1", "p2"]].to_numpy().tolist() == probabilities.tolist()
 
 
+def test_predictions_are_the_same_however_many_rows_are_made_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preds = torch.arange(7) % 2
+    predictions = Predictions(preds, torch.nn.functional.one_hot(preds, 2).double() / 3)
+    features = pd.DataFrame({"x1": np.linspace(0, 1, 7), "colour": list("abcdefg")})
+    texts = []
+    for rows in (3, 7, 100):
+        monkeypatch.setattr(record, "ROWS", rows)
+        write_predictions(tmp_path, features, torch.ones(7, dtype=torch.int64), predictions)
+        texts.append((tmp_path / "predictions.csv").read_text())
+    assert texts[0] == texts[1] == texts[2]
+    assert len(texts[0].splitlines()) == 8
+
+
 def test_predictions_without_probabilities_end_with_correct(tmp_path: Path) -> None:
     predictions = Predictions(torch.tensor([1, 0]), None)
     features = pd.DataFrame({"width": [0.5, 1.5], "colour": ["red", "blue"]})
