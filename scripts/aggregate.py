@@ -9,11 +9,11 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import track
 
+from scripts.parser import Parser
 from src.analysis.collect import Collection, Progress, collect
 from src.analysis.comparisons import Plan
 from src.analysis.contenders import choose_baseline, name_contenders
@@ -29,11 +29,6 @@ _PLAIN_WIDTH = 160  # of the table where there is no terminal
 
 class AggregateError(Exception):
     """What was asked for cannot be done; the message is one line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"aggregate: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m scripts.aggregate",
         description="Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.",
         epilog="Writes report.html (all in one page), report.md and tables.tex; runs.csv (a row a run), summary.csv (a "

@@ -23,7 +23,7 @@ from src.build import check_settings, stack
 from src.checks import check
 from src.resume import part
 from src.streams import seeds_problem
-from src.study import condition_name, resolve
+from src.study import condition_name, resolve, study_problem
 
 CONF = Path(__file__).parents[1] / "conf"
 LISTED = 100  # seeds with which the composition of a job is timed
@@ -53,7 +53,7 @@ class Sweep:
     Attributes:
         conditions: The conditions, in the order in which they come.
         launcher: Choice of ``hydra/launcher``.
-        workers: Processes that it starts, or ``None`` for one a core.
+        workers: Processes that it starts, or ``None`` where it does not say.
         compose: Seconds to compose and check the settings of a job.
     """
 
@@ -105,13 +105,16 @@ def sweep_jobs(words: Sequence[str]) -> Sweep:
             hydra.config_loader.load_sweep_config(config, [f"seed={list(range(LISTED))}"])
             seconds[LISTED] = seconds[1] + time.perf_counter() - started
         launcher = choices["hydra/launcher"]
-        workers = 1 if launcher == "basic" else config.hydra.launcher.get("workers")
+        workers = 1 if launcher == "basic" else None
+        if launcher == "cores":
+            workers = instantiate(config.hydra.launcher).workers
         return Sweep(conditions, launcher, workers, Line.through(seconds))
 
 
 def _condition(loader: Any, config: DictConfig, words: list[str], jobs: dict[int, list[str]]) -> ConditionJobs:
     root = loader.load_sweep_config(config, words)
     settings, choices = resolve(root), dict(root.hydra.runtime.choices)
+    check(study_problem(settings["study"]))
     check_settings(settings)
     members = len(stack(settings))
     seeds = {}

@@ -3,7 +3,6 @@
 python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)'
 """
 
-import argparse
 import heapq
 import os
 import shlex
@@ -14,23 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
 
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from rich import box
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import track
 from rich.table import Table
 
-from src.checks import SettingsError
+from scripts.parser import Parser, at_least_one
+from src.checks import Problem, SettingsError, check
+from src.command import explain, override_problem
 
 JOB_FILES = 32e3  # bytes of a job's configuration and log
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"plan: {message}\n")
 
 
 @dataclass(frozen=True)
@@ -91,17 +87,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     try:
-        words = [word for text in options.overrides for word in shlex.split(text)]
+        words = [word for text in options.overrides for word in _words(text)]
+        check(override_problem(words))
         prediction = predict(words, options.workers, errors)
-    except (HydraException, SettingsError, ValueError) as error:
-        errors.print(*(f"plan: {line}" for line in str(error).strip().splitlines()[:1]))
+    except (HydraException, OmegaConfBaseException) as error:
+        errors.print(f"plan: {explain(error, words)}")
+        return 1
+    except SettingsError as error:
+        errors.print(f"plan: {error}")
         return 1
     _print(prediction)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m scripts.plan",
         description="Predict what a sweep takes before it is run: jobs, seconds, memory and disk. Trains each "
         "condition for some seconds on this machine and extrapolates, as if no seed was finished.",
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=at_least_one,
         metavar="N",
         help="processes that train at once, each on a core like those of this machine (default: as many as the "
         "launcher starts here)",
@@ -121,10 +121,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
+def _words(text: str) -> list[str]:
+    """Split a text as a shell would."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise SettingsError(Problem("SETTINGS", f"words with quotes that close ({error})", text)) from None
 
 
 def predict(words: Sequence[str], workers: int | None, progress: Console) -> Prediction:

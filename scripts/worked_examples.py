@@ -3,7 +3,6 @@
 python -m scripts.worked_examples
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from scripts.loss_surfaces import draw
+from scripts.parser import Parser
 from src.gaussian import linear_scores, log_odds, log_posterior, shared_covariance
 from src.information import cross_entropy, entropy
 from src.losses.ce import CrossEntropy
@@ -203,8 +203,8 @@ def floors() -> list[Example]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every table and return 0, or 1 where a number is not what it should be."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.worked_examples", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("outputs/worked_examples"), metavar="DIR", help="for figures")
+    parser = Parser(prog="python -m scripts.worked_examples", description=__doc__)
+    parser.add_argument("--out", type=Path, default="outputs/worked_examples", metavar="DIR", help="for figures")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     wrong = []
@@ -218,7 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 table.add_row(name, *map(str, numbers))
                 wrong += [f"{example.title}, {name}: {number}" for number in numbers if not number.agrees]
             console.print(table)
-        files = draw(options.out)
+        try:
+            files = draw(options.out)
+        except OSError as error:
+            rule = f"a folder that can be written ({error.strerror})"
+            print(f"worked_examples: --out: expected {rule}, got {options.out}", file=sys.stderr)
+            return 1
     console.print(f"figures: {', '.join(map(str, files))}", soft_wrap=True)
     for line in wrong:
         print(line, file=sys.stderr)

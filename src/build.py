@@ -1,5 +1,6 @@
 """The door between configuration and code: settings in, objects with plain arguments out."""
 
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Collection
@@ -95,14 +96,17 @@ def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -
             it refuses a setting.
     """
     settings = {name: value for name, value in config[group].items() if name not in without}
-    kinds = {id(settings): KINDS.get(group, object)}
-    added = config.get("allow_targets", [])
-    check(*(target_problem(group, part["_target_"], kinds.get(id(part), object), added) for part in targets(settings)))
+    kinds, added = {group: KINDS.get(group, object)}, config.get("allow_targets", [])
+    found = targets(group, settings)
+    check(*(target_problem(place, target, kinds.get(place, object), added) for place, target in found))
     try:
         make = instantiate(settings, _partial_=True, _convert_="all")
     except (InstantiationException, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(Problem(f"{group}._target_", f"a target that Hydra builds ({reason})", settings)) from None
+        reason, _, key = str(error).partition("full_key: ")
+        place = ".".join(filter(None, [group, key.strip()]))
+        rule = f"settings that Hydra builds ({' '.join(reason.split())})"
+        raise SettingsError(Problem(place, rule, settings)) from None
+    check(_unknown(group, make))
 
     def build_one(*args: Any, **kwargs: Any) -> Any:
         built = _named(group, settings, partial(make, *args, **kwargs))
@@ -112,6 +116,19 @@ def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -
         return built
 
     return build_one
+
+
+def _unknown(group: str, make: partial[Any]) -> Problem | None:
+    """Find a problem if a target, whose arguments can be told, does not take all settings of its group."""
+    try:
+        parameters = inspect.signature(make.func).parameters
+    except ValueError:  # of what is not written in Python
+        return None
+    unknown = {name: value for name, value in make.keywords.items() if name not in parameters}
+    if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    names, values = ", ".join(f"{group}.{name}" for name in unknown), ", ".join(map(str, unknown.values()))
+    return Problem(names, f"left out, as {make.func.__name__} has no such setting", values)
 
 
 @one_thread()

@@ -60,7 +60,7 @@ def run(application: Callable[[], None]) -> None:
         print("Interrupted. Finished seeds are kept; the same command trains the rest.", file=sys.stderr)
         raise SystemExit(130) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise SystemExit(_explain(error, words)) from None
+        raise SystemExit(explain(error, words)) from None
     except OSError as error:
         raise SystemExit(f"Cannot read or write {error.filename} ({error.strerror}).") from None
 
@@ -92,9 +92,13 @@ def _check(words: Sequence[str]) -> None:
         refuse("--resolve goes with --cfg or --help")
     if given.experimental_rerun is not None:
         refuse("--experimental-rerun would load a pickle, which can run any code")
-    for word in given.overrides:
-        if problem := unsafe_override(word) or _word_problem(word):
-            raise SystemExit(str(problem))
+    if problem := override_problem(given.overrides):
+        raise SystemExit(str(problem))
+
+
+def override_problem(words: Sequence[str]) -> Problem | None:
+    """Find a problem with overrides that Hydra must not even read."""
+    return unsafe_override(words) or next(filter(None, map(_word_problem, words)), None)
 
 
 def _word_problem(word: str) -> Problem | None:
@@ -119,8 +123,8 @@ def _text(value: Any) -> str:
     return value.text if isinstance(value, QuotedString) else str(value)
 
 
-def _explain(error: Exception, words: Sequence[str]) -> str:
-    """Say in one line what is wrong with a command line."""
+def explain(error: Exception, words: Sequence[str]) -> str:
+    """Say in one line what Hydra or OmegaConf found wrong with a command line."""
     text = str(error)
     if isinstance(error, SearchPathException):
         return str(Problem("--config-dir", f"a folder ({text})", " ".join(words)))
@@ -138,8 +142,9 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     if found := re.match(_APPEND, text):
         return str(Problem(found[1], "set by NAME=VALUE without a +, as it exists", _value(found[1], words)))
     if found := re.match(_UNKNOWN, text):
-        problem = Problem(found[1], "a setting or group that --help lists", _value(found[1], words))
-        return _with_nearest(problem, found[1].partition("@")[0], _known_keys(found[1].startswith("hydra")))
+        key = getattr(error.__cause__, "full_key", None) or found[1]  # of a value {a: 1}, what is unknown in it
+        problem = Problem(key, "a setting or group that --help lists", _value(found[1], words))
+        return _with_nearest(problem, key.partition("@")[0], _known_keys(key.startswith("hydra")))
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         key = str(getattr(error, "full_key", None) or _mentioned(text, words))
         cause = f"; {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""

@@ -1,5 +1,6 @@
 """What can be said against settings before anything is built from them: names, shapes and ranges."""
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -18,6 +19,7 @@ GROUPS = ("data", "model", "loss", "optimizer", "trainer", "logger")
 NEEDED = (*GROUPS, "classes", "seed", "seeds", "resume", "figures")  # of settings stored by an older losslab too
 FIGURES = ("first", "all", "none")
 PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+METRIC = r"(train|val|test|population)/\w+"
 MOST_CLASSES = 1000
 MOST_EPOCHS = 10**9
 MOST_RATE = 1e30  # single precision ends at 3.4e38
@@ -49,14 +51,24 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     yield seeds_problem("seed", config["seed"])
     yield flag("resume", config["resume"])
     yield flag("predictions", config.get("predictions", True))
-    if not isinstance(returns := config.get("returns", ""), str):
-        yield Problem("returns", "the name of a metric", returns)
+    if not re.fullmatch(METRIC, str(returns := config.get("returns", "test/accuracy"))):
+        yield Problem("returns", "the name of a metric, such as test/accuracy", returns)
+    yield _tuned_problem(config)
     yield flag("fail_fast", config.get("fail_fast", False))
     yield choice("figures", config["figures"], FIGURES)
     yield allowed_problem(config.get("allow_targets", []))
     yield number("optimizer.lr", config["optimizer"].get("lr"), above=0, below=MOST_RATE)
     yield flag("optimizer.fused", config["optimizer"].get("fused", False))
     yield from _trainer_problems(config["trainer"])
+
+
+def _tuned_problem(config: dict[str, Any]) -> Problem | None:
+    """Find a problem unless ``tuned`` is null or names settings that there are."""
+    if (tuned := config.get("tuned")) is None:
+        return None
+    names = [name.partition(".") for name in str(tuned).split("+")]
+    good = all(group in GROUPS and name in config[group] for group, _, name in names)
+    return None if good else Problem("tuned", "null, or settings joined by +, such as optimizer.lr", tuned)
 
 
 def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
@@ -77,8 +89,12 @@ def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
         yield Problem("trainer.logger", "false; choose with logger= what every seed leaves", logger)
     if (keeps := trainer.get("enable_checkpointing", False)) is not False:
         yield Problem("trainer.enable_checkpointing", "false, as every seed leaves a checkpoint of its own", keeps)
-    for name in ("enable_progress_bar", "enable_model_summary"):
+    for name in ("enable_progress_bar", "enable_model_summary", "benchmark", "detect_anomaly"):
         yield flag(f"trainer.{name}", trainer.get(name, False))
+    if not isinstance(fixed := trainer.get("deterministic", False), bool) and fixed != "warn":
+        yield Problem("trainer.deterministic", "true, false or warn", fixed)
+    if (profiler := trainer.get("profiler")) is not None:
+        yield choice("trainer.profiler", profiler, ("simple", "advanced"))
     known = {*_names("trainer/default"), *DIAGNOSTICS, "gradient_clip_val", "accumulate_grad_batches", "_target_"}
     for name, value in trainer.items():
         if name not in known:

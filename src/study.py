@@ -103,7 +103,7 @@ def condition_folder(root: DictConfig) -> str:
     study = Path(str(root.hydra.sweep.dir))
     choices = dict(root.hydra.runtime.choices)
     try:
-        check(_study_problem(config["study"]), _writable_problem(study))
+        check(study_problem(config["study"]), _writable_problem(study))
         check_settings(config)
     except SettingsError as error:
         raise SystemExit(str(error)) from None
@@ -150,7 +150,8 @@ def _canonical(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _study_problem(study: Any) -> Problem | None:
+def study_problem(study: Any) -> Problem | None:
+    """Find a problem unless a study's name can be that of a folder."""
     good = isinstance(study, str) and re.fullmatch(r"[A-Za-z0-9][\w.,=+-]{0,99}", study, flags=re.ASCII)
     rule = "a folder name of up to 100 letters, digits and . , = + - _ that starts with a letter or digit"
     return None if good else Problem("study", rule, study)

@@ -56,13 +56,13 @@ def test_trainer_passes_settings_through(settings):
 @pytest.mark.parametrize(
     ("override", "name", "words"),
     [
-        ("+data.colour=red", "data", "unexpected keyword argument 'colour'"),
+        ("+data.colour=red", "data.colour", "NoisyCubic has no such setting"),
         ("+optimizer.betas=[2,0.9]", "optimizer", "Invalid beta parameter"),
         ("+trainer.sparkle=1", "trainer.sparkle", "left out"),
         ("+trainer.gradient_clip_val=-1", "trainer.gradient_clip_val", "null"),
         ("model._target_=src.models.mlp.Missing", "model._target_", "can be imported"),
         ("model._target_=os.getcwd", "model._target_", "in src, torch, lightning"),
-        ("+model.inner={_target_:os.getcwd}", "model._target_", "os.getcwd"),
+        ("+model.inner={_target_:os.getcwd}", "model.inner._target_", "os.getcwd"),
         ("logger._target_=os.getcwd", "logger._target_", "os.getcwd"),
         ("seeds.split=half", "seeds.split", "a whole number"),
     ],

@@ -108,6 +108,20 @@ def test_a_loss_a_law_and_a_network_from_elsewhere_train_as_those_of_the_project
     assert evaluate.main([f"run={run}", "allow_targets=my_package"]) == 0
 
 
+def test_a_network_named_on_the_command_line_trains_where_the_same_command_allows_its_package(
+    train, elsewhere: tuple[str, ...], tmp_path: Path, capfd
+) -> None:
+    mine = ("model=custom", "model.network._target_=my_package.Net", "+model.network.width=4")
+    refused = train(*mine, *SHORT, code=1).err
+    assert refused.startswith("Expected `model.network._target_` to be in src, torch, lightning or a package of")
+    assert not (tmp_path / "outputs").exists()
+    train(*mine, "allow_targets=[my_package]", *SHORT)
+    [run] = tmp_path.glob("outputs/*/*/seed=0")
+    assert evaluate.main([f"run={run}"]) == 2  # what a file says of itself does not count
+    assert "model.network._target_" in capfd.readouterr().err
+    assert evaluate.main([f"run={run}", "allow_targets=my_package"]) == 0
+
+
 def test_without_leave_no_code_from_elsewhere_runs(train, elsewhere: tuple[str, ...], tmp_path: Path) -> None:
     path, _ = elsewhere
     assert "allow_targets" in train("loss=my_hinge", path, *SHORT, code=1).err

@@ -56,7 +56,7 @@ def test_added_packages_may_be_called_but_not_what_they_import():
     assert "defined in" in target_problem("group", "json.codecs.open", object, ["json"]).rule
 
 
-@pytest.mark.parametrize("value", ["os", None, [1], ["a b"], [""], ["a..b"], {"a": 1}])
+@pytest.mark.parametrize("value", ["mine", None, [1], ["a b"], [""], ["a..b"], {"a": 1}, ["os"], ["mine", "os.path"]])
 def test_allow_targets_is_a_list_of_packages(value):
     assert allowed_problem(value).name == "allow_targets"
     assert allowed_problem([]) is allowed_problem(["a", "b.c"]) is None
@@ -65,11 +65,11 @@ def test_allow_targets_is_a_list_of_packages(value):
 def test_targets_are_found_at_any_depth():
     inner = {"_target_": "b"}
     outer = {"_target_": "a", "x": [1, {"y": inner}]}
-    assert list(targets(outer)) == [outer, inner]
+    assert list(targets("group", outer)) == [("group", "a"), ("group.x.1.y", "b")]
 
 
 @pytest.mark.parametrize(
-    "word",
+    "line",
     [
         "loss._target_=os.system",
         "+loss.x._target_=os.system",
@@ -82,16 +82,25 @@ def test_targets_are_found_at_any_depth():
         "hydra.launcher._target_=os.system",
         "hydra.sweeper.params={loss._target_:os.system}",
         "+hydra.job_logging.handlers.x={class:subprocess.Popen}",
+        "allow_targets=[mine] loss._target_=yours.Loss",
+        "allow_targets=[mine] loss._target_=mineral.Loss",
+        "allow_targets=[os] loss._target_=os.system",
+        "allow_targets=[mine,os] loss._target_=os.system",
+        "allow_targets=${study} study=os loss._target_=os.system",
+        "allow_targets=[mine] +hydra.callbacks.x._target_=mine.Callback",
+        "allow_targets=[mine] hydra.launcher._target_=mine.Launcher",
     ],
 )
-def test_a_command_line_cannot_name_code_of_others(word):
-    assert unsafe_override(word) is not None
+def test_a_command_line_cannot_name_code_of_others(line):
+    assert unsafe_override(line.split()) is not None
 
 
 @pytest.mark.parametrize(
-    "word",
+    "line",
     [
         "loss=ce",
+        "loss._target_=mine.Loss allow_targets=[mine]",
+        "allow_targets=['mine.sub'] model.network={_target_:mine.sub.Net}",
         "loss._target_=src.losses.ce.CrossEntropy,src.losses.mse.MeanSquaredError",
         "logger._target_=null",
         "hydra/job_logging=disabled",
@@ -101,8 +110,8 @@ def test_a_command_line_cannot_name_code_of_others(word):
         "~loss",
     ],
 )
-def test_other_words_are_left_alone(word):
-    assert unsafe_override(word) is None
+def test_other_words_are_left_alone(line):
+    assert unsafe_override(line.split()) is None
 
 
 def test_the_setting_reaches_what_is_built():
@@ -138,6 +147,26 @@ def test_code_of_the_users_own_trains_and_is_evaluated_when_it_is_allowed(elsewh
     assert "loss._target_" in capfd.readouterr().err
     assert main([f"run={folder}", "allow_targets=mypackage"]) == 0
     assert main([f"run={folder}", "allow_targets=[mypackage]"]) == 0
+
+
+def test_stored_settings_widen_nothing_for_those_who_read_them(train, tmp_path, monkeypatch, capfd):
+    import scripts.aggregate
+    from src.evaluate import main
+
+    train(*SHORT)
+    [folder] = tmp_path.glob("outputs/runs/*/seed=0")
+    (tmp_path / "planted.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'trap')!r})\nclass Loss: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = json.loads((folder / "results.json").read_text())
+    content["config"]["loss"]["_target_"] = "planted.Loss"
+    content["config"]["allow_targets"] = ["planted"]
+    (folder / "results.json").write_text(json.dumps(content))
+    assert main([f"run={folder}"]) == 2
+    assert "loss._target_" in capfd.readouterr().err
+    assert scripts.aggregate.main([str(folder.parents[1])]) == 0
+    assert not (tmp_path / "trap").exists()
+    assert main([f"run={folder}", "allow_targets=planted"]) == 2  # the trap works: this imports it
+    assert (tmp_path / "trap").exists()
 
 
 def test_results_hold_nothing_of_the_environment(train, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,7 +17,7 @@ class StackSweeperConf:
 
     _target_: str = "hydra_plugins.stack_sweeper.stack_sweeper.StackSweeper"
     max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, str] = field(default_factory=dict)
     stack_size: Any = None
     grids: list[str] | None = None
 

@@ -78,7 +78,7 @@ class StackSweeper(BasicSweeper):
         jobs = [job for batch in self.overrides for job in batch]
         sweep_dir = Path(self.config.hydra.sweep.dir)
         for num, job in enumerate(jobs):
-            _resolve_folder(self._compose(job), num)
+            resolve_folder(self._compose(job), num)
 
         sweep_dir.mkdir(parents=True, exist_ok=True)
         scratch = sweep_dir / f".multirun.{os.getpid()}.yaml"  # another launch of the sweep may write the same
@@ -107,8 +107,8 @@ class StackSweeper(BasicSweeper):
             CompactHydraException: If a setting of the sweep is wrong.
         """
         # Not checked in `__init__`, whose errors Hydra would wrap.
-        _require_positive("max_batch_size", self.max_batch_size)
-        _require_positive("stack_size", self.stack_size)
+        require_whole("max_batch_size", self.max_batch_size)
+        require_whole("stack_size", self.stack_size)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         jobs = self._union(parser, arguments)
         hydra = self.config.hydra
@@ -149,9 +149,9 @@ class StackSweeper(BasicSweeper):
     def _pinned_folder(self, job: Sequence[str], num: int) -> list[str]:
         """Overrides that keep a job in its folder, where alone or later it would go to another."""
         config = self._compose(job)
-        folder = _resolve_folder(config, num)
+        folder = resolve_folder(config, num)
         OmegaConf.clear_cache(config)
-        alone = _resolve_folder(config, 0)
+        alone = resolve_folder(config, 0)
         dated = "now" in OmegaConf.get_cache(config)
         return [
             f"{key}={QuotedString(value, Quote.double).with_quotes()}"
@@ -160,7 +160,7 @@ class StackSweeper(BasicSweeper):
         ]
 
 
-def _resolve_folder(config: DictConfig, num: int) -> dict[str, str]:
+def resolve_folder(config: DictConfig, num: int) -> dict[str, str]:
     """Resolve the folder of a composed job in the way in which the launchers do."""
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.job.id = config.hydra.job.num = num
@@ -172,6 +172,9 @@ def _resolve_folder(config: DictConfig, num: int) -> dict[str, str]:
         HydraConfig.instance().cfg = before
 
 
-def _require_positive(name: str, value: Any) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise CompactHydraException(f"Expected `hydra.sweeper.{name}` to be an integer of at least 1, got {value}.")
+def require_whole(name: str, value: Any, least: int = 1) -> None:
+    """Raise unless a setting of a sweeper is an integer of at least ``least``, or null."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise CompactHydraException(
+            f"Expected `hydra.sweeper.{name}` to be an integer of at least {least}, got {value}."
+        )

@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
-from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper
+from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper, require_whole, resolve_folder
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +61,15 @@ class TuneSweeper(StackSweeper):
         Raises:
             CompactHydraException: If a setting is wrong, or a condition had no successful trial.
         """
+        require_whole("n_trials", self.n_trials)
+        require_whole("n_jobs", self.n_jobs)
+        require_whole("sampler_seed", self.sampler_seed, least=0)
         if not self.space or any(name.count(".") != 1 for name in self.space):
             raise CompactHydraException(
                 f"Expected `hydra.sweeper.space` to name settings of groups, such as optimizer.lr, got {self.space}."
             )
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        trial = self._first_trial(parser)
         [[[trial_seeds]]] = self.split_arguments(
             stack_seeds(parser.parse_overrides([f"seed={self.tuning_seeds}"])), None
         )
@@ -75,7 +79,8 @@ class TuneSweeper(StackSweeper):
             self._check_disjoint(parser, seeds, trial_seeds)
             conditions[tuple(word for word in job if not word.startswith("seed="))] = seeds
         for condition, reported in conditions.items():
-            self._compose([*condition, *reported])  # what is wrong with a condition is told before any trial
+            for job in ([*condition, *reported], [*condition, *trial, trial_seeds]):
+                resolve_folder(self._compose(job), 0)  # what is wrong with a job is told before any trial
         tuned = [self._tune(list(condition), trial_seeds) for condition in conditions]
         self._jobs = [
             [*condition, *found, *reported]
@@ -83,6 +88,23 @@ class TuneSweeper(StackSweeper):
             for found in ([], [*best, f"{TUNED}={'+'.join(self.space)}"])
         ]
         return super().sweep(arguments)
+
+    def _first_trial(self, parser: OverridesParser) -> list[str]:
+        """Return overrides that set what is tuned to a value of its space.
+
+        Raises:
+            CompactHydraException: If it has none to choose from.
+        """
+        words = []
+        for name, sweep in self.space.items():
+            override = parser.parse_override(f"{name}={sweep}")
+            if not override.is_sweep_override():
+                raise CompactHydraException(
+                    f"Expected `hydra.sweeper.space` to give {name} a choice as 1,2 or interval(1, 2), got {sweep}."
+                )
+            value: Any = override.value()
+            words.append(f"{name}={value.start if override.is_interval_sweep() else next(override.sweep_iterator())}")
+        return words
 
     def _union(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         return getattr(self, "_jobs", None) or super()._union(parser, arguments)

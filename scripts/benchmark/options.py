@@ -5,24 +5,20 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from scripts.benchmark import whole
 from scripts.benchmark.engine import PEERS
+from scripts.parser import Parser, at_least_one
 
 PARTS = ("engine", *whole.PARTS, "growth")
 SIZES = (1, 20, 80, 320)
 PICTURES = (".png", ".svg", ".pdf")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"benchmark: {message}\n")
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; wrong ones end the program with one line and exit code 2."""
-    parser = _Parser(
+    parser = Parser(
         prog="python -m scripts.benchmark",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=DESCRIPTION,
@@ -32,8 +28,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--quick", action="store_true", help="one short round of everything, to see that it runs; judges nothing")
     add("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     add("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
-    add("--sizes", nargs="+", type=positive, metavar="S", help="numbers of networks (default: 1 20 80 320)")
-    add("--rounds", type=positive, metavar="N", help="alternating rounds (default: 3)")
+    add("--sizes", nargs="+", type=at_least_one, metavar="S", help="numbers of networks (default: 1 20 80 320)")
+    add("--rounds", type=at_least_one, metavar="N", help="alternating rounds (default: 3)")
     add("--full", action="store_true", help="run the loop for all 80 networks of hw4, which takes very long")
     add("--json", type=_json, metavar="FILE", help="keep all measurements in this file, those of earlier calls too")
     add("--plot", type=_picture, metavar="FILE", help="draw what was measured as PNG, SVG or PDF")
@@ -42,13 +38,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.sizes = options.sizes or ([1, 20] if options.quick else list(SIZES))
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
-
-
-def positive(text: str) -> int:
-    """Return a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def _writable(text: str) -> Path:

@@ -37,12 +37,14 @@ class Custom(nn.Module):
         self, in_features: int, out_features: int, generators: Sequence[Generator], *, network: Callable[..., Any]
     ) -> None:
         super().__init__()
+        rule = "settings with a _target_ that makes a module, and _partial_: true"
+        check(None if callable(network) else Problem("network", rule, network))
         networks: list[Any] = []
         self.random_states: list[Tensor] = []
         with torch.random.fork_rng(devices=[]):
             for generator in generators:
                 torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-                networks.append(network(in_features=in_features, out_features=out_features))
+                networks.append(_made(network, in_features, out_features))
                 self.random_states.append(torch.get_rng_state())
         made = networks[0]
         check(None if isinstance(made, nn.Module) else Problem("network", "a torch.nn.Module", type(made).__name__))
@@ -79,6 +81,19 @@ class Custom(nn.Module):
         except RuntimeError:
             return False
         return True
+
+
+def _made(network: Callable[..., Any], in_features: int, out_features: int) -> Any:
+    """Make a network.
+
+    Raises:
+        SettingsError: If it refuses its arguments or settings.
+    """
+    try:
+        return network(in_features=in_features, out_features=out_features)
+    except (TypeError, ValueError) as error:
+        rule = f"made from in_features, out_features and its own settings ({str(error).partition(chr(10))[0]})"
+        raise SettingsError(Problem("network", rule, getattr(network, "keywords", {}))) from error
 
 
 def _draws(network: nn.Module, in_features: int, out_features: int) -> bool:

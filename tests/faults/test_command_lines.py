@@ -1,14 +1,19 @@
 """Every bad command line ends in a line that names the setting, the value and what is allowed; nothing is written."""
 
 import sys
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 import scripts.aggregate
 import scripts.benchmark.__main__
+import scripts.plan
+import scripts.worked_examples
 import src.evaluate
 from tests.commands import files
 
+CONFIG = Path(__file__).parents[2] / "conf"
 LINES = """
 model.hiden=[5] ~ hiden, hidden?
 los=ce ~ los, loss?
@@ -161,7 +166,7 @@ data=gaussians classes=5 ~ means
 data=xor classes=3 ~ classes, 2 for data=xor, 3
 data=xor data.noise_std=0 ~ data.noise_std, above 0, 0
 model=gaussian loss=mse ~ loss, closed form, mse
-+data.foo=1 ~ data, foo
++data.foo=1 ~ data.foo, NoisyCubic, 1
 data.noise="" ~ data.noise, uniform
 model.hidden=[0] ~ model.hidden, at least 1, [0]
 model.hidden=[] ~ model.hidden, one or more, []
@@ -185,7 +190,7 @@ optimizer.lr=1e308 ~ optimizer.lr, below, 1e+308
 optimizer.lr=0,1 ~ optimizer.lr, --multirun, 0,1
 optimizer.fused=5 ~ optimizer.fused, true or false, 5
 +optimizer.betas=[2,3] ~ optimizer, beta
-+optimizer.nope=1 ~ optimizer, nope
++optimizer.nope=1 ~ optimizer.nope, Adam, 1
 trainer.max_epochs=0 ~ trainer.max_epochs, from 1, 0
 trainer.max_epochs=-1 ~ trainer.max_epochs, from 1, -1
 trainer.max_epochs=2.5 ~ trainer.max_epochs, from 1, 2.5
@@ -228,6 +233,143 @@ hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x._target_, os.system
 +hydra.callbacks.x={_target_:os.system,command:ls} ~ hydra.callbacks.x, os.system
 +hydra.job_logging.handlers.x={class:subprocess.Popen} ~ hydra.job_logging.handlers.x, subprocess.Popen
 allow_targets=[os] loss._target_=os.system ~ loss._target_, src, os.system
+allow_targets=[os] loss=ce ~ allow_targets, Python's own, os
+allow_targets=[numpy] loss._target_=numpy.os.system ~ loss._target_, numpy.os.system
+predictions=maybe ~ predictions, true or false, maybe
+predictions=null ~ predictions, true or false, null
+tuned=5 ~ tuned, null, 5
+tuned=nope ~ tuned, null, nope
+tuned=optimizer.rl ~ tuned, null, optimizer.rl
+returns=5 ~ returns, metric, 5
+returns=nope ~ returns, metric, nope
+returns=null ~ returns, metric, null
+seeds.shuffle=1e3 ~ seeds.shuffle, from 0, 1000
+seeds.init=99999999999999999999 ~ seeds.init, 2^63
+seeds.split=[] ~ seeds.split, one or more, []
+allow_targets=[os] ~ allow_targets, Python's own, os
+allow_targets=[os.path] ~ allow_targets, Python's own, os.path
+data.label_order=[0,1,2] ~ data.label_order, [0, 1, 2]
+data.priors=[-1,2] ~ data.priors, [-1, 2]
+data.flip=[0.1] ~ data.flip, [0.1]
+data=gaussians data.points=0 ~ data.points, from 2, 0
+data=gaussians data.means=5 ~ data.means, 5
+data=gaussians data.means=[[1,2]] ~ data.means, [[1, 2]]
+data=gaussians data.means=[[1,2],[3]] ~ data.means, [[1, 2], [3]]
+data=gaussians data.means=[[a,2],[3,4]] ~ data.means, a
+data=gaussians data.means=[[.nan,2],[3,4]] ~ data.means
+data=gaussians data.covariances=[[1,0],[0,1]] ~ data.covariances, [[1, 0], [0, 1]]
+data=gaussians data.covariances=[[[1,2],[2,1]],[[1,0],[0,1]]] ~ data.covariances, definite
+data=gaussians data.covariances=[[[1,2],[0,1]],[[1,0],[0,1]]] ~ data.covariances, symmetric
+data=gaussians data.covariances=wide ~ data.covariances, wide
+data=gaussians data.priors=[1] ~ data.priors, [1]
+data=gaussians data.priors=[0,0] ~ data.priors, [0, 0]
+data=gaussians data.priors=[inf,1] ~ data.priors, Infinity
+data=gaussians data.batch_size=half ~ data.batch_size, from 1, half
+data=gaussians data.test_fraction=2 ~ data.test_fraction, below 1, 2
+data=gaussians data.val_fraction=null ~ data.val_fraction, at least 0, null
+data=xor data.points=-1 ~ data.points, from, -1
+data=xor data.noise_std=nan ~ data.noise_std, above 0, NaN
+data=digits data.name=mnist ~ data.name, digits, mnist
+data=digits classes=3 ~ classes, 10, 3
+data=digits data.points=5 ~ data.points
+data=iris data.name=[iris] ~ data.name, iris
+data=wine data.batch_size=-5 ~ data.batch_size, from 1, -5
+data=csv ~ data.path
+data=csv data.path=nowhere.csv data.target=y ~ data.path, nowhere.csv
+data=csv data.path=/ data.target=y ~ data.path, /
+data=csv data.path=/dev/null data.target=y ~ data.path, /dev/null
+data=csv data.path=5 data.target=y ~ data.path, 5
+data=csv data.path=größe.csv data.target=y ~ data.path, größe.csv
+data=csv data.path=$TABLE data.target=nope ~ data.target, y, nope
+data=csv data.path=$TABLE data.target=null ~ data.target, y, null
+data=csv data.path=$TABLE data.target=[y] ~ data.target, y, ["y"]
+data=csv data.path=$TABLE data.target=y ~ data.missing, drop, error
+data=csv data.path=$TABLE data.target=y data.missing=zero ~ data.missing, drop, zero
+data=csv data.path=$TABLE data.target=y data.missing=null ~ data.missing, drop, null
+data=csv data.path=$TABLE data.target=y data.missing=drop data.sha256=abc ~ data.sha256, abc
+data=csv data.path=$TABLE data.target=y data.missing=drop classes=7 ~ classes, 2, 7
+loss=bce classes=3 ~ classes, 3
+loss=mse_sigmoid classes=4 ~ classes, 4
+loss=none ~ loss
+loss=focal loss.gamma=-1 ~ loss.gamma, at least 0, -1
+loss=focal loss.gamma=inf ~ loss.gamma, at least 0, Infinity
+loss=focal loss.gamma=two ~ loss.gamma, at least 0, two
+loss=label_smoothing loss.smoothing=1.5 ~ loss.smoothing, 1.5
+loss=label_smoothing loss.smoothing=nan ~ loss.smoothing, NaN
+loss=label_smoothing loss.smoothing=[0.1] ~ loss.smoothing, [0.1]
+loss=multi_margin loss.p=3 ~ loss.p, 1, 2, 3
+loss=multi_margin loss.p=1.5 ~ loss.p, 1, 2, 1.5
+loss=multi_margin loss.margin=0 ~ loss.margin, above 0, 0
+loss=multi_margin loss.margin=-inf ~ loss.margin, above 0, -Infinity
+loss=squared_rescaled loss.k=0 ~ loss.k, above 0, 0
+loss=squared_rescaled loss.k=nan ~ loss.k, above 0, NaN
+loss=squared_rescaled loss.M=big ~ loss.M, big
+loss=squared_rescaled loss.M=-1 ~ loss.M, -1
+loss=squared_rescaled loss.m=2 ~ loss.m
+loss.gamma=2 ~ loss.gamma
+model=linear model.init=zeros ~ model.init, normal, zeros
+model=linear model.init_std=-1 ~ model.init_std, above 0, -1
+model=logistic model.init_std=thin ~ model.init_std, above 0, thin
+model=logistic loss=mse_onehot classes=2 model.init=null ~ model.init, normal, null
+model=cascade model.hidden=[1.5] ~ model.hidden, [1.5]
+model=cascade model.activation=null ~ model.activation, relu, null
+model=gaussian_shared loss=ce ~ loss, closed form, ce
+model=gaussian +model.ridge=1 ~ model
+model=custom model.network=null ~ model.network, null
+model=custom model.network=5 ~ model.network, 5
+model=custom model.network._target_=my_package.Net ~ model.network._target_, allow_targets, my_package.Net
+model=custom model.network._target_=nope.Net allow_targets=[nope] ~ model.network._target_, imported, nope.Net
+model=custom model.network._target_=torch.nn.Nope ~ model.network._target_, imported, torch.nn.Nope
+model=custom model.network._partial_=false ~ model.network
+model=custom model.network._target_=torch.nn.ReLU ~ model.network
+model=custom +model.network.width=5 ~ model.network
+optimizer=adamw optimizer.lr=inf ~ optimizer.lr, above 0, Infinity
+optimizer=adamw optimizer.fused=null ~ optimizer.fused, true or false, null
+optimizer=sgd optimizer.lr=[0.1] ~ optimizer.lr, above 0, [0.1]
+optimizer=sgd +optimizer.momentum=-1 ~ optimizer, momentum
+trainer.enable_model_summary=yes ~ trainer.enable_model_summary, true or false, yes
+trainer.precision=null ~ trainer.precision, 32-true, null
+trainer.accelerator=null ~ trainer.accelerator, cpu, null
+trainer.devices=true ~ trainer.devices, 1, true
+trainer.log_every_n_steps=null ~ trainer.log_every_n_steps, from 1, null
+trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, from 0 to 0, 2
++trainer.profiler=nope ~ trainer.profiler, simple, nope
++trainer.callbacks=[a] ~ trainer.callbacks, left out
++trainer.detect_anomaly=5 ~ trainer.detect_anomaly, true or false, 5
++trainer.benchmark=often ~ trainer.benchmark, true or false, often
++trainer.deterministic=maybe ~ trainer.deterministic, warn, maybe
++logger.nope=1 ~ logger.nope, write_events, 1
+logger._target_=5 ~ logger._target_, 5
+--multirun hydra.launcher.workers=0 ~ hydra.launcher.workers, at least 1, 0
+--multirun hydra.launcher.workers=all ~ hydra.launcher.workers, at least 1, all
+--multirun hydra.launcher.workers=1.5 ~ hydra.launcher.workers, at least 1, 1.5
+--multirun hydra/launcher=joblib hydra.launcher.n_jobs=0 ~ hydra.launcher, joblib, n_jobs
+--multirun hydra/launcher=joblib hydra.launcher.n_jobs=some ~ hydra.launcher, joblib, some
+--multirun hydra/launcher=joblib +hydra.launcher.nope=1 ~ hydra.launcher, joblib, nope
+--multirun hydra/launcher=slurm hydra.launcher.cluster=moon ~ hydra.launcher.cluster, slurm or local, moon
+--multirun hydra/launcher=slurm hydra.launcher.cluster=local hydra.launcher.parameters.timeout_min=soon ~ hydra.launcher
+--multirun hydra/launcher=ray hydra.launcher.remote.num_cpus=some ~ hydra.launcher.remote, some
+--multirun hydra/launcher=ray hydra.launcher.remote.max_retries=-5 ~ hydra.launcher.remote, -5
+--multirun hydra/launcher=nope hydra.launcher.workers=1 ~ hydra/launcher, cores, nope
+--multirun hydra.sweeper.params={loss:nope} ~ hydra.sweeper.params.loss, {loss:nope}
+--multirun +hydra.sweeper.params={loss:nope} ~ loss, bce, nope
+--multirun hydra.sweeper.params=5 ~ hydra.sweeper.params, 5
+--multirun hydra.sweeper.grids=[los=ce] ~ hydra.sweeper.grids
+--multirun hydra.sweeper.grids=['los=ce'] ~ los, loss?
+--multirun hydra.sweeper.grids=5 ~ hydra.sweeper.grids, 5
+--multirun hydra.sweeper.nope=1 ~ hydra.sweeper.nope
+--multirun hydra/sweeper=tune hydra.sweeper.n_trials=0 ~ hydra.sweeper.n_trials, at least 1, 0
+--multirun hydra/sweeper=tune hydra.sweeper.n_trials=few ~ hydra.sweeper.n_trials, few
+--multirun hydra/sweeper=tune hydra.sweeper.n_jobs=0 ~ hydra.sweeper.n_jobs, at least 1, 0
+--multirun hydra/sweeper=tune hydra.sweeper.sampler_seed=-1 ~ hydra.sweeper.sampler_seed, at least 0, -1
+--multirun hydra/sweeper=tune hydra.sweeper.seeds=nope ~ seed, nope
+--multirun hydra/sweeper=tune hydra.sweeper.seeds=0 ~ hydra.sweeper.seeds, reported, 0
+--multirun hydra/sweeper=tune hydra.sweeper.space={lr:1} ~ hydra.sweeper.space.lr, {lr:1}
+--multirun hydra/sweeper=tune +hydra.sweeper.space={lr:1} ~ hydra.sweeper.space, optimizer.lr, lr
+--multirun hydra/sweeper=tune hydra.sweeper.space={optimizer.lr:'fast,slow'} ~ optimizer.lr, above 0, fast
+--multirun hydra/sweeper=tune hydra.sweeper.space={optimizer.lr:'interval(-1,1)'} ~ optimizer.lr, above 0, -1
+--multirun hydra/sweeper=tune +hydra.sweeper.space={optimizer.nope:'0.1,0.2'} ~ optimizer.nope
+--multirun hydra/sweeper=tune hydra.sweeper.space={optimizer.lr:fast} ~ hydra.sweeper.space, optimizer.lr, fast
 """
 
 
@@ -246,7 +388,10 @@ CASES = [
 
 @pytest.mark.parametrize("line", CASES)
 def test_a_bad_command_line_is_one_clear_line_and_writes_nothing(line, tmp_path, train, count):
-    words, expected = split(line)
+    table = tmp_path / "table.csv"
+    table.write_text("x,y\n0.5,a\n1.5,b\n,a\n" + "1,b\n2,a\n" * 9)
+    before = files(tmp_path)
+    words, expected = split(line.replace("$TABLE", str(table)))
     error = train(*words, code={1, 2}).err
     first = error.splitlines()[0]
     assert first.startswith("Expected `")
@@ -254,7 +399,7 @@ def test_a_bad_command_line_is_one_clear_line_and_writes_nothing(line, tmp_path,
         assert word in first
     assert error.rstrip("\n").count("\n") < 3
     assert "Traceback" not in error
-    assert not files(tmp_path)
+    assert files(tmp_path) == before
     count("bad command lines, each answered in a line or two")
 
 
@@ -300,17 +445,48 @@ BENCHMARK = {
     "--accelerator tpu": "tpu",
     "--nonsense": "--nonsense",
 }
+PLAN = {
+    "": "required: SETTINGS",
+    "sed=1": 'Expected `sed` to be a setting or group that --help lists, got "1". Did you mean seed?',
+    "loss=nope": "Expected `loss` to be one of bce",
+    "loss": "NAME=VALUE",
+    "loss='ce": "quotes that close",
+    "classes=2,1": "Expected `classes` to be a whole number from 2 to 1000, got 1",
+    "classes=${nope}": "nope",
+    "optimizer.lr=nan": "Expected `optimizer.lr` to be a number above 0",
+    "study=../x": "Expected `study`",
+    "loss._target_=os.system": "Expected `loss._target_` to be in src, torch, lightning",
+    "+hydra.callbacks.x._target_=os.system": "left to the files of the configuration",
+    "hydra.sweeper._target_=os.system": "left to the files of the configuration",
+    "hydra/sweeper=basic": "Expected `hydra/sweeper` to be stack, got basic",
+    "hydra.sweeper.stack_size=0": "Expected `hydra.sweeper.stack_size` to be an integer of at least 1, got 0",
+    "hydra.launcher.workers=0": "Expected `hydra.launcher.workers` to be null or an integer of at least 1, got 0",
+    "loss=ce --workers 0": "expected a whole number of at least 1, got '0'",
+    "loss=ce --workers many": "got 'many'",
+    "loss=ce --nonsense": "--nonsense",
+}
+WORKED_EXAMPLES = {
+    "--out": "expected one argument",
+    "--out /dev/null": "expected a folder that can be written (File exists), got /dev/null",
+    "--out /proc/x": "expected a folder that can be written (No such file or directory), got /proc/x",
+    "--nonsense": "--nonsense",
+    "outputs": "unrecognized arguments: outputs",
+}
 OTHERS = [
     *((src.evaluate.main, line, words) for line, words in EVALUATE.items()),
     *((scripts.aggregate.main, line, words) for line, words in AGGREGATE.items()),
     *((scripts.benchmark.__main__.main, line, words) for line, words in BENCHMARK.items()),
+    *((scripts.plan.main, line, words) for line, words in PLAN.items()),
+    *((scripts.worked_examples.main, line, words) for line, words in WORKED_EXAMPLES.items()),
 ]
 
 
+@pytest.mark.usefixtures("hydra_restore_singletons")
 @pytest.mark.parametrize(("main", "line", "words"), OTHERS)
 def test_the_other_commands_answer_in_a_line_too(main, line, words, tmp_path, monkeypatch, capsys, count):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["command"])
+    monkeypatch.setattr(scripts.plan, "_start_up", lambda: 0.0)
     try:
         code = main(line.split()) if line else main([])
     except SystemExit as stop:
@@ -321,6 +497,35 @@ def test_the_other_commands_answer_in_a_line_too(main, line, words, tmp_path, mo
     assert error.count("\n") <= 3
     assert not files(tmp_path)
     count("bad command lines, each answered in a line or two")
+
+
+def settings_of(groups):
+    """Return the dotted names of all settings in the files of some groups, and of those in the root."""
+    root = dict(OmegaConf.load(CONFIG / "train.yaml"))
+    names = {name for name in dotted(root) if name not in ("defaults", "seeds")}
+    for group in groups:
+        for path in (CONFIG / group).glob("*.yaml"):
+            content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+            inner = content.get(group, content) if "@package _global_" in path.read_text() else content
+            names |= {f"{'data' if group == 'split' else group.replace('/', '.')}.{name}" for name in dotted(inner)}
+    return {name for name in names if not name.endswith(("defaults", "_convert_"))}
+
+
+def dotted(value):
+    """Return the dotted names of the leaves of a mapping; ``{}`` and lists are leaves."""
+    leaves = [(str(name), inner) for name, inner in value.items()]
+    return {
+        f"{name}.{below}" if below else name
+        for name, inner in leaves
+        for below in (dotted(inner) if hasattr(inner, "items") and inner else [""])
+    }
+
+
+def test_every_setting_of_every_group_is_in_the_table():
+    typed = {word.partition("=")[0].lstrip("+~") for line in LINES.strip().splitlines() for word in split(line)[0]}
+    asked = settings_of(["data", "split", "model", "loss", "optimizer", "trainer", "logger"])
+    assert len(asked) > 60
+    assert asked - typed == set()
 
 
 def test_there_are_more_than_a_hundred():

@@ -139,10 +139,10 @@ def test_the_table_names_each_condition_and_the_sum(
         (["classes=2,1"], "Expected `classes` to be a whole number from 2 to 1000, got 1."),
         (["seed=0,0"], "Expected `seed` to be a whole number from 0 to 2^63 - 1, or a list of one or more different"),
         (["seed=range(2.5)"], "Expected `seed` to be"),
-        (["sed=1"], "Could not override 'sed'."),
-        (["loss=nonsense"], "In 'train': Could not find 'loss/nonsense'"),
+        (["sed=1"], "Expected `sed` to be a setting or group that --help lists"),
+        (["loss=nonsense"], "Expected `loss` to be one of bce, "),
         (["loss=ce", "hydra/sweeper=basic"], "Expected `hydra/sweeper` to be stack, got basic."),
-        (["loss='ce"], "No closing quotation"),
+        (["loss='ce"], "Expected `SETTINGS` to be words with quotes that close (No closing quotation)"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
