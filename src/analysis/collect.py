@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.analysis.runs import STREAMS, identity, runs_table
+from src.analysis.runs import IDENTITY, STREAMS, identity, runs_table
 from src.artifacts import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
 
 _SAME = 1e-6  # relative difference up to which two runs of the same seed agree
@@ -45,6 +45,15 @@ class Collection:
     def completed(self) -> pd.DataFrame:
         """The rows of the runs that completed."""
         return self.runs[self.runs["status"] == COMPLETED]
+
+    @property
+    def predicted(self) -> pd.DataFrame:
+        """The rows of the completed runs that were to leave predictions, which ``predictions=false`` spares."""
+        spared = {
+            (each.fingerprint, *identity(each)) for each in self.results if each.config.get("predictions") is False
+        }
+        rows = self.completed[["fingerprint", *IDENTITY]].itertuples(index=False, name=None)
+        return self.completed[[row not in spared for row in rows]]
 
     @property
     def problems(self) -> dict[str, list[str]]:

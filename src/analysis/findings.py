@@ -102,6 +102,11 @@ def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFra
             "No run has a population accuracy, as the law of its data is not known: regret and all else of the "
             "population is left out, and this is about the accuracy on the test points."
         )
+    if spared := len(runs) - len(collection.predicted):
+        notes.append(
+            f"{spared} of {len(runs)} runs left no predictions, as predictions=false asked: what is drawn from test "
+            "points is without them."
+        )
     return [note for note in notes if note]
 
 

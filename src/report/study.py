@@ -65,8 +65,9 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
         problems.append(f"{names}: {labels} labels, more than the {_MOST_LABELS} that can be read")
         return StudyFigures(figures, problems)
     curves, unread = read_curves(runs, progress)
-    bins, unknown = read_reliability(runs, progress)
-    panels, unplaced = _panels(runs, findings.metric)
+    predicted = findings.collection.predicted
+    bins, unknown = read_reliability(predicted, progress)
+    panels, unplaced = _panels(predicted, findings.metric)
     figures["loss_curves"] = loss_curves_figure(runs, curves) if curves else None
     figures["reliability"] = reliability_figure(runs, bins) if bins else None
     figures["scatter"] = scatter_comparison_figure(panels) if panels else None

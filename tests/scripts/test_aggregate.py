@@ -315,6 +315,29 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(tmp_path: Path, 
         assert expected in failing(arguments, tmp_path, capsys)
 
 
+@pytest.mark.usefixtures("svg_only")
+def test_predictions_that_nobody_asked_for_are_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for seed in range(2):
+        (write_run(tmp_path, "ce", seed=seed, whole=True, config={"predictions": False}) / PREDICTIONS).unlink()
+        asked = write_run(tmp_path, "mse", seed=seed, whole=True, config={"predictions": True})
+    assert main([str(tmp_path)]) == 0
+    assert "2 of 4 runs left no predictions, as predictions=false asked" in capsys.readouterr().out
+    assert (tmp_path / "report" / "problems.txt").read_text() == "none\n"
+    (asked / PREDICTIONS).unlink()
+    assert main([str(tmp_path)]) == 0
+    assert f"{asked / PREDICTIONS} is missing" in (tmp_path / "report" / "problems.txt").read_text()
+
+
+@pytest.mark.usefixtures("svg_only")
+def test_a_study_without_any_predictions_is_reported(tmp_path: Path):
+    for seed in range(2):
+        run = write_run(tmp_path, seed=seed, whole=True, config={"predictions": False})
+        (run / PREDICTIONS).unlink()
+    assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "report" / "problems.txt").read_text() == "none\n"
+    assert not (tmp_path / "report" / "scatter.svg").exists()
+
+
 def test_nothing_left_is_an_error_that_says_what_there_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_run(tmp_path, seed=0, status=FAILED, error="the loss is NaN")
     (write_run(tmp_path, seed=1) / RESULTS).write_text("{")
