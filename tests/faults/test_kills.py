@@ -1,7 +1,9 @@
 """A real sweep is killed, and finished by the same command: the end is that of a sweep that nothing disturbed."""
 
 import random
+import shutil
 import signal
+import subprocess
 import time
 
 import pytest
@@ -11,20 +13,42 @@ from tests.faults.studies import SWEEP, contents, leftovers, start
 KILLS = 20
 
 
-def times_of(seed: int) -> float:
-    """Return when a sweep is killed, as a share of the time that it takes undisturbed."""
-    return random.Random(seed).uniform(0.02, 1.0)  # noqa: S311 - no secret
+def moment(seed: int) -> float:
+    """Return when a sweep is killed, as a share of the time from its first file to its end."""
+    return random.Random(seed).random()  # noqa: S311 - no secret
+
+
+def begun(folder, *words):
+    """Start a sweep and wait for its first file: what comes before, it shares with any command."""
+    process = start(folder, *words)
+    while not (folder / "outputs").exists() and process.poll() is None:
+        time.sleep(0.005)
+    return process
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """Run the sweep once; return what it left and how long it took."""
+    """Run the sweep once; return what it left and how long it wrote."""
     folder = tmp_path_factory.mktemp("undisturbed")
+    process = begun(folder, *SWEEP)
     started = time.monotonic()
-    process = start(folder, *SWEEP)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
     return contents(folder), time.monotonic() - started
+
+
+def end(folder, seconds, sent):
+    """Send a running sweep a signal, some seconds after its first file or, where it was quicker, earlier."""
+    while True:
+        process = begun(folder, *SWEEP)
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(sent)
+            process.communicate(timeout=60)
+            return process.returncode
+        shutil.rmtree(folder / "outputs")
+        seconds *= 0.8
 
 
 @pytest.mark.parametrize(
@@ -33,10 +57,7 @@ def undisturbed(tmp_path_factory):
 )
 def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, undisturbed, tmp_path, count):
     expected, took = undisturbed
-    process = start(tmp_path, *SWEEP)
-    time.sleep(times_of(number) * took)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    assert end(tmp_path, moment(number) * took, signal.SIGKILL) == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/s/*/seed=*/results.json")}
     again = start(tmp_path, *SWEEP)
     out, err = again.communicate(timeout=120)
@@ -49,14 +70,10 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, un
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_polite_end_leaves_the_same(sent, undisturbed, tmp_path, count):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, {-signal.SIGTERM, 143}), (signal.SIGINT, {130})])
+def test_a_polite_end_leaves_the_same(sent, code, undisturbed, tmp_path, count):
     expected, took = undisturbed
-    process = start(tmp_path, *SWEEP)
-    time.sleep(0.8 * took)
-    process.send_signal(sent)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    assert end(tmp_path, took / 2, sent) in code
     assert start(tmp_path, *SWEEP).wait(timeout=120) == 0
     assert contents(tmp_path) == expected
     assert leftovers(tmp_path) == []

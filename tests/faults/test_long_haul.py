@@ -30,7 +30,9 @@ def test_memory_files_and_threads_are_flat(tmp_path, count):
             now = usage(process)
         except (FileNotFoundError, KeyError):  # it has just ended
             break
-        samples[stack] = tuple(map(max, now, samples.get(stack, now)))  # the most while a stack was in work
+        before = samples.get(stack, now)
+        # The most memory while a stack was in work; files and threads come and go, and what leaks stays.
+        samples[stack] = max(now[0], before[0]), min(now[1], before[1]), min(now[2], before[2])
         time.sleep(0.05)
     out, err = process.communicate()
     assert process.returncode == 0, out + err
@@ -41,6 +43,6 @@ def test_memory_files_and_threads_are_flat(tmp_path, count):
     print("kB", memory, "files", handles, "threads", threads)
     assert len(memory) >= SEEDS // STACK - 3
     assert max(memory) <= 1.05 * memory[0]
-    assert max(handles[1:]) <= max(handles[:2])
-    assert max(threads[1:]) <= max(threads[:2])
+    assert max(handles) <= handles[0]
+    assert max(threads) <= threads[0]
     count("seeds of one command in flat memory", SEEDS)
