@@ -10,6 +10,10 @@ import torch
 
 import scripts.aggregate
 import src.evaluate
+from src import resume
+from src.analysis.collect import collect
+from src.analysis.comparisons import Plan
+from src.analysis.findings import find
 from tests.commands import SHORT, files, results, run
 
 
@@ -244,6 +248,19 @@ def test_basic_sweeper_gives_a_job_a_seed(tmp_path, train):
     done = train("--multirun", "hydra/sweeper=basic", "seed=0,1", *SHORT)
     assert "seed=[" not in done.out
     assert {seed for _, seed in results(tmp_path)} == {0, 1}
+
+
+def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, train, monkeypatch):
+    stacks = []
+    fit = resume.train
+    monkeypatch.setattr(resume, "train", lambda *args: stacks.append(len(args[1])) or fit(*args))
+    axis = ("optimizer.lr=1e-4,1e-3,1e-2", "seed=range(20)", "study=s", "hydra/launcher=basic")
+    train("--multirun", *axis, *SHORT)
+    assert stacks == [20, 20, 20]
+    assert len(results(tmp_path / "outputs" / "s")) == 60
+    findings = find(collect([tmp_path / "outputs" / "s"]), "population/accuracy", Plan("ce, lr=0.0001"))
+    assert list(findings.main["loss"]) == ["ce, lr=0.001", "ce, lr=0.01"]
+    assert set(findings.main["n"]) == {20}
 
 
 def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):

@@ -1,4 +1,4 @@
-"""Who is compared with whom: conditions that differ in nothing but their loss, or their model and loss."""
+"""Who is compared with whom: conditions that differ in nothing but their loss, or in all that is not their data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,8 @@ def name_contenders(runs: pd.DataFrame, but_for: Sequence[str] = ()) -> pd.DataF
         of its own options that differ, such as ``ce, smoothing=0.1``; and setting, all else that differs, such as
         ``lr=0.1``, empty where nothing does. Where some model comes with one loss only, which nothing could be
         compared with inside that model, the model is part of the contender: ``mse, model=linear``, or ``gaussian``
-        alone where there is no loss. No two rows share all of contender, classes and setting.
+        alone where there is no loss. Where there is but one loss, its settings are compared, all but those of the data:
+        ``ce, lr=0.1``. No two rows share all of contender, classes and setting.
     """
     conditions = runs.drop_duplicates("fingerprint").reset_index(drop=True)
     keys = [name for name in conditions.columns[: conditions.columns.get_loc("seed")] if name not in _FIXED]
@@ -32,6 +33,8 @@ def name_contenders(runs: pd.DataFrame, but_for: Sequence[str] = ()) -> pd.DataF
     keys = [name for name in keys if name not in but_for]
     whole = _models_with_one_loss(conditions)
     own = [key for key in keys if key.startswith("loss.") or (whole and key.split(".")[0] == "model")]
+    if not own and conditions["loss"].nunique() == 1:
+        own = [key for key in keys if key.split(".")[0] != "data"]
     first = conditions["loss"].where(conditions["loss"] != NO_LOSS, conditions["model"])
     conditions["model"] = conditions["model"].where(conditions["model"] != first)
     named = conditions[["fingerprint", "label", "loss", "classes", *but_for]].copy()

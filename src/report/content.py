@@ -107,13 +107,15 @@ def _question(findings: Findings) -> str:
     listed = joined(others) if len(others) <= 6 else f"{len(others)} losses"
     verb = "do" if len(others) > 1 else "does"
     what = f"{listed} differ from {findings.plan.baseline} on {spoken(findings.metric)}"
-    whole = (
-        findings.collection.completed["model"].nunique() > 1
-        and not findings.contenders["setting"].str.contains("model=").any()
-    )  # a model is either a part of the contenders or a setting
-    return (
-        f"How much does the choice of {'model and loss' if whole else 'loss'} matter: by how much {verb} {what} {where}"
-    )
+    return f"How much does the choice of {_choice(findings)} matter: by how much {verb} {what} {where}"
+
+
+def _choice(findings: Findings) -> str:
+    """Say in what the contenders differ."""
+    runs = findings.collection.completed
+    if runs["model"].nunique() > 1 and not findings.contenders["setting"].str.contains("model=").any():
+        return "model and loss"  # a model is either a part of the contenders or a setting
+    return "loss" if runs["loss"].nunique() > 1 else "settings"
 
 
 def _range(low: int, high: int) -> str:

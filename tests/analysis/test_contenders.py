@@ -1,3 +1,4 @@
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_a_model_that_is_fitted_in_closed_form_needs_no_other_to_be_named(tmp_pa
     named = name_contenders(collect([write_models(tmp_path, {"gaussian": ("none",)})]).runs)
     assert list(named["contender"]) == ["gaussian"]
     assert list(named["setting"]) == [""]
+
+
+def test_the_settings_of_a_single_loss_are_compared_but_for_its_data(tmp_path: Path):
+    for rate in (0.1, 0.2):
+        for points in (80, 160):
+            write_run(tmp_path, "ce", config={"optimizer": {"lr": rate}, "data": {"points": points}})
+    named = name_contenders(collect([tmp_path]).runs)
+    pairs = set(zip(named["contender"], named["setting"], strict=True))
+    assert pairs == set(product(["ce, lr=0.1", "ce, lr=0.2"], ["points=80", "points=160"]))
 
 
 def test_conditions_that_look_alike_are_contenders_of_their_own(tmp_path: Path):
