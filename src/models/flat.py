@@ -15,8 +15,9 @@ class FlatParameters:
 
     The network's parameters become views of ``values``, and whoever fills its gradient makes one optimizer step on the
     buffer a step on the network. Each parameter has a contiguous block (S, ...), so that products of all seeds can be
-    written straight into it. The buffer's length is a multiple of 16 floats: vectorised kernels round the elements of
-    a scalar tail differently, and which elements fall into a tail would depend on S.
+    written straight into it. Blocks start at multiples of 16 floats, and so does the buffer end: a vector that crosses
+    cache lines costs twice, and vectorised kernels round the elements of a scalar tail differently, and which elements
+    fall into a tail would depend on S.
 
     A module may ask for blocks that are larger than its parameters, by an attribute ``storage``: their shapes without
     S, by the parameter's name. What is added stays zero.
@@ -37,8 +38,8 @@ class FlatParameters:
         parameters, shapes = zip(*_blocks(network), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
         sizes = [len(parameter) * math.prod(shape) for parameter, shape in zip(parameters, shapes, strict=True)]
-        *starts, total = accumulate(sizes, initial=0)
-        self.values = nn.Parameter(parameters[0].new_zeros(-(-total // LANES) * LANES))
+        *starts, total = accumulate((-(-size // LANES) * LANES for size in sizes), initial=0)
+        self.values = nn.Parameter(parameters[0].new_zeros(total))
         self.values.grad = torch.zeros_like(self.values)
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []

@@ -75,8 +75,9 @@ def test_blocks_are_contiguous_and_the_buffer_is_whole_vector_registers(shapes: 
     network = parameters(3, shapes)
     flat = FlatParameters(network)
     assert len(flat.values) % 16 == 0
-    assert len(flat.values) - sum(parameter.numel() for parameter in network) < 16
+    assert len(flat.values) - sum(parameter.numel() for parameter in network) < 16 * len(network)
     for parameter in network:
+        assert parameter.storage_offset() % 16 == 0
         assert parameter.is_contiguous()
         assert all(
             torch.equal(block, whole)
