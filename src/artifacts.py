@@ -48,6 +48,7 @@ UNSCIENTIFIC = (
     "figures",
     "logger",
     "hydra",
+    "engine",
     "trainer.checkpoint_every",
     "trainer.accelerator",
     "trainer.devices",
@@ -56,7 +57,6 @@ UNSCIENTIFIC = (
     "trainer.enable_model_summary",
     "trainer.enable_checkpointing",
 )
-
 
 _SEED_FOLDER = re.compile(r"seed=\d+(,(data|split|init|shuffle)=\d+)*", flags=re.ASCII)
 

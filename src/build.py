@@ -72,7 +72,8 @@ def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     initial = [member.generator("init") for member in members]
     network = factory(config, "model")(law.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config))
-    return Parts(datamodule, objective, network, Classifier(network, objective, factory(config, "optimizer")))
+    engine = config.get("engine", "auto")
+    return Parts(datamodule, objective, network, Classifier(network, objective, factory(config, "optimizer"), engine))
 
 
 def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:

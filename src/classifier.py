@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import cast
 
 import lightning as L
 import torch
@@ -14,7 +13,6 @@ from src.engine import choose_engine
 from src.evaluation import by_blocks
 from src.losses.objective import Objective
 from src.models.flat import FlatParameters
-from src.steps import stepper
 
 
 class Classifier(L.LightningModule):
@@ -28,6 +26,7 @@ class Classifier(L.LightningModule):
         network: A module (S, B, D) -> (S, B, O), all of whose parameters lead with S.
         objective: Loss and decision rule.
         optimizer: Builds an element-wise optimizer from parameters.
+        engine: ``auto``, ``native`` or ``torch``, see ``src.engine``.
 
     Attributes:
         step_loss: Per finished epoch, the loss of every step: (steps, S), on the CPU.
@@ -38,13 +37,18 @@ class Classifier(L.LightningModule):
     """
 
     def __init__(
-        self, network: nn.Module, objective: Objective, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+        self,
+        network: nn.Module,
+        objective: Objective,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        engine: str = "auto",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
         self.optimizer = optimizer
+        self.wanted = engine
         self.step_loss: list[Tensor] = []
         self.train_loss: list[Tensor] = []
         self.train_accuracy: list[Tensor] = []
@@ -59,18 +63,14 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Flatten the network, which is on its device by now, and build the optimizer on the buffer."""
         self.flat = FlatParameters(self.network)
+        optimizer = self.optimizer([self.flat.values])
         mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
-        self.engine = choose_engine(self.network, self.objective, self.flat, mixed=mixed)
-        return self.optimizer([self.flat.values])
+        self.engine = choose_engine(self.network, self.objective, self.flat, optimizer, wanted=self.wanted, mixed=mixed)
+        return optimizer
 
     def training_step(self, batches: Block, _: int) -> None:
         """Take a step on each mini-batch of a block; the last block of an epoch ends it."""
-        step = stepper(cast(Optimizer, self.optimizers(use_pl_optimizer=False)))
-        outputs = []
-        for x, target in batches:  # (S, B, D), (S, B)
-            outputs.append(self.engine.backward(x, target))  # (S, B, O)
-            step()
-        self._keep(outputs, [target for _, target in batches])
+        self._keep(self.engine.train(batches), [target for _, target in batches])
         if self.trainer.is_last_batch:
             self._end_epoch()
 

@@ -1,55 +1,106 @@
-"""Engines: how the gradient of a mini-batch reaches the flat buffer, by autograd or layer by layer.
+"""Engines: how a mini-batch changes the parameters, by autograd, layer by layer, or in a kernel of its own.
 
 Autograd serves any network. For a stack of affine layers the forward and backward written out here cost less than
-half: products go straight into the buffer, and nothing is recorded.
+half: products go straight into the buffer, and nothing is recorded. ``src.native`` halves that once more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from src import native
+from src.checks import Problem, check
 from src.losses.objective import Objective
 from src.models.activations import Activation
 from src.models.flat import FlatParameters
 from src.models.linear import StackedLinear, aligned, alignment
+from src.steps import stepper
+
+ENGINES = ("auto", "native", "torch")
 
 
 class Engine(Protocol):
-    """Computes gradients."""
+    """Trains a stack of networks."""
 
-    def backward(self, x: Tensor, target: Tensor) -> Tensor:
-        """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
         ...
 
 
-def choose_engine(network: nn.Module, objective: Objective, flat: FlatParameters, *, mixed: bool) -> Engine:
-    """Return the layer-wise engine for a network of affine layers, and autograd for any other.
+def choose_engine(
+    network: nn.Module,
+    objective: Objective,
+    flat: FlatParameters,
+    optimizer: Optimizer,
+    *,
+    wanted: str = "auto",
+    mixed: bool = False,
+) -> Engine:
+    """Return the fastest engine for a network, an objective and an optimizer.
 
     Args:
         network: The network; one with an attribute ``layers`` is a stack of affine layers and activations.
         objective: Loss and decision rule.
         flat: The network's parameters.
+        optimizer: The optimizer of ``flat.values``.
+        wanted: ``native`` to insist on the native kernel, ``torch`` to do without it, ``auto`` to use it where it can
+            be used.
         mixed: Whether the trainer casts single operations to a lower precision, which only autograd knows how to do.
+
+    Raises:
+        SettingsError: If the native kernel is insisted on and cannot be used.
     """
-    layers = getattr(network, "layers", None)
-    if layers is None or mixed:
-        return AutogradEngine(network, objective, flat)
-    return LayerwiseEngine(layers, objective, flat)
+    layers = None if mixed else getattr(network, "layers", None)
+    if layers is None:
+        check(_insisted(wanted, "has only affine layers and activations, all in one precision"))
+        return AutogradEngine(network, objective, flat, optimizer)
+    obstacle = "is not wanted" if wanted == "torch" else native.obstacle(layers, flat.values, optimizer)
+    if obstacle is None:
+        return native.NativeEngine(layers, output_gradient(objective), flat, optimizer)
+    check(_insisted(wanted, obstacle))
+    return LayerwiseEngine(layers, objective, flat, optimizer)
 
 
-class AutogradEngine:
+def _insisted(wanted: str, obstacle: str) -> Problem | None:
+    return Problem("engine", f"auto or torch, as the native kernel {obstacle}", wanted) if wanted == "native" else None
+
+
+class _TorchEngine:
+    """Takes steps of any optimizer of torch, down a gradient that is in the buffer by then."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+        step = stepper(self._optimizer)
+        outputs = []
+        for x, target in batches:
+            outputs.append(self.backward(x, target))
+            step()
+        return outputs
+
+    def backward(self, x: Tensor, target: Tensor) -> Tensor:
+        """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
+        raise NotImplementedError
+
+
+class AutogradEngine(_TorchEngine):
     """Back-propagates the sum of the seeds' losses through any network.
 
     Args:
         network: The network (S, B, D) -> (S, B, O).
         objective: Loss and decision rule.
         flat: The network's parameters.
+        optimizer: The optimizer of ``flat.values``.
     """
 
-    def __init__(self, network: nn.Module, objective: Objective, flat: FlatParameters) -> None:
+    def __init__(self, network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
         self._network = network
         self._objective = objective
         self._flat = flat
@@ -62,18 +113,24 @@ class AutogradEngine:
         return outputs.detach()
 
 
-class LayerwiseEngine:
+class LayerwiseEngine(_TorchEngine):
     """Runs affine layers forward and backward, every product of all seeds at once.
 
     Args:
         layers: The affine layers in order, each with what is applied to its output.
         objective: Loss and decision rule; its own ``gradient`` with respect to the outputs is used if it has one.
         flat: The network's parameters.
+        optimizer: The optimizer of ``flat.values``.
     """
 
     def __init__(
-        self, layers: list[tuple[StackedLinear, Activation]], objective: Objective, flat: FlatParameters
+        self,
+        layers: list[tuple[StackedLinear, Activation]],
+        objective: Objective,
+        flat: FlatParameters,
+        optimizer: Optimizer,
     ) -> None:
+        super().__init__(optimizer)
         self._rows = alignment([layer for layer, _ in layers])
         self._layers = [_Layer(layer, activation, flat) for layer, activation in layers]
         self._gradient = output_gradient(objective)

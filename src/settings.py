@@ -11,6 +11,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from omegaconf import OmegaConf
 
 from src.checks import Problem, choice, flag, number, whole
+from src.engine import ENGINES
 from src.streams import PURPOSES, seeds_problem
 from src.targets import allowed_problem
 
@@ -56,6 +57,7 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     yield _tuned_problem(config)
     yield flag("fail_fast", config.get("fail_fast", False))
     yield choice("figures", config["figures"], FIGURES)
+    yield choice("engine", config.get("engine", "auto"), ENGINES)
     yield allowed_problem(config.get("allow_targets", []))
     yield number("optimizer.lr", config["optimizer"].get("lr"), above=0, below=MOST_RATE)
     yield flag("optimizer.fused", config["optimizer"].get("fused", False))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
 
@@ -19,15 +20,12 @@ def stepper(optimizer: Optimizer) -> Callable[[], Any]:
     """
     (group,) = optimizer.param_groups
     (parameter,) = group["params"]
-    if type(optimizer) not in (Adam, AdamW) or not group["fused"] or group["amsgrad"]:
+    if not is_fused_adam(optimizer):
         return optimizer.step
     kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
 
     def step() -> None:
-        state = optimizer.state[parameter]
-        if not state:
-            optimizer.step()  # the first step makes the state
-            return
+        state = adam_state(optimizer)
         state["step"].add_(1)
         beta1, beta2 = group["betas"]
         kernel(
@@ -47,3 +45,22 @@ def stepper(optimizer: Optimizer) -> Callable[[], Any]:
         )
 
     return step
+
+
+def is_fused_adam(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer of one parameter is a fused Adam or AdamW as published."""
+    (group,) = optimizer.param_groups
+    return type(optimizer) in (Adam, AdamW) and bool(group["fused"]) and not group["amsgrad"]
+
+
+def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return the state of a fused Adam of one parameter: step, a scalar, and exp_avg and exp_avg_sq like it.
+
+    Before the first step it is made, as the optimizer itself would do.
+    """
+    ((parameter,),) = [group["params"] for group in optimizer.param_groups]
+    state: dict[str, Tensor] = optimizer.state[parameter]
+    if not state:
+        state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+    return state

@@ -215,7 +215,7 @@ def test_training_is_that_of_a_plain_loop_over_each_seed(
         assert sum(map(len, plain.step_loss)) > 40
         for kind in ("step_loss", "train_loss", "val_loss", "train_accuracy", "val_accuracy"):
             history = [row[..., index].tolist() for row in getattr(classifier, kind)]
-            np.testing.assert_allclose(history, getattr(plain, kind), rtol=2e-4, atol=2e-5, err_msg=kind)
+            np.testing.assert_allclose(history, getattr(plain, kind), rtol=1e-3, atol=1e-4, err_msg=kind)
         for value, other in zip(sequential(parts, index).parameters(), plain.network.parameters(), strict=True):
             np.testing.assert_allclose(value.detach(), other.detach(), rtol=1e-3, atol=1e-4)
 

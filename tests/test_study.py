@@ -19,7 +19,7 @@ from src.study import completed, condition_folder, condition_name, fingerprint, 
 Settings = dict[str, Any]
 CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
 UNSCIENTIFIC = {
-    *("fail_fast", "allow_targets", "predictions", "returns", "trainer.checkpoint_every"),
+    *("engine", "fail_fast", "allow_targets", "predictions", "returns", "trainer.checkpoint_every"),
     *("seed", "study", "resume", "figures", "logger._target_", "trainer.accelerator", "trainer.devices"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }

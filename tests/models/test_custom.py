@@ -56,11 +56,9 @@ def batches(seeds: int) -> list[tuple[Tensor, Tensor]]:
 def trained(network: Custom, data: list[tuple[Tensor, Tensor]]) -> Custom:
     """Train as the program does, by its own engine, buffer and optimizer."""
     classifier = Classifier(network, CrossEntropy(3), lambda parameters: torch.optim.Adam(parameters, lr=0.01))
-    optimizer = classifier.configure_optimizers()
+    classifier.configure_optimizers()
     network.train()
-    for x, target in data:
-        classifier.engine.backward(x, target)
-        optimizer.step()
+    classifier.engine.train(data)
     return network
 
 

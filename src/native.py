@@ -1,0 +1,198 @@
+"""The native engine: a step of a stack of perceptrons in C, see native.c beside this file.
+
+The kernel is compiled when it is first needed, with the C compiler of the machine and for its processor, and kept in
+the user's cache. It goes through the networks one by one, so that nothing is computed for a seed that depends on the
+others, and keeps each in the cache of the processor, which operations on whole stacks cannot.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from src.models.activations import ACTIVATIONS, IDENTITY, Activation
+from src.models.flat import FlatParameters
+from src.models.linear import StackedLinear
+from src.steps import adam_state, is_fused_adam
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).with_suffix(".c")
+FLAGS = ("-O3", "-fno-math-errno", "-shared", "-fPIC")
+CODES = {IDENTITY: 0, ACTIVATIONS["relu"]: 1, ACTIVATIONS["sigmoid"]: 2, ACTIVATIONS["tanh"]: 3}  # as in native.c
+ROWS = 8  # as in native.c
+Layers = list[tuple[StackedLinear, Activation]]
+
+
+class _Layer(ctypes.Structure):
+    """The struct ``layer`` of native.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_long) for name in ("inputs", "outputs", "stride", "activation")),
+        *((name, ctypes.c_long) for name in ("weight", "weight_step", "bias", "bias_step")),
+        *((name, ctypes.c_void_p) for name in ("y", "dz", "gradient")),
+    )
+
+
+class _Adam(ctypes.Structure):
+    """The struct ``optimizer`` of native.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("values", "exp_avg", "exp_avg_sq")),
+        *((name, ctypes.c_float) for name in ("rate", "correction", "news1", "news2", "eps", "l2", "decay")),
+    )
+
+
+class NativeEngine:
+    """Trains affine layers with Adam in the kernel; only the gradient of the loss is torch's.
+
+    Args:
+        layers: The affine layers in order, each with what is applied to its output.
+        gradient: The gradient of the summed loss with respect to the outputs: (S, B, O), (S, B) -> (S, B, O).
+        flat: The network's parameters.
+        optimizer: A fused Adam or AdamW of ``flat.values``.
+    """
+
+    def __init__(
+        self, layers: Layers, gradient: Callable[[Tensor, Tensor], Tensor], flat: FlatParameters, optimizer: Optimizer
+    ) -> None:
+        self._layers = layers
+        self._gradient = gradient
+        self._flat = flat
+        self._optimizer = optimizer
+
+    @torch.no_grad()
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+        kernel = library()
+        batches = list(batches)
+        state = adam_state(self._optimizer)
+        adam = self._adam(state)
+        layers, _scratch = self._describe(max(target.shape[1] for _, target in batches))
+        first, last = self._layers[0][0].weight, self._layers[-1][0].weight
+        seeds, depth, step = len(first), len(layers), int(state["step"])
+        every = []
+        for x, target in batches:
+            points = target.shape[1]
+            x = _floats("points", x, (seeds, points, first.shape[1]))
+            outputs = x.new_empty(seeds, points, last.shape[2])
+            layers[-1].y = outputs.data_ptr()
+            kernel.forward(layers, depth, adam.values, seeds, points, x.data_ptr())
+            slope = _floats("the gradient of the loss", self._gradient(outputs, target), outputs.shape)
+            step += 1
+            self._schedule(adam, step)
+            kernel.backward(layers, depth, adam, seeds, points, x.data_ptr(), slope.data_ptr())
+            every.append(outputs)
+        state["step"].fill_(step)
+        return every
+
+    def _adam(self, state: dict[str, Tensor]) -> _Adam:
+        (group,) = self._optimizer.param_groups
+        decoupled, weight_decay = isinstance(self._optimizer, AdamW), group["weight_decay"]
+        return _Adam(
+            values=self._flat.values.data_ptr(),
+            exp_avg=state["exp_avg"].data_ptr(),
+            exp_avg_sq=state["exp_avg_sq"].data_ptr(),
+            news1=1 - group["betas"][0],
+            news2=1 - group["betas"][1],
+            eps=group["eps"],
+            l2=0 if decoupled else weight_decay,
+            decay=1 - group["lr"] * weight_decay if decoupled else 1,
+        )
+
+    def _schedule(self, adam: _Adam, step: int) -> None:
+        """Set what changes from step to step."""
+        (group,) = self._optimizer.param_groups
+        beta1, beta2 = group["betas"]
+        adam.rate = group["lr"] / (1 - beta1**step)
+        adam.correction = (1 - beta2**step) ** -0.5
+
+    def _describe(self, points: int) -> tuple[Any, list[Tensor]]:
+        """Return the structs of the layers for mini-batches of up to so many points, and the memory they point to."""
+        structs = (_Layer * len(self._layers))()
+        scratch = []
+        for struct, (layer, activation) in zip(structs, self._layers, strict=True):
+            weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
+            seeds, inputs, outputs = layer.weight.shape
+            shapes = (seeds, points, outputs), (points, outputs), (ROWS, weight.stride(1))
+            scratch += (own := [weight.new_zeros(shape) for shape in shapes])
+            struct.inputs, struct.outputs, struct.stride = inputs, outputs, weight.stride(1)
+            struct.activation = CODES[activation]
+            struct.weight, struct.weight_step = weight.storage_offset(), weight.stride(0)
+            struct.bias, struct.bias_step = bias.storage_offset(), bias.stride(0)
+            struct.y, struct.dz, struct.gradient = (tensor.data_ptr() for tensor in own)
+        return structs, scratch
+
+
+def _floats(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return values as the kernel reads them, without looking where it goes: single precision, contiguous."""
+    if values.shape != shape or values.dtype != torch.float32:
+        expected, found = tuple(shape), tuple(values.shape)
+        raise ValueError(f"{name}: expected float32 of shape {expected}, got {values.dtype} of shape {found}")
+    return values.contiguous()
+
+
+def obstacle(layers: Layers, values: Tensor, optimizer: Optimizer) -> str | None:
+    """Say what of a training the kernel cannot do, or None.
+
+    Args:
+        layers: The affine layers of the network in order, each with what is applied to its output.
+        values: The buffer of its parameters.
+        optimizer: The optimizer of the buffer.
+    """
+    if any(activation not in CODES for _, activation in layers):
+        return "lacks an activation of this network"
+    if values.device.type != "cpu" or values.dtype != torch.float32:
+        return "computes on the CPU and in single precision"
+    if not is_fused_adam(optimizer) or optimizer.param_groups[0]["maximize"]:
+        return "has only the optimizers adam and adamw, with fused=true"
+    return None if library() else "needs a C compiler, cc, and a folder ~/.cache to write to"
+
+
+@cache
+def library() -> Any:
+    """Return the compiled kernel, from the user's cache if it is there, or None if it cannot be had."""
+    tune = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    command = [compiler, *FLAGS, tune]
+    mark = hashlib.sha256("\n".join([SOURCE.read_text(), *command, _processor()]).encode()).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "losslab"
+    path = folder / f"native-{mark}.so"
+    try:
+        if not path.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as beside:
+                made = Path(beside) / path.name
+                subprocess.run([*command, SOURCE, "-o", made, "-lm"], check=True, capture_output=True)  # noqa: S603
+                made.replace(path)
+        kernel = ctypes.CDLL(str(path))
+    except (OSError, subprocess.CalledProcessError) as error:
+        log.debug("no native kernel: %s", error)
+        return None
+    number, pointer = ctypes.c_long, ctypes.c_void_p
+    layers, adam = ctypes.POINTER(_Layer), ctypes.POINTER(_Adam)
+    kernel.forward.argtypes = [layers, number, pointer, number, number, pointer]
+    kernel.backward.argtypes = [layers, number, adam, number, number, pointer, pointer]
+    kernel.forward.restype = kernel.backward.restype = None
+    return kernel
+
+
+def _processor() -> str:
+    """Return what tells processors with other instructions apart, as machines may share a home folder."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
