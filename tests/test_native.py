@@ -1,7 +1,9 @@
 import math
 import os
+import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from torch import Generator, Tensor
 from torch.optim import SGD, Adam, Optimizer
 
 from src import native
+from src.engine import AutogradEngine, choose_engine
 from src.losses.ce import CrossEntropy
 from src.models.activations import ACTIVATIONS, Activation
 from src.models.flat import FlatParameters
@@ -19,9 +22,9 @@ from src.threads import one_thread
 from tests.commands import SHORT, results
 
 
-def stack(seeds: int = 2, activation: str = "relu") -> MLP:
+def stack(seeds: int = 2, hidden: Sequence[int] = (20, 9)) -> MLP:
     generators = [Generator().manual_seed(seed) for seed in range(seeds)]
-    return MLP(2, 2, generators, hidden=[20, 9], activation=activation, init="kaiming", init_std=0.02)
+    return MLP(2, 2, generators, hidden=list(hidden), activation="relu", init="kaiming", init_std=0.02)
 
 
 def epoch(seeds: int = 2, points: int = 23) -> list[tuple[Tensor, Tensor]]:
@@ -141,6 +144,28 @@ def test_the_kernel_is_compiled_once_and_without_a_compiler_or_a_cache_there_is_
     monkeypatch.setenv("PATH", str(tmp_path))
     assert native.library() is None
     assert native.obstacle(stack().layers, *buffer()) == "needs a C compiler, cc, and a folder ~/.cache to write to"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the switches are those of x86-64")
+@pytest.mark.parametrize("narrower", [("-mno-avx512f",), ("-mno-avx512f", "-mno-avx")], ids=["8 lanes", "4 lanes"])
+@pytest.mark.usefixtures("no_kernel")
+def test_registers_of_any_width_give_the_gradients_of_autograd(
+    narrower: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, *narrower))
+    kernel = native.library()
+    monkeypatch.setattr(native, "library", lambda: kernel)
+    objective = CrossEntropy(2)
+    for hidden in ([20, 9], [50, 100, 50], [3, 4], [17, 8]):
+        gradients = []
+        for make in (AutogradEngine, lambda network, *rest: choose_engine(network, *rest, wanted="native")):
+            network = stack(2, hidden=hidden)
+            flat = FlatParameters(network)
+            optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
+            make(network, objective, flat, optimizer).train(epoch()[:1])
+            gradients.append(optimizer.state[flat.values]["exp_avg"])
+        assert (gradients[0] - gradients[1]).norm() <= 1e-6 * gradients[0].norm()
 
 
 def buffer() -> tuple[Tensor, Optimizer]:
