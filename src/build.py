@@ -67,7 +67,7 @@ def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
     law = factory(config, "data", without=loader)(classes)
-    datamodule = _named("data", loader, partial(SeedDataModule, law, members, **loader))
+    datamodule = _named("data", config["data"], partial(SeedDataModule, law, members, **loader))
     objective = factory(config, "loss")(law.classes)
     initial = [member.generator("init") for member in members]
     network = factory(config, "model")(law.features, objective.out_features, initial)

@@ -64,9 +64,12 @@ class Table:
         """
         splits, counts = 2 + (val > 0), np.bincount(self.frame.labels)
         rare = int(counts.argmin())
+        label = self.frame.names[rare]
         rule = f"one with {splits} points or more of every class, one a split"
         check(
-            Problem("target", rule, f"{counts[rare]} of {self.frame.names[rare]}") if counts[rare] < splits else None,
+            Problem("target", rule, f"{counts[rare]} of class {f'{label:g}' if isinstance(label, float) else label}")
+            if counts[rare] < splits
+            else None,
             *(
                 Problem(name, f"a fraction of {self.size} points that gives each of {self.classes} classes one", size)
                 for name, size in (("test_fraction", test), ("val_fraction", val))

@@ -101,7 +101,7 @@ def test_a_seed_alone_gets_the_data_it_gets_in_a_stack_bit_for_bit(name: str) ->
 @pytest.mark.parametrize(
     ("counts", "changes", "words"),
     [
-        ((30, 1), {}, "`target` to be one with 2 points or more of every class, one a split, got .1 of 1"),
+        ((30, 1), {}, "`target` to be one with 2 points or more of every class, one a split, got .1 of class 1"),
         ((30, 2), {"val_fraction": 0.1}, "`target` to be one with 3 points or more of every class"),
         ((30, 10), {"test_fraction": 0.02}, "`test_fraction` to be a fraction of 40 points"),
     ],
@@ -154,6 +154,10 @@ def test_a_run_on_a_file_is_evaluated_and_predicts_from_the_columns_of_the_file(
     assert evaluate.main([f"run={run}", "points=points.csv", "out=out.csv"]) == 0
     assert list(pd.read_csv("out.csv").columns) == ["width", "colour", "pred", "p0", "p1"]
     assert "Expected `data.path` to be" in train("data=csv", "data.target=kind", code=1).err
+    frame.assign(kind=[1, *[2] * 39]).to_csv(tmp_path / "table.csv", index=False)
+    err = train(*file, "data.missing=mean", code=1).err
+    assert err.startswith("Expected `data.target` to be one with 2 points or more of every class")
+    assert err.endswith('got "1 of class 1".')
     assert (
         "Expected `classes` to be 2, as the data have, got 4."
         in train(*file, "data.missing=drop", "classes=4", code=1).err
