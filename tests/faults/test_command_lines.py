@@ -128,6 +128,9 @@ resume=maybe ~ resume, true or false, maybe
 fail_fast=1 ~ fail_fast, true or false, 1
 figures=some ~ figures, first, some
 figures=null ~ figures, first, null
+engine=numba ~ engine, auto, native, torch, numba
+engine=null ~ engine, auto, null
+engine=native optimizer=sgd ~ engine, torch, adam, native
 allow_targets=os ~ allow_targets, list, os
 allow_targets=[1] ~ allow_targets, list, [1]
 allow_targets=['a b'] ~ allow_targets, list, a b
