@@ -24,7 +24,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
 faults: $(READY)  ## every fault: kills, full disks, many launches, bad input; 10 minutes
-	$(BIN)/python -m pytest -n 2 -m "long or not long" tests/faults
+	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 -m "long or not long" tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff check

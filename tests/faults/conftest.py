@@ -4,6 +4,8 @@ from collections import Counter
 
 import pytest
 
+LONGEST = ["test_launches", "test_long_haul", "test_kills"]
+
 
 @pytest.fixture
 def count(record_property):
@@ -25,8 +27,5 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_modifyitems(items):
-    """Start with what takes longest, so that two processes end together."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
-long = pytest.mark.long
+    """Start with what takes longest, so that all processes end together."""
+    items.sort(key=lambda item: [*LONGEST, item.path.stem].index(item.path.stem))

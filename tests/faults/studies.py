@@ -1,8 +1,12 @@
 """A sweep that takes seconds, and all that it leaves, times and host aside."""
 
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
+import tempfile
+from multiprocessing import reduction
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
@@ -13,10 +17,63 @@ SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_e
 TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the words and the process of the last one
 
 
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["src.train", "src.condition", "src.resume", "src.build", "hydra_plugins"])
+
+
 def start(folder, *words):
     """Start ``python -m src.train`` in a folder."""
     command = [sys.executable, "-m", "src.train", *words]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class Forked:
+    """The same in a process that begins with torch and the rest imported, which else is most of what it does.
+
+    It has as much of ``subprocess.Popen`` as the tests need.
+    """
+
+    def __init__(self, folder, *words):
+        self.outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 - communicate closes them
+        handles = [reduction.DupFd(file.fileno()) for file in self.outputs]
+        self.process = SERVER.Process(target=_command, args=(folder, words, handles))
+        self.process.start()
+
+    @property
+    def returncode(self):
+        """The exit code, or minus the signal that ended it, or None while it runs."""
+        return self.process.exitcode
+
+    def poll(self):
+        """Return the exit code, or None while it runs."""
+        return self.process.exitcode
+
+    def send_signal(self, sent):
+        """Send it a signal."""
+        os.kill(self.process.pid, sent)
+
+    def communicate(self, timeout=None):
+        """Wait for its end, or raise ``subprocess.TimeoutExpired``, and return what it wrote."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired(self.process.name, timeout)
+        texts = []
+        for file in self.outputs:
+            file.seek(0)
+            texts.append(file.read())
+            file.close()
+        return tuple(texts)
+
+
+def _command(folder, words, handles):
+    """Run a command in this process, as if it was typed."""
+    from src.train import main
+
+    for number, handle in enumerate(handles, start=1):
+        os.dup2(handle.detach(), number)
+    os.chdir(folder)
+    sys.argv = ["train.py", *words]
+    main()
 
 
 def contents(folder: Path) -> dict[str, object]:

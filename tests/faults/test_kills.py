@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from tests.faults.studies import SWEEP, contents, leftovers, start
+from tests.faults.studies import SWEEP, Forked, contents, leftovers, start
 
 KILLS = 20
+TYPED = 2  # of these are sweeps that start as a user starts them; the others spare the import of torch
 
 
 def moment(seed: int) -> float:
@@ -18,9 +19,9 @@ def moment(seed: int) -> float:
     return random.Random(seed).random()  # noqa: S311 - no secret
 
 
-def begun(folder, *words):
+def begun(run, folder):
     """Start a sweep and wait for its first file: what comes before, it shares with any command."""
-    process = start(folder, *words)
+    process = run(folder, *SWEEP)
     while not (folder / "outputs").exists() and process.poll() is None:
         time.sleep(0.005)
     return process
@@ -30,17 +31,17 @@ def begun(folder, *words):
 def undisturbed(tmp_path_factory):
     """Run the sweep once; return what it left and how long it wrote."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    process = begun(folder, *SWEEP)
+    process = begun(start, folder)
     started = time.monotonic()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
     return contents(folder), time.monotonic() - started
 
 
-def end(folder, seconds, sent):
+def end(run, folder, seconds, sent):
     """Send a running sweep a signal, some seconds after its first file or, where it was quicker, earlier."""
     while True:
-        process = begun(folder, *SWEEP)
+        process = begun(run, folder)
         try:
             process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -57,9 +58,10 @@ def end(folder, seconds, sent):
 )
 def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, undisturbed, tmp_path, count):
     expected, took = undisturbed
-    assert end(tmp_path, moment(number) * took, signal.SIGKILL) == -signal.SIGKILL
+    run = start if number < TYPED else Forked
+    assert end(run, tmp_path, moment(number) * took, signal.SIGKILL) == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/s/*/seed=*/results.json")}
-    again = start(tmp_path, *SWEEP)
+    again = run(tmp_path, *SWEEP)
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, out + err
     assert contents(tmp_path) == expected
@@ -73,8 +75,10 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, un
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, {-signal.SIGTERM, 143}), (signal.SIGINT, {130})])
 def test_a_polite_end_leaves_the_same(sent, code, undisturbed, tmp_path, count):
     expected, took = undisturbed
-    assert end(tmp_path, took / 2, sent) in code
-    assert start(tmp_path, *SWEEP).wait(timeout=120) == 0
+    assert end(start, tmp_path, took / 2, sent) in code
+    again = start(tmp_path, *SWEEP)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, out + err
     assert contents(tmp_path) == expected
     assert leftovers(tmp_path) == []
     count("sweeps ended by SIGTERM or Ctrl-C and finished by the same command")

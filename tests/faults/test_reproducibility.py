@@ -1,5 +1,6 @@
 """The same command gives the same files: again, on any number of threads, alone or in a stack, by any launcher."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import torch
 
 from src.evaluate import main
 from tests.commands import results
-from tests.faults.studies import contents
+from tests.faults.studies import contents, start
 
 WORDS = ("seed=[0,1,2]", "study=s", "trainer.max_epochs=20")
 PINNED_ON = ("2.13.0", "AVX512")
@@ -52,20 +53,36 @@ def numbers(folder):
     }
 
 
-LAUNCHERS = {
-    "stacks of one": ("hydra.sweeper.stack_size=1",),
+WAYS = {
+    "in stacks of one": ("hydra.sweeper.stack_size=1",),
     "a job a seed": ("hydra/sweeper=basic",),
-    "joblib": ("hydra/launcher=joblib", "hydra.sweeper.stack_size=2"),
+    "in one process": ("hydra/launcher=basic",),
 }
+PACKAGES = {"joblib": "joblib", "slurm": "submitit", "ray": "ray"}
+WITHOUT = {name: importlib.util.find_spec(package) is None for name, package in PACKAGES.items()}
+SWEEP = ("--multirun", "seed=0,1,2", "figures=none", "trainer.max_epochs=5")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_alone_in_a_stack_and_in_any_process(way, tmp_path, train, count):
+    train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
+    train(*SWEEP, "study=other", *WAYS[way])
+    assert numbers(tmp_path / "outputs/other") == numbers(tmp_path / "outputs/whole")
+    count("ways to run a command that gave the same files")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "way", [name if name != "joblib" else pytest.param(name, marks=pytest.mark.long) for name in LAUNCHERS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.skipif(WITHOUT[name], reason=f"without {name}")) for name in PACKAGES],
 )
-def test_alone_in_a_stack_and_through_every_launcher(way, tmp_path, train, count):
-    words = ("--multirun", "seed=0,1,2", "figures=none", "trainer.max_epochs=5")
-    train("seed=[0,1,2]", "figures=none", "trainer.max_epochs=5", "study=whole")
-    train(*words, "study=other", *LAUNCHERS.get(way, ()))
+def test_through_every_launcher(name, tmp_path, train, count, monkeypatch):
+    train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray would write a token into the home folder
+    here = ("hydra.launcher.cluster=local",) if name == "slurm" else ()
+    process = start(tmp_path, *SWEEP, "study=other", "hydra.sweeper.stack_size=2", f"hydra/launcher={name}", *here)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
     assert numbers(tmp_path / "outputs/other") == numbers(tmp_path / "outputs/whole")
     count("ways to run a command that gave the same files")
 
