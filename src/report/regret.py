@@ -1,4 +1,4 @@
-"""Regret against the number of classes."""
+"""Regret against the number of classes; of many losses, a row each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from src.analysis.intervals import mean_interval
 from src.analysis.units import Unit
 from src.report.style import class_markers, plain, series_colors, style, wrapped
 
+_MOST_LINES = 10  # that can be told apart by colour and marker
 _SPREAD = 0.7  # of the means of one class count, in steps between class counts
 
 
@@ -67,6 +68,33 @@ def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Ax
     return ax
 
 
+def plot_regret_rows(axes: Sequence[Axes], lines: Sequence[Line], confidence: float = 0.95) -> Sequence[Axes]:
+    """Draw the mean regret with its t interval, a row a loss and class counts side by side.
+
+    Args:
+        axes: A panel a class count, in rising order.
+        lines: The losses, from the top.
+        confidence: Of the intervals.
+
+    Returns:
+        The same axes.
+    """
+    counts = sorted({classes for line in lines for classes in line.values})
+    color = series_colors(1)[0]
+    for ax, classes in zip(axes, counts, strict=True):
+        rows = [row for row, line in enumerate(lines) if classes in line.values]
+        found = np.array([mean_interval(lines[row].values[classes], confidence) for row in rows])
+        mean, low, high = found.T
+        ax.hlines(rows, low, high, color=color, linewidth=1.6, zorder=2)
+        ax.plot(mean, rows, linestyle="none", marker="o", markersize=4, color=color, zorder=3)
+        ax.axvline(0, color="black", linewidth=0.7, zorder=1)
+        ax.set(title=f"{classes} classes", xlabel="regret (points)")
+        ax.grid(axis="x")
+    axes[0].set_yticks(range(len(lines)), [plain(wrapped(line.label)) for line in lines])
+    axes[0].set_ylim(len(lines) - 0.4, -0.6)
+    return axes
+
+
 def regret_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
     """Return the regret of every label against the number of classes.
 
@@ -83,16 +111,23 @@ def regret_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
         )
         for label, group in known.groupby("label", sort=False)
     ]
+    title = f"regret: Bayes accuracy less population accuracy\nmean over {unit.name}, {1 - alpha:.0%} interval"
+    names = [wrapped(line.label) for line in lines]
+    rows = sum(name.count("\n") + 1 for name in names)
     with style():
-        names = [wrapped(line.label) for line in lines]
-        rows = sum(name.count("\n") + 1 for name in names)
-        width = (5.6 if max(map(len, names)) > 18 else 4.8) + 0.15 * max(0, min(len(names), 30) - 6)
-        figure = Figure(figsize=(width, max(2.9, 0.6 + 0.16 * rows)))
-        ax = plot_regret(figure.subplots(), lines, 1 - alpha)
-        ax.set_title(
-            f"regret: Bayes accuracy less population accuracy\nmean over {unit.name}, {1 - alpha:.0%} interval"
-        )
-        figure.legend(*_wrapped_legend(ax), loc="outside right upper", alignment="left")
+        if len(lines) > _MOST_LINES:
+            panels = known["classes"].nunique()
+            figure = Figure(figsize=(1.6 + max(2.4, 1.6 * panels), 1.2 + 0.19 * rows))
+            plot_regret_rows(
+                list(figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]), lines, 1 - alpha
+            )
+            figure.suptitle(title, fontsize="medium")
+        else:
+            width = (5.6 if max(map(len, names)) > 18 else 4.8) + 0.15 * max(0, len(names) - 6)
+            figure = Figure(figsize=(width, max(2.9, 0.6 + 0.16 * rows)))
+            ax = plot_regret(figure.subplots(), lines, 1 - alpha)
+            ax.set_title(title)
+            figure.legend(*_wrapped_legend(ax), loc="outside right upper", alignment="left")
     return figure
 
 

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from src.analysis.intervals import mean_interval
 from src.analysis.units import Unit
-from src.report.regret import Line, plot_regret, regret_figure
+from src.report.regret import Line, plot_regret, plot_regret_rows, regret_figure
 from tests.analysis.studies import make_runs
 from tests.report.legible import assert_legible
 
@@ -32,7 +32,24 @@ def test_few_many_and_long_names_stay_legible(losses: int, name: str):
     )
     figure = regret_figure(runs, 0.05, Unit())
     assert_legible(figure)
-    assert figure.axes[0].get_window_extent().width > 0.35 * figure.bbox.width
+    assert sum(ax.get_window_extent().width for ax in figure.axes) > 0.35 * figure.bbox.width
+
+
+def test_many_losses_have_a_row_each_and_class_counts_side_by_side():
+    rng = np.random.default_rng(0)
+    lines = [Line(f"loss{index}", {2: rng.normal(3, 1, 9), 4: rng.normal(5, 1, 9)}) for index in range(11)]
+    lines.append(Line("binary", {2: rng.normal(2, 1, 9)}))
+    axes = list(Figure().subplots(1, 2, sharey=True))
+    plot_regret_rows(axes, lines, 0.9)
+    assert [ax.get_title() for ax in axes] == ["2 classes", "4 classes"]
+    assert [text.get_text() for text in axes[0].get_yticklabels()] == [line.label for line in lines]
+    for ax, classes in zip(axes, (2, 4), strict=True):
+        expected = [line.values[classes].mean() for line in lines if classes in line.values]
+        np.testing.assert_allclose(ax.lines[0].get_xdata(), expected)
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), range(len(expected)))
+    _, low, high = mean_interval(lines[11].values[2], 0.9)
+    np.testing.assert_allclose(axes[0].collections[0].get_segments()[11][:, 0], [low, high])
+    assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1]  # from the top
 
 
 def test_one_seed_has_no_interval_but_a_place():
