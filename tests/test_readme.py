@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 from tensorboard import program
 
 import scripts.aggregate
@@ -144,6 +145,19 @@ def test_example_of_a_new_loss_trains(train, tmp_path, monkeypatch):
     train("loss=hinge", "classes=4", f"hydra.searchpath=[file://{tmp_path / 'conf'}]", *SHORT)
     [content] = results(tmp_path / "outputs").values()
     assert (content["loss"], content["status"]) == ("hinge", "completed")
+
+
+def test_every_loss_and_every_kind_of_data_has_its_row_with_its_settings():
+    for group, without in (("loss", {"none.yaml"}), ("data", set())):
+        [table] = re.findall(rf"^\| `{group}=` \| (?:loss|points).*?\n((?:\|.*\n)+)", README, flags=re.MULTILINE)
+        rows = {name: row for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+        files = {path.stem: path for path in (ROOT / "conf" / group).glob("*.yaml") if path.name not in without}
+        assert rows.keys() == files.keys()
+        for name, path in files.items():
+            content = OmegaConf.load(path)
+            settings = (content.data if "data" in content else content).keys()
+            own = set(settings) - {"_target_", "defaults", "name", "sha256"}
+            assert own <= set(re.findall(r"\w+", rows[name].split("|")[4])), name
 
 
 def test_files_that_the_readme_names_exist():
