@@ -41,7 +41,7 @@ def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> li
         sentences = [f"{describe(row, unit)}." for _, row in family.iterrows()]
         sentences += [f"{describe(row, unit)}." for _, row in contrasts.iterrows() if len(contrasts) == 1]
         return [on + sentences[0], *sentences[1:]]
-    return [on + _overview(family, plan), *_largest(family), *_the_rest(family), *_largest(contrasts)]
+    return [on + _overview(family, plan), *_largest(family), *_the_rest(family, unit), *_largest(contrasts)]
 
 
 def describe(row: pd.Series, unit: Unit) -> str:
@@ -98,13 +98,13 @@ def _largest(family: pd.DataFrame) -> list[str]:
     return [f"{lead}{joined(texts)}{f', and {more} more' if more else ''}."]
 
 
-def _the_rest(family: pd.DataFrame) -> list[str]:
+def _the_rest(family: pd.DataFrame, unit: Unit) -> list[str]:
     """Say how much the comparisons without a difference leave open."""
     rest = family[~family["different"] & family["low"].notna()]
     if rest.empty:
         return []
     widest = rest.loc[(rest["high"] - rest["low"]).idxmax()]
-    name = f"{widest['loss']} {_where(widest)}"
+    name = f"{widest['loss']} {_where(widest)} on {_count(int(widest['n']), unit)}"
     interval = _interval(widest, widest["low"], widest["high"])
     text = f"Where there is no evidence of a difference, the widest interval is {interval}, of {name}{_needed(widest)}."
     return [text]

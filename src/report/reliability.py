@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from src.analysis.calibration import Reliability
 from src.analysis.units import Unit
 from src.report.boxes import box_legend, plot_accuracy_boxes
 from src.report.comparison import condition_groups
-from src.report.style import MUTED, plain, series_colors, style, wrapped
+from src.report.style import INK, MUTED, plain, series_colors, style, wrapped
 
 CALIBRATION = "population/calibration_error"
 REFERENCES = ["bayes/accuracy", "linear/accuracy", "ideal/accuracy"]
@@ -39,7 +40,10 @@ def plot_reliability(ax: Axes, found: Reliability) -> Axes:
     ax.bar(centres, share, width=0.9 / bins, color=_BARS, zorder=1)
     for centre, part, count in zip(centres, share, found.count, strict=True):
         if count:
-            ax.text(centre, part + 0.012, f"{count}", fontsize=5.5, color=MUTED, ha="center", va="bottom", zorder=1.5)
+            text = ax.text(
+                centre, part + 0.012, f"{count}", fontsize=5.5, color=INK, ha="center", va="bottom", zorder=5
+            )
+            text.set_path_effects([withStroke(linewidth=1.2, foreground="white")])  # over what it lies on
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle="--", zorder=2)
     full = found.count > 0
     color = series_colors(1)[0]
