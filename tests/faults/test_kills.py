@@ -75,7 +75,7 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, un
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, {-signal.SIGTERM, 143}), (signal.SIGINT, {130})])
 def test_a_polite_end_leaves_the_same(sent, code, undisturbed, tmp_path, count):
     expected, took = undisturbed
-    assert end(start, tmp_path, took / 2, sent) in code
+    assert end(start, tmp_path, took / 5, sent) in code  # early: while Python itself ends, Ctrl-C has no other code
     again = start(tmp_path, *SWEEP)
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, out + err
