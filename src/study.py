@@ -25,7 +25,7 @@ from src.artifacts import (
     read_results,
 )
 from src.checks import Problem, SettingsError, check
-from src.startup import import_torchmetrics
+from src.startup import import_lightning
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def condition_folder(root: DictConfig) -> str:
     Raises:
         SystemExit: If a setting is wrong.
     """
-    import_torchmetrics()
+    import_lightning()
     from src.build import check_settings  # torch takes seconds to import; only a job that is to run needs it
 
     config = resolve(root)
