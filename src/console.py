@@ -1,6 +1,7 @@
 """What a run says on the console: a progress bar while it trains, and a table at the end."""
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from src.classifier import Classifier
 from src.workers.worker import reporter
 
 LONG = 10  # more seeds than that are summed up
+RATE = 10  # tellings of progress a second, at most
 METRICS = {
     "test accuracy": "test/accuracy",
     "population accuracy": "population/accuracy",
@@ -58,15 +60,20 @@ class TrainingProgress(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
+        self.due = time.monotonic()
         self.task = self.progress.add_task(self.label, total=trainer.max_epochs, loss="")
         self.progress.start()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Advance by an epoch."""
+        """Advance, some times a second: epochs may be so short that to tell of each would take longer."""
+        done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
+        if time.monotonic() < self.due and done < total:
+            return
+        self.due = time.monotonic() + 1 / RATE
         loss = f"mean loss {cast(Classifier, pl_module).train_loss[-1].mean():.4f}"
-        self.progress.update(self.task, advance=1, loss=loss)
+        self.progress.update(self.task, completed=done, loss=loss)
         if self.report is not None:
-            self.report(self.label, trainer.current_epoch + 1, trainer.max_epochs or 0, loss)
+            self.report(self.label, done, total, loss)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Leave the bar as it is, also when training was interrupted."""

@@ -1,4 +1,5 @@
 import io
+import time
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -76,3 +77,20 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
     build_trainer(chosen, [TrainingProgress("loss=ce", console)]).fit(parts.classifier, datamodule=parts.datamodule)
     text = stream.getvalue()
     assert ("3/3" in text and "mean loss" in text) if terminal else text == ""
+
+
+def test_a_worker_tells_of_some_epochs_and_of_the_last(settings, monkeypatch):
+    told = []
+    monkeypatch.setattr("src.console.reporter", lambda: lambda *progress: told.append(progress))
+    chosen = settings("trainer.max_epochs=30", "data.points=4")
+    parts = build(chosen, stack(chosen))
+    started = time.monotonic()
+    trainer = build_trainer(chosen, [TrainingProgress("loss=ce", Console(file=io.StringIO()))])
+    trainer.fit(parts.classifier, datamodule=parts.datamodule)
+    took = time.monotonic() - started
+    assert len(told) <= 2 + 10 * took
+    assert [(label, total) for label, _, total, _ in told] == [("loss=ce", 30)] * len(told)
+    done = [done for _, done, _, _ in told]
+    assert (done[0], done[-1]) == (1, 30)
+    assert done == sorted(set(done))
+    assert told[-1][3].startswith("mean loss 0.")
