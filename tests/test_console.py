@@ -1,6 +1,6 @@
 import io
-import time
 import statistics
+import time
 from dataclasses import replace
 from pathlib import Path
 
