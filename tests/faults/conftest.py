@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-LONGEST = ["test_launches", "test_long_haul", "test_kills"]
+LONGEST = ["test_launches", "test_long_haul", "test_kills", "test_reproducibility"]
 
 
 @pytest.fixture
