@@ -84,7 +84,7 @@ class Results:
         seed: The seed.
         overrides: The command line's overrides.
         config: The resolved configuration.
-        versions: Versions of Python and the libraries, and the commit.
+        versions: Versions of Python and the libraries, the commit, and the engine that trained it.
         seconds: Wall-clock seconds of training, of all seeds that trained together.
         metrics: Final metrics by name; empty for a failed seed.
         status: ``completed`` or ``failed``.

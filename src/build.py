@@ -43,6 +43,11 @@ class Parts:
     network: nn.Module
     classifier: Classifier
 
+    @property
+    def engine(self) -> str | None:
+        """The name of the engine that has trained the network; None if a formula has fitted it."""
+        return None if isinstance(self.network, ClosedForm) else self.classifier.engine.name
+
 
 def stack(config: dict[str, Any]) -> list[Streams]:
     """Return the members of the stack that the settings ``seed`` and ``seeds`` ask for.

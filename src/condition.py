@@ -75,7 +75,9 @@ class Condition:
         names = [self.seed_folder(member).name for member in members]
         return [StackCheckpoint(self.folder, names, self.fingerprint, every)] if every else []
 
-    def results(self, member: Streams, seconds: float, metrics: dict[str, float], error: str | None) -> Results:
+    def results(
+        self, member: Streams, seconds: float, metrics: dict[str, float], error: str | None, engine: str | None = None
+    ) -> Results:
         """Return what ``results.json`` says of a seed: the same, whatever other seeds trained beside it."""
         return Results(
             study=self.settings["study"],
@@ -90,7 +92,7 @@ class Condition:
             overrides=[word for word in self.overrides if not re.match(r"\+*seeds?[.=]", word)]
             + [f"seed={member.seed}", *(f"seeds.{purpose}={seed}" for purpose, seed in member.pins.items())],
             config=self.settings | {"seed": member.seed, "seeds": dict.fromkeys(PURPOSES) | member.pins},
-            versions=record.versions(),
+            versions=record.versions() | ({} if engine is None else {"engine": engine}),
             seconds=seconds,
             metrics=metrics,
             status=artifacts.COMPLETED if error is None else FAILED,
@@ -195,7 +197,7 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
                     figures.write_regions(folder, network, objective, law, test)
                 if condition.draws(member):
                     images |= figures.scatter(folder, network, objective, law, test, metrics)
-        results = condition.results(member, span[1] - span[0], metrics, error)
+        results = condition.results(member, span[1] - span[0], metrics, error, parts.engine)
         if condition.logger is not None:
             condition.logger(
                 folder,

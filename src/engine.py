@@ -24,7 +24,13 @@ ENGINES = ("auto", "native", "torch")
 
 
 class Engine(Protocol):
-    """Trains a stack of networks."""
+    """Trains a stack of networks.
+
+    Attributes:
+        name: The setting ``engine`` that insists on it.
+    """
+
+    name: str
 
     def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
@@ -71,6 +77,8 @@ def _insisted(wanted: str, obstacle: str) -> Problem | None:
 
 class _TorchEngine:
     """Takes steps of any optimizer of torch, down a gradient that is in the buffer by then."""
+
+    name = "torch"
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer

@@ -65,6 +65,8 @@ class NativeEngine:
         optimizer: A fused Adam or AdamW of ``flat.values``.
     """
 
+    name = "native"
+
     def __init__(
         self, layers: Layers, gradient: Callable[[Tensor, Tensor], Tensor], flat: FlatParameters, optimizer: Optimizer
     ) -> None:

@@ -147,7 +147,9 @@ def _tell_versions(kept: Iterable[Results]) -> None:
     """Say which kept seeds other versions of the code or of a library trained."""
     now = record.versions()
     others = Counter(
-        ", ".join(f"{name} {version}" for name, version in results.versions.items() if now.get(name) != version)
+        ", ".join(
+            f"{name} {version}" for name, version in results.versions.items() if now.get(name, version) != version
+        )
         for results in kept
     )
     for versions, count in others.items():

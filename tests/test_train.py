@@ -272,3 +272,18 @@ def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
         "checkpoint.ckpt",
     }
     assert "Expected `predictions` to be true or false, got 3." in train(*words, "predictions=3", code=1).err
+
+
+def test_results_say_which_engine_trained(train, tmp_path):
+    for words, engine in {
+        ("engine=native",): "native",
+        ("engine=torch",): "torch",
+        ("optimizer=sgd",): "torch",
+    }.items():
+        study = "-".join(words).replace("=", "-")
+        train(*words, *SHORT, "logger=none", f"study={study}")
+        [content] = results(tmp_path / "outputs" / study).values()
+        assert content["versions"]["engine"] == engine
+    train("model=gaussian", "data=gaussians", *SHORT[:1], "figures=none", "logger=none", "study=closed")
+    [content] = results(tmp_path / "outputs/closed").values()
+    assert "engine" not in content["versions"]
