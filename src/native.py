@@ -33,6 +33,7 @@ SOURCE = Path(__file__).with_suffix(".c")
 FLAGS = ("-O3", "-fno-math-errno", "-shared", "-fPIC")
 CODES = {IDENTITY: 0, ACTIVATIONS["relu"]: 1, ACTIVATIONS["sigmoid"]: 2, ACTIVATIONS["tanh"]: 3}  # as in native.c
 ROWS = 8  # as in native.c
+CACHE = 2**22  # bytes that the networks in work may take, to stay in a cache that processes share
 Layers = list[tuple[StackedLinear, Activation]]
 
 
@@ -82,23 +83,28 @@ class NativeEngine:
         batches = list(batches)
         state = adam_state(self._optimizer)
         adam = self._adam(state)
-        layers, _scratch = self._describe(max(target.shape[1] for _, target in batches))
+        points = max(target.shape[1] for _, target in batches)
         first, last = self._layers[0][0].weight, self._layers[-1][0].weight
-        seeds, depth, step = len(first), len(layers), int(state["step"])
-        every = []
-        for x, target in batches:
-            points = target.shape[1]
-            x = _floats("points", x, (seeds, points, first.shape[1]))
-            outputs = x.new_empty(seeds, points, last.shape[2])
-            layers[-1].y = outputs.data_ptr()
-            kernel.forward(layers, depth, adam.values, seeds, points, x.data_ptr())
-            slope = _floats("the gradient of the loss", self._gradient(outputs, target), outputs.shape)
-            step += 1
-            self._schedule(adam, step)
-            kernel.backward(layers, depth, adam, seeds, points, x.data_ptr(), slope.data_ptr())
-            every.append(outputs)
-        state["step"].fill_(step)
-        return every
+        outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
+        done = int(state["step"])
+        for chunk in self._chunks():
+            layers, _scratch = self._describe(chunk, points)
+            for step, ((x, target), y) in enumerate(zip(batches, outputs, strict=True), done + 1):
+                self._schedule(adam, step)
+                y, target = y[chunk], target[chunk]
+                x = _floats("points", x[chunk], (*target.shape, first.shape[1]))
+                layers[-1].y = y.data_ptr()
+                kernel.forward(layers, len(layers), adam.values, *target.shape, x.data_ptr())
+                slope = _floats("the gradient of the loss", self._gradient(y, target), y.shape)
+                kernel.backward(layers, len(layers), adam, *target.shape, x.data_ptr(), slope.data_ptr())
+        state["step"].fill_(done + len(batches))
+        return outputs
+
+    def _chunks(self) -> list[slice]:
+        """Return the seeds that train together through all mini-batches: as many as stay in the cache."""
+        seeds = len(self._layers[0][0].weight)
+        size = max(1, CACHE * seeds // (3 * self._flat.values.nbytes))  # values and two moments
+        return [slice(start, start + size) for start in range(0, seeds, size)]
 
     def _adam(self, state: dict[str, Tensor]) -> _Adam:
         (group,) = self._optimizer.param_groups
@@ -121,13 +127,13 @@ class NativeEngine:
         adam.rate = group["lr"] / (1 - beta1**step)
         adam.correction = (1 - beta2**step) ** -0.5
 
-    def _describe(self, points: int) -> tuple[Any, list[Tensor]]:
-        """Return the structs of the layers for mini-batches of up to so many points, and the memory they point to."""
+    def _describe(self, chunk: slice, points: int) -> tuple[Any, list[Tensor]]:
+        """Return the structs of the layers for some seeds and up to so many points, and the memory they point to."""
         structs = (_Layer * len(self._layers))()
         scratch = []
         for struct, (layer, activation) in zip(structs, self._layers, strict=True):
-            weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
-            seeds, inputs, outputs = layer.weight.shape
+            weight, bias = (self._flat.storage(parameter)[0][chunk] for parameter in (layer.weight, layer.bias))
+            seeds, inputs, outputs = layer.weight[chunk].shape
             shapes = (seeds, points, outputs), (points, outputs), (ROWS, weight.stride(1))
             scratch += (own := [weight.new_zeros(shape) for shape in shapes])
             struct.inputs, struct.outputs, struct.stride = inputs, outputs, weight.stride(1)

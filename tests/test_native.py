@@ -60,6 +60,23 @@ def test_training_learns_and_goes_on_bit_for_bit_from_a_saved_state() -> None:
     assert (last < first).all()
 
 
+def test_seeds_that_train_in_chunks_which_fit_the_cache_end_where_they_do_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    after = []
+    for cache, chunks in ((2**30, [5]), (2**13, [2, 2, 1]), (1, [1] * 5)):
+        monkeypatch.setattr(native, "CACHE", cache)
+        network = stack(5)
+        flat = FlatParameters(network)
+        engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+        assert [len(network.head.weight[chunk]) for chunk in engine._chunks()] == chunks
+        outputs = [engine.train(epoch(5)) for _ in range(3)]
+        after.append((flat.values.detach(), torch.cat(outputs[-1], dim=1)))
+    for values, outputs in after[1:]:
+        assert torch.equal(values, after[0][0])
+        assert torch.equal(outputs, after[0][1])
+
+
 def test_a_changed_rate_counts_from_the_next_epoch_on() -> None:
     network = stack()
     flat = FlatParameters(network)
