@@ -82,9 +82,7 @@ def _whole(content: dict[str, Any]) -> Iterator[Verdict]:
 def _seeds(seeds: dict[str, Any]) -> Iterator[Verdict]:
     if not seeds:
         return
-    many, few, files = (seeds["seconds"][name] for name in (whole.MANY_SEEDS, whole.FEW_SEEDS, whole.NO_TRAINING))
+    many, few = (seeds["seconds"][name] for name in (whole.MANY_SEEDS, whole.FEW_SEEDS))
     yield Verdict(f"{whole.MANY} seeds / {whole.SEEDS} seeds", ratios(many, few), MOST, 20.0)
-    share = [100 * value for value in ratios(files, many)]
-    yield Verdict(f"{whole.MANY} seeds: start-up, evaluation and files", share, MOST, 10.0, unit="%")
     memory = [value / 1e9 for value in seeds["memory"][whole.MANY_SEEDS]]
     yield Verdict(f"{whole.MANY} seeds: peak memory", memory, MOST, 3.0, unit="GB")

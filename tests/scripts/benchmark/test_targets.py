@@ -23,7 +23,6 @@ def test_every_target_is_judged_by_hand_checked_numbers() -> None:
         whole.CFG: (2.5, False),
         whole.SMALLEST: (6.5, False),
         "1000 seeds / 20 seeds": (20.0, True),
-        "1000 seeds: start-up, evaluation and files": (10.625, False),
         "1000 seeds: peak memory": (2.0, True),
     }
 
