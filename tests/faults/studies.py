@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_epochs=40", "figures=first")
+SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_epochs=150", "figures=first")
 TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the words and the process of the last one
 
 
