@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,9 +23,14 @@ SERVER.set_forkserver_preload(["src.train", "src.condition", "src.resume", "src.
 
 
 def start(folder, *words):
-    """Start ``python -m src.train`` in a folder."""
+    """Start ``python -m src.train`` in a folder; Ctrl-C reaches it also where a shell's background ignores it."""
     command = [sys.executable, "-m", "src.train", *words]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, text=True, preexec_fn=_heed_interrupts, **pipes)
+
+
+def _heed_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Forked:
