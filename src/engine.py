@@ -4,6 +4,7 @@ Autograd serves any network. For a stack of affine layers the forward and backwa
 half: products go straight into the buffer, and nothing is recorded. ``src.native`` halves that once more.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -75,7 +76,7 @@ def _insisted(wanted: str, obstacle: str) -> Problem | None:
     return Problem("engine", f"auto or torch, as the native kernel {obstacle}", wanted) if wanted == "native" else None
 
 
-class _TorchEngine:
+class _TorchEngine(ABC):
     """Takes steps of any optimizer of torch, down a gradient that is in the buffer by then."""
 
     name = "torch"
@@ -92,9 +93,9 @@ class _TorchEngine:
             step()
         return outputs
 
+    @abstractmethod
     def backward(self, x: Tensor, target: Tensor) -> Tensor:
         """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
-        raise NotImplementedError
 
 
 class AutogradEngine(_TorchEngine):
