@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
@@ -23,7 +23,8 @@ def draw(content: Content, file: Path) -> None:
     Raises:
         BenchmarkError: If neither was measured.
     """
-    engine, growth = content.get("engine"), content.get("growth", {}).get("axes", {})
+    engine, axes = content.get("engine"), content.get("growth", {}).get("axes", {})
+    growth = {name: measured for name, measured in axes.items() if measured["values"]}
     if not engine and not growth:
         raise BenchmarkError("--plot needs the part engine or growth, and neither was measured")
     with style():
@@ -32,10 +33,8 @@ def draw(content: Content, file: Path) -> None:
         rows = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
         if engine:
             plot_engine(rows.pop(0).subplots(), engine)
-        for ax, (name, measured) in zip(
-            rows[0].subplots(1, len(growth)) if growth else [], growth.items(), strict=True
-        ):
-            plot_growth(ax, name, measured)
+        if growth:
+            plot_growth(rows.pop(0), growth)
         save(figure, file.with_suffix(""), [file.suffix.lstrip(".")])
 
 
@@ -82,37 +81,46 @@ def plot_engine(ax: Axes, engine: Content) -> Axes:
     return ax
 
 
-def plot_growth(ax: Axes, name: str, measured: Content) -> Axes:
-    """Draw the seconds (left scale) and the peak memory (right scale) of a whole command against its size.
+def plot_growth(figure: FigureBase, growth: Content) -> None:
+    """Draw the seconds (left scale) and the peak memory (right scale) of whole commands, a panel an axis.
 
     Args:
-        ax: Where to draw.
-        name: What grows.
-        measured: Its measurements.
-
-    Returns:
-        The same axes.
+        figure: Where to draw.
+        growth: The measurements of every axis along which work grows.
     """
-    memory, color = ax.twinx(), series_colors(1)[0]
-    gigabytes = [each / 1e9 for each in measured["memory"]]
-    ax.plot(measured["values"], measured["seconds"], color=INK, marker="o", markersize=3.5)
-    memory.plot(measured["values"], gigabytes, color=color, marker="s", markersize=3, linestyle=":")
-    epochs = measured["epochs"]
-    ax.set(xscale="log", yscale="log", xlabel=f"{name} ({epochs} epoch{'s' * (epochs > 1)})", ylabel="seconds")
-    memory.set(yscale="log")
-    memory.set_ylabel("peak memory, GB", color=color)
-    memory.spines["right"].set_visible(True)
-    for scale, values in ((ax.yaxis, measured["seconds"]), (memory.yaxis, gigabytes)):
-        low, high = min(values), max(values)
-        scale.axes.set_ylim(low / 1.5, max(high * 1.5, low * 4))
-        scale.set_minor_locator(NullLocator())
-        scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    values = measured["values"]
-    few = values if len(values) <= 3 else values[:: 2 if len(values) > 4 else 1]
-    ax.xaxis.set_major_locator(FixedLocator(few))
-    ax.xaxis.set_minor_locator(NullLocator())
-    plain_numbers(ax.xaxis, ax.yaxis, memory.yaxis)
-    return ax
+    panels = figure.subplots(1, len(growth), sharey=True, squeeze=False)[0]
+    memories = [ax.twinx() for ax in panels]
+    color = series_colors(1)[0]
+    for ax, memory, (name, measured) in zip(panels, memories, growth.items(), strict=True):
+        values, epochs = measured["values"], measured["epochs"]
+        ax.plot(values, measured["seconds"], color=INK, marker="o", markersize=3.5)
+        memory.plot(values, _gigabytes(measured), color=color, marker="s", markersize=3, linestyle=":")
+        ax.set(xscale="log", xlabel=f"{name} ({epochs} epoch{'s' * (epochs > 1)})")
+        ax.xaxis.set_major_locator(FixedLocator(values if len(values) < 5 else values[::2]))
+        ax.xaxis.set_minor_locator(NullLocator())
+        plain_numbers(ax.xaxis)
+        ax.grid(axis="y")
+        memory.sharey(memories[0])
+        memory.tick_params(right=False, labelright=False)
+    _fit(panels[0], [each for measured in growth.values() for each in measured["seconds"]])
+    _fit(memories[0], [each for measured in growth.values() for each in _gigabytes(measured)])
+    panels[0].set_ylabel("seconds")
+    memories[-1].set_ylabel("peak memory, GB", color=color)
+    memories[-1].spines["right"].set_visible(True)
+    memories[-1].tick_params(right=True, labelright=True)
+
+
+def _gigabytes(measured: Content) -> list[float]:
+    return [each / 1e9 for each in measured["memory"]]
+
+
+def _fit(ax: Axes, values: list[float]) -> None:
+    """Give the panels that share this one's scale a logarithmic one, of an octave and a half at least."""
+    low, high = min(values), max(values)
+    ax.set(yscale="log", ylim=(low / 1.3, max(high * 1.3, low * 3)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    plain_numbers(ax.yaxis)
 
 
 def plain_numbers(*scales: Axis) -> None:

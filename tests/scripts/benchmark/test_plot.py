@@ -21,16 +21,18 @@ def test_a_line_a_form_through_its_best_rounds() -> None:
     assert labels == ["the lecture's loop", "JAX jit + vmap + scan", "losslab", "one process", "a process a core"]
 
 
-def test_growth_shows_seconds_and_gigabytes() -> None:
+def test_growth_shows_seconds_and_gigabytes_of_all_axes_on_one_scale_each() -> None:
     figure = Figure()
-    plot_growth(figure.subplots(), "seeds", content()["growth"]["axes"]["seeds"])
-    seconds, memory = figure.axes
-    assert list(seconds.get_lines()[0].get_ydata()) == [6.0, 7.0]
-    assert list(memory.get_lines()[0].get_ydata()) == [0.5, 0.6]
-    assert seconds.get_xlabel() == "seeds (10 epochs)"
-    for ax in (seconds, memory):
-        low, high = ax.get_ylim()
-        assert all(low < value < high for value in ax.get_lines()[0].get_ydata())
+    growth = content()["growth"]["axes"]
+    plot_growth(figure, growth)
+    panels, memories = figure.axes[: len(growth)], figure.axes[len(growth) :]
+    assert [ax.get_xlabel() for ax in panels] == ["seeds (10 epochs)", "points (1 epoch)"]
+    assert [list(ax.get_lines()[0].get_ydata()) for ax in panels] == [[6.0, 7.0], [6.5]]
+    assert [list(ax.get_lines()[0].get_ydata()) for ax in memories] == [[0.5, 0.6], [0.5]]
+    for row in (panels, memories):
+        assert {ax.get_yscale() for ax in row} == {"log"}
+        ((low, high),) = {ax.get_ylim() for ax in row}
+        assert all(low < value < high for ax in row for value in ax.get_lines()[0].get_ydata())
 
 
 @pytest.mark.parametrize("parts", [("engine", "growth"), ("engine",), ("growth",)])
@@ -41,5 +43,7 @@ def test_a_figure_is_written_of_what_was_measured(parts: tuple[str, ...], tmp_pa
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="--plot needs the part engine or growth"):
-        draw({"start": content()["start"]}, tmp_path / "figure.png")
+    failed = {"values": [], "epochs": 10, "seconds": [], "memory": [], "failure": "1 seeds: no"}
+    for measured in ({"start": content()["start"]}, {"growth": {"axes": {"seeds": failed}}}):
+        with pytest.raises(BenchmarkError, match="--plot needs the part engine or growth"):
+            draw(measured, tmp_path / "figure.png")
