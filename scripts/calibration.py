@@ -19,12 +19,13 @@ from src.condition import Condition, fit, train
 from src.record import Training
 from src.streams import streams
 from src.threads import one_thread
+from src.workers.pool import START_METHOD
 
 LARGEST = 256  # seeds that are trained to measure; what more of them cost grows in proportion
 FEW = 5  # seeds whose files are written
 RESOLVED = 0.2  # seconds that a measurement takes at least
 REPEATS = 3  # of each measurement
-LONGEST = 2.0  # seconds for which seeds are trained before their files are written
+LONGEST = 0.5  # seconds for which seeds are trained before their files are written
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Costs:
         epoch: Seconds of an epoch.
         epochs: Number of epochs.
         write: Seconds to evaluate and write the seeds.
+        inherited: Bytes in memory of a process that has just begun: what was imported before it was forked.
         memory: Most bytes in memory after a few epochs.
         memory_epoch: Bytes that each seed keeps of each epoch.
         disk: Bytes on the disk.
@@ -66,6 +68,7 @@ class Costs:
     epoch: Line
     epochs: int
     write: Line
+    inherited: float
     memory: Line
     memory_epoch: float
     disk: Line
@@ -90,9 +93,10 @@ def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, p
     """
     sizes, few, epochs = _sizes(largest), (1, min(FEW, largest)), settings["trainer"]["max_epochs"]
     # Every process is a fresh one, so that its peak memory tells of one thing alone.
-    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context(START_METHOD).Pool(processes, maxtasksperchild=1) as pool:
         fits = _mean(pool.starmap(_measure_fits, [(settings, sizes)] * processes, chunksize=1))
-        affordable = min(epochs, max(6, int(LONGEST / max(fits["epoch"][0], 1e-9))))
+        epoch = fits["epoch"][0] * min(1, few[-1] / sizes[0])
+        affordable = min(epochs, max(6, int(LONGEST / max(epoch, 1e-9))))
         writes = _mean(pool.starmap(_measure_writes, [(settings, choices, few, affordable)] * processes, chunksize=1))
     memory = _line(sizes, fits["memory"])
     return Costs(
@@ -101,6 +105,7 @@ def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, p
         epoch=_line(sizes, fits["epoch"]),
         epochs=epochs,
         write=_line(few, writes["seconds"]),
+        inherited=fits["inherited"],
         memory=Line(memory.constant + max(0.0, writes["memory"] - memory(few[-1])), memory.slope),
         memory_epoch=fits["memory_epoch"],
         disk=_line(few, writes["disk"]),
@@ -123,6 +128,7 @@ def _sizes(largest: int) -> tuple[int, int]:
 
 def _measure_fits(settings: dict[str, Any], sizes: Sequence[int]) -> dict[str, Any]:
     """Measure how long stacks of two sizes take to start and to fit, and the memory that they need."""
+    inherited = _peak()
     _silence()
     epochs = settings["trainer"]["max_epochs"]
     with one_thread():
@@ -138,7 +144,8 @@ def _measure_fits(settings: dict[str, Any], sizes: Sequence[int]) -> dict[str, A
             epoch.append(max(0.0, (many - two) / (more - 2)))
             start.append(max(0.0, two - 2 * epoch[-1]))
         kept = _kept(settings)
-    return {"cold": cold, "warm": warm, "start": start, "epoch": epoch, "memory": memory, "memory_epoch": kept}
+    seconds = {"cold": cold, "warm": warm, "start": start, "epoch": epoch}
+    return seconds | {"inherited": inherited, "memory": memory, "memory_epoch": kept}
 
 
 def _measure_writes(
@@ -175,7 +182,10 @@ def _fit(settings: dict[str, Any], seeds: int, epochs: int) -> float:
 
 def _trainings(settings: dict[str, Any], seeds: int, epochs: int) -> list[Training]:
     shorter = settings | {"trainer": settings["trainer"] | {"max_epochs": epochs}}
-    return fit(build(shorter, streams(list(range(seeds)), {})), shorter, [])
+    parts = build(shorter, streams(list(range(seeds)), {}))
+    trainings = fit(parts, shorter, [])
+    parts.classifier.release()
+    return trainings
 
 
 def _kept(settings: dict[str, Any]) -> float:

@@ -59,14 +59,21 @@ class Prediction:
     Attributes:
         rows: The conditions.
         workers: Number of workers.
+        shared: Bytes that each worker has in common with the others: what was imported before they were forked.
         start_up: Seconds until the first job begins.
         seconds: Seconds from the command to its end.
     """
 
     rows: list[Row]
     workers: int
+    shared: float
     start_up: float
     seconds: float
+
+    @property
+    def memory(self) -> float:
+        """Bytes in memory of all workers."""
+        return self.shared + self.workers * (self.total.memory - self.shared)
 
     @property
     def total(self) -> Row:
@@ -170,9 +177,10 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
                 disk=sum(JOB_FILES + costs.disk(seeds) for seeds in condition.seeds.values()),
             )
         )
+    shared = costs.inherited if sweep.launcher == "cores" else 0.0
     start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once a worker
     spread = makespan([seconds for num in sorted(spans) for seconds in spans[num]], count)
-    return Prediction(rows, count, start_up, start_up + spread)
+    return Prediction(rows, count, shared, start_up, start_up + spread)
 
 
 def _start_up() -> float:
@@ -215,7 +223,7 @@ def _print(prediction: Prediction) -> None:
     workers = f"{prediction.workers} worker{'s' * (prediction.workers > 1)}"
     console.print(
         f"With {workers}: {duration(prediction.seconds)}, of which {duration(prediction.start_up)} until the first job "
-        f"begins; {decimal(round(prediction.workers * total.memory))} of memory; {decimal(round(total.disk))} on disk.",
+        f"begins; {decimal(round(prediction.memory))} of memory; {decimal(round(total.disk))} on disk.",
         soft_wrap=True,
     )
 

@@ -16,6 +16,7 @@ from hydra.errors import CompactHydraException
 
 from src.workers.worker import Result, work
 
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"  # macOS forks, but its own libraries do not survive it
 GRACE = 3.0  # seconds that a worker has to end when it is told to
 
 
@@ -38,10 +39,7 @@ class Pool:
     def __init__(self, execute: Callable[[int, Any], Any], workers: int, start_method: str | None = None) -> None:
         self._payload = cloudpickle.dumps(execute)
         self._workers = workers
-        # macOS can fork, but its own libraries do not survive it.
-        self._context: Any = multiprocessing.get_context(
-            start_method or ("fork" if sys.platform == "linux" else "spawn")
-        )
+        self._context: Any = multiprocessing.get_context(start_method or START_METHOD)
         self._running: dict[Connection, tuple[BaseProcess, int]] = {}
 
     def run(self, jobs: Sequence[Any], heard: Callable[[int, Any], None]) -> list[Result]:

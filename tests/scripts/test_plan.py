@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts import plan
-from scripts.calibration import Costs, Line, on_disk
+from scripts.calibration import on_disk
 from scripts.jobs import sweep_jobs
 from scripts.plan import makespan, predict
 from tests.commands import files, results
@@ -82,28 +82,6 @@ def test_a_short_sweep_takes_what_was_predicted(tmp_path: Path, monkeypatch: pyt
     assert on_disk(tmp_path / "outputs") == pytest.approx(total.disk, rel=0.2)
 
 
-def test_costs_add_up() -> None:
-    costs = Costs(
-        first=9.0,
-        start=Line(1.0, 0.5),
-        epoch=Line(0.1, 0.01),
-        epochs=100,
-        write=Line(2.0, 0.25),
-        memory=Line(1e8, 1e5),
-        memory_epoch=100.0,
-        disk=Line(1e3, 1e4),
-    )
-    assert costs.seconds(10) == pytest.approx(1 + 5 + 100 * (0.1 + 0.1) + 2 + 2.5)
-    assert costs.peak(10) == pytest.approx(1e8 + 1e6 + 100 * 10 * 98)
-
-
-def test_a_line_goes_through_its_points_and_never_falls() -> None:
-    line = Line.through({2: 5.0, 4: 9.0})
-    assert [line(seeds) for seeds in (2, 4, 10)] == [5.0, 9.0, 21.0]
-    assert Line.through({1: 3.0})(7) == 3.0
-    assert Line.through({2: 5.0, 4: 4.0})(100) == 4.0
-
-
 @given(durations=st.lists(st.floats(0, 100), min_size=1), workers=st.integers(1, 9))
 def test_workers_share_the_jobs(durations: list[float], workers: int) -> None:
     span = makespan(durations, workers)
@@ -119,7 +97,7 @@ def test_the_table_names_each_condition_and_the_sum(
 
     def predicted(*arguments: Any) -> plan.Prediction:
         asked.extend(arguments[:2])
-        return plan.Prediction(rows, workers=4, start_up=5.0, seconds=305.0)
+        return plan.Prediction(rows, workers=4, shared=5e8, start_up=5.0, seconds=305.0)
 
     monkeypatch.setattr(plan, "predict", predicted)
     assert plan.main(["loss=mse,ce 'seed=range(1000)'", "logger=none", "--workers", "4"]) == 0
@@ -130,7 +108,7 @@ def test_the_table_names_each_condition_and_the_sum(
         ["loss=ce", "10", "1,000", "0:01:00", "0:10:00", "2.0", "GB", "3.0", "GB"],
         ["all", "20", "2,000", "0:01:00", "0:20:00", "2.0", "GB", "6.0", "GB"],
     ]
-    assert "With 4 workers: 0:05:05, of which 5.0 s until the first job begins; 8.0 GB of memory; 6.0 GB" in shown
+    assert "With 4 workers: 0:05:05, of which 5.0 s until the first job begins; 6.5 GB of memory; 6.0 GB" in shown
 
 
 @pytest.mark.parametrize(
