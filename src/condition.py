@@ -1,5 +1,6 @@
 """One condition: its seeds are trained together, then evaluated and written one by one."""
 
+import gc
 import logging
 import math
 import re
@@ -126,6 +127,8 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
             for index, (member, training) in enumerate(zip(members, trainings, strict=True))
         }
     parts.classifier.release()
+    if condition.settings["figures"] != "none":
+        gc.collect()  # the parts of a figure refer to each other
     return results
 
 

@@ -1,12 +1,15 @@
+import gc
 import json
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 import scripts.aggregate
 import src.evaluate
@@ -14,6 +17,8 @@ from src import resume
 from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
 from src.analysis.findings import find
+from src.classifier import Classifier
+from src.models.mlp import MLP
 from tests.commands import SHORT, files, results, run
 
 
@@ -52,6 +57,20 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path):
     assert torch.load(folder / "checkpoint.ckpt", weights_only=True)["global_step"] == 14
     assert f"{content['metrics']['population/accuracy']:.4f}" in done.out
     assert done.err == ""
+
+
+def test_no_figure_and_no_network_stay_in_memory(train):
+    def alive():
+        return Counter(type(thing) for thing in gc.get_objects() if type(thing) in (Figure, Classifier, MLP))
+
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        train("figures=all", "seed=[3,4]", "trainer.max_epochs=2", "data.points=10")
+        assert alive() == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("model", ["gaussian", "gaussian_shared"])
