@@ -113,6 +113,7 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
 
     Raises:
         OSError: If a file cannot be written; the seeds before it are finished.
+        KeyboardInterrupt: After Ctrl-C.
         SystemExit: With code 143 where SIGTERM ends the training, by Lightning after the running epoch.
         Exception: Whatever a loss, a law or a network raises while all seeds train.
     """
@@ -149,6 +150,10 @@ def fit(parts: Parts, settings: dict[str, Any], callbacks: list[L.Callback]) -> 
         trainer.fit(parts.classifier, datamodule=parts.datamodule)
     except SIGTERMException:  # which would end the program with code 0
         raise SystemExit(128 + signal.SIGTERM) from None
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into code 1, without a word
+            raise KeyboardInterrupt from None
+        raise
     return record.trainings(parts.classifier)
 
 

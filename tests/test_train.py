@@ -194,16 +194,18 @@ def test_diverged_seed_is_marked_and_the_others_finish(tmp_path):
     assert files(folder) == {"results.json", "history.csv", "events.out.tfevents.losslab"}
 
 
-def test_interrupt_leaves_no_half_written_seed(tmp_path):
-    command = [sys.executable, "-m", "src.train", "seed=[0,1]", "figures=none"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.mark.parametrize("seconds", [0, 3])
+def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
+    command = [sys.executable, "-m", "src.train", "seed=[0,1]", "figures=none", "trainer.max_epochs=100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("outputs/runs/*/.hydra")) and time.monotonic() < deadline:
         time.sleep(0.1)
+    time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert not results(tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "Interrupted. Finished seeds are kept; the same command trains the rest.\n"
     assert not list(tmp_path.glob("outputs/runs/*/*seed*"))
 
 
