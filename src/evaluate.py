@@ -5,6 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from src.startup import import_lightning
+
+import_lightning()  # before another module imports it and takes longer
+
 import pandas as pd
 import torch
 from rich.table import Table

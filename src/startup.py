@@ -1,5 +1,6 @@
 """What makes a command start sooner."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,12 @@ def import_lightning() -> None:
     Lightning imports the second, the compiler of torch, to recognise and to leave out what somebody compiled, and
     optimizers import it to be left out when they are built. Nothing is compiled here; whoever imports either module
     later gets the real one.
+
+    While this goes on nothing is looked for among what was imported, and nothing ever will be: it is no garbage.
     """
+    if "lightning" in sys.modules:
+        return
+    gc.disable()
     with _stand_in("scipy.signal", hamming=None):
         importlib.import_module("torchmetrics")
     from torch.nn import Module
@@ -27,6 +33,8 @@ def import_lightning() -> None:
     for method in vars(Optimizer).values():
         if (plain := getattr(method, "__wrapped__", None)) is not None:
             plain.__dynamo_disable = plain
+    gc.enable()
+    gc.freeze()
 
 
 @contextmanager
