@@ -25,6 +25,7 @@ from rich.table import Table
 from scripts.parser import Parser, at_least_one
 from src.checks import Problem, SettingsError, check
 from src.command import explain, override_problem
+from src.startup import import_lightning
 
 JOB_FILES = 32e3  # bytes of a job's configuration and log
 
@@ -149,6 +150,7 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
         SettingsError: If a setting is wrong.
     """
     start_up = imports = _start_up()
+    import_lightning()
     from scripts.calibration import calibrate  # torch takes seconds to import; --help does without
     from scripts.jobs import sweep_jobs
 
@@ -185,7 +187,8 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
 
 def _start_up() -> float:
     """Return the seconds in which a command of losslab starts, the import of torch included."""
-    command = [sys.executable, "-c", "import src.train, src.condition, src.resume"]
+    program = "import src.startup; src.startup.import_lightning(); import src.train, src.condition, src.resume"
+    command = [sys.executable, "-c", program]
     started = time.perf_counter()
     subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
     return time.perf_counter() - started

@@ -5,7 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import lightning as L
@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 from src.checks import Problem, SettingsError, check
 from src.classifier import Classifier
 from src.data.datamodule import SeedDataModule
+from src.data.law import Law
+from src.evaluation import Population
 from src.losses.none import NoLoss
 from src.losses.objective import Objective
 from src.models.closed_form import ClosedForm
@@ -42,6 +44,12 @@ class Parts:
     objective: Objective
     network: nn.Module
     classifier: Classifier
+
+    @cached_property
+    def population(self) -> Population | None:
+        """The population of the law, where that is known."""
+        law = self.datamodule.law
+        return Population(self.objective, law) if isinstance(law, Law) else None
 
     @property
     def engine(self) -> str | None:

@@ -192,7 +192,7 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             images |= figures.loss_curve(folder, training, objective)
         if error is None:
             network = seed_network(parts.network, index)
-            metrics = evaluate(network, objective, law, train_split, test, val)
+            metrics = evaluate(network, objective, law, train_split, test, val, parts.population)
             metrics |= log_odds(parts.network, objective, index)
             if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"

@@ -78,8 +78,8 @@ def split_metrics(
     }
 
 
-def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective, law: Law) -> dict[str, float]:
-    r"""Return the metrics of one network under the law, by quadrature over weighted points (not by sampling).
+class Population:
+    r"""A law as weighted points, over which networks are measured by quadrature, not by sampling.
 
     With m the joint mass of a point and a class, p the posterior and q the network's probabilities:
     ``population/accuracy`` is \sum m(x, decision(x)); ``population/regret`` the Bayes accuracy less that;
@@ -89,30 +89,41 @@ def population_metrics(network: Callable[[Tensor], Tensor], objective: Objective
     ``population/excess_ce`` the cross-entropy of q in nats above the least possible one, E[KL(p || q)];
     ``population/calibration_error`` the mean of |q(decision) - p(decision)|, the gap between the confidence and the
     true probability of being right.
+
+    Args:
+        objective: Loss and decision rule.
+        law: The distribution of the data.
     """
-    x, mass = law.population(RESOLUTION)  # (M, D), (M, C)
-    predictions = predict(network(x), objective)
-    accuracy = mass.gather(1, predictions.preds[:, None]).sum().item()
-    bayes = law.bayes_accuracy()
-    metrics = {
-        "population/accuracy": accuracy,
-        "population/regret": bayes - accuracy,
-        "bayes/accuracy": bayes,
-        "linear/accuracy": mass.gather(1, linear_discriminant(x, mass)[:, None]).sum().item(),
-    }
-    weight = mass.sum(1, keepdim=True)  # (M, 1)
-    p = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
-    if (ideal := getattr(objective, "ideal", None)) is not None:
-        metrics["ideal/accuracy"] = mass.gather(1, ideal(p)[:, None]).sum().item()
-    if (q := predictions.probabilities) is not None:
-        floor = torch.finfo(q.dtype).tiny
-        excess = torch.xlogy(mass, p / q.clamp_min(floor)).sum().item()
-        gap = (q - p).gather(1, predictions.preds[:, None]).abs()
-        metrics |= {
-            "population/excess_ce": excess,
-            "population/calibration_error": (weight * gap).sum().item(),
-        }
-    return metrics
+
+    def __init__(self, objective: Objective, law: Law) -> None:
+        self._objective = objective
+        self._x, self._mass = law.population(RESOLUTION)  # (M, D), (M, C)
+        self._weight = self._mass.sum(1, keepdim=True)  # (M, 1)
+        self._posterior = self._mass / self._weight.clamp_min(torch.finfo(self._mass.dtype).tiny)  # (M, C)
+        linear = linear_discriminant(self._x, self._mass)
+        self._references = {"bayes/accuracy": law.bayes_accuracy(), "linear/accuracy": self._accuracy(linear)}
+        if (ideal := getattr(objective, "ideal", None)) is not None:
+            self._references["ideal/accuracy"] = self._accuracy(ideal(self._posterior))
+
+    def metrics(self, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Return the metrics of one network, (N, D) -> (N, O), and the references, which are those of all networks."""
+        predictions = predict(network(self._x), self._objective)
+        accuracy = self._accuracy(predictions.preds)
+        regret = self._references["bayes/accuracy"] - accuracy
+        metrics = {"population/accuracy": accuracy, "population/regret": regret} | self._references
+        if (q := predictions.probabilities) is not None:
+            floor = torch.finfo(q.dtype).tiny
+            excess = torch.xlogy(self._mass, self._posterior / q.clamp_min(floor)).sum().item()
+            gap = (q - self._posterior).gather(1, predictions.preds[:, None]).abs()
+            metrics |= {
+                "population/excess_ce": excess,
+                "population/calibration_error": (self._weight * gap).sum().item(),
+            }
+        return metrics
+
+    def _accuracy(self, preds: Tensor) -> float:
+        """Return the mass of the decisions (M,)."""
+        return self._mass.gather(1, preds[:, None]).sum().item()
 
 
 def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
@@ -142,6 +153,7 @@ def evaluate(
     train: Split,
     test: Split,
     val: Split | None = None,
+    population: Population | None = None,
 ) -> dict[str, float]:
     """Return all final metrics of one network.
 
@@ -152,6 +164,7 @@ def evaluate(
         train: The training points of this seed alone, (1, N, D).
         test: The test points of this seed alone, (1, N, D).
         val: The validation points of this seed alone, (1, N, D), of which there may be none.
+        population: The population of the law, from whoever evaluates more networks than one.
     """
     metrics = split_metrics("train", network, train, objective, law.classes)
     metrics |= split_metrics("test", network, test, objective, law.classes)
@@ -159,5 +172,5 @@ def evaluate(
         metrics |= split_metrics("val", network, val, objective, law.classes)
     metrics = {name: value for name, value in metrics.items() if name not in _COUNTS}
     if isinstance(law, Law):
-        metrics |= population_metrics(network, objective, law)
+        metrics |= (population or Population(objective, law)).metrics(network)
     return metrics

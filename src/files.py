@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
@@ -14,7 +15,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
     scratch = target.with_name(f".{target.stem}.{os.getpid()}.new{target.suffix}")
     try:
         yield scratch
-        flush(scratch)
+        _flush(scratch)
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
@@ -39,7 +40,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             target.rename(old)
         scratch.rename(target)
-        flush(target.parent)
+        _flush(target.parent)
     finally:
         recover(target)
 
@@ -59,8 +60,13 @@ def flush(*paths: Path) -> None:
 
     They are flushed side by side, which a file system does in the time of one.
     """
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(_flush, paths))
+    list(_threads(os.getpid()).map(_flush, paths))
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Return the threads of this process that flush; to start some for every folder takes longer than to flush it."""
+    return ThreadPoolExecutor(max_workers=8)
 
 
 def _flush(path: Path) -> None:

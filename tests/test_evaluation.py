@@ -15,7 +15,7 @@ from src import evaluation
 from src.data.datamodule import Split
 from src.data.law import Law
 from src.data.noisy_cubic import NoisyCubic
-from src.evaluation import evaluate, linear_discriminant, population_metrics, predict, seed_network, split_metrics
+from src.evaluation import Population, evaluate, linear_discriminant, predict, seed_network, split_metrics
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
 from src.losses.ce_softmax import SoftmaxCrossEntropy
@@ -151,7 +151,7 @@ def test_population_metrics_agree_with_a_loop(
     monkeypatch.setattr(evaluation, "RESOLUTION", 24)
     objective, law = kind(classes), make_law(classes, noise, points=9)
     network = make_network(objective)
-    metrics = population_metrics(network, objective, law)
+    metrics = Population(objective, law).metrics(network)
     assert metrics == pytest.approx(reference_metrics(network, objective, law, 24), rel=1e-9, abs=1e-12)
     assert 0.1 < metrics["population/accuracy"] < metrics["bayes/accuracy"] - 0.005  # so that every term counts
 
@@ -166,7 +166,7 @@ def test_excess_ce_is_the_cross_entropy_less_the_entropy_as_simulated(classes: i
     label = target[:, None]
     difference = (law.posterior(points).gather(1, label).log() - q.gather(1, label).log())[:, 0]
     error = difference.std().item() / len(difference) ** 0.5
-    metrics = population_metrics(network, objective, law)
+    metrics = Population(objective, law).metrics(network)
     assert abs(difference.mean().item() - metrics["population/excess_ce"]) < 4 * error
     assert error < 0.02 * metrics["population/excess_ce"]
 
@@ -175,7 +175,7 @@ def test_excess_ce_is_the_cross_entropy_less_the_entropy_as_simulated(classes: i
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_a_network_that_knows_the_posterior_has_nothing_left_to_learn(classes: int, noise: str) -> None:
     law = make_law(classes, noise, spacing=0.13)
-    metrics = population_metrics(lambda x: law.posterior(x).log(), CrossEntropy(classes), law)
+    metrics = Population(CrossEntropy(classes), law).metrics(lambda x: law.posterior(x).log())
     assert metrics["population/accuracy"] == pytest.approx(law.bayes_accuracy(), abs=1e-9)
     assert metrics["population/regret"] == pytest.approx(0, abs=1e-9)
     assert metrics["population/excess_ce"] == pytest.approx(0, abs=1e-8)
@@ -186,7 +186,7 @@ def test_a_network_that_knows_the_posterior_has_nothing_left_to_learn(classes: i
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_network_that_only_knows_the_priors(classes: int, noise: str) -> None:
     law = make_law(classes, noise)
-    metrics = population_metrics(lambda x: torch.zeros(len(x), classes), CrossEntropy(classes), law)
+    metrics = Population(CrossEntropy(classes), law).metrics(lambda x: torch.zeros(len(x), classes))
     x, mass = law.population(evaluation.RESOLUTION)
     posterior = law.posterior(x)
     information = math.log(classes) + torch.xlogy(mass, posterior).sum().item()  # of the label, given the point
@@ -202,7 +202,7 @@ def test_a_network_that_only_knows_the_priors(classes: int, noise: str) -> None:
 def test_the_bayes_rule_has_no_regret(classes: int, spacing: float, noise: str) -> None:
     law = make_law(classes, noise, spacing=spacing, label_order=list(reversed(range(classes))))
     network = lambda x: torch.nn.functional.one_hot(law.bayes_rule(x), classes).float()  # noqa: E731
-    metrics = population_metrics(network, OneHotMeanSquaredError(classes), law)
+    metrics = Population(OneHotMeanSquaredError(classes), law).metrics(network)
     assert metrics == {
         "population/accuracy": pytest.approx(law.bayes_accuracy(), abs=1e-9),
         "population/regret": pytest.approx(0, abs=1e-9),
@@ -220,7 +220,7 @@ def test_linear_accuracy_is_what_linear_discriminant_analysis_reaches_with_much_
     x, mass = law.population(evaluation.RESOLUTION)
     labels = linear_discriminant(x, mass)
     reached = mass.gather(1, torch.tensor(fitted.predict(x.numpy()))[:, None]).sum().item()
-    exact = population_metrics(lambda x: torch.zeros(len(x), classes), CrossEntropy(classes), law)["linear/accuracy"]
+    exact = Population(CrossEntropy(classes), law).metrics(lambda x: torch.zeros(len(x), classes))["linear/accuracy"]
     assert (labels.shape, labels.dtype) == ((len(x),), torch.int64)
     assert exact == pytest.approx(reached, abs=2e-3)
     assert exact == pytest.approx(linear_reference(x.numpy(), mass.numpy()), abs=1e-12)
@@ -241,15 +241,15 @@ def test_rounding_pays_for_labels_out_of_order_and_the_bayes_rule_does_not(
     order: list[int] | None, expected: float
 ) -> None:
     law = make_law(4, label_order=order)
-    metrics = population_metrics(lambda x: torch.zeros(len(x), 1), MeanSquaredError(4), law)
+    metrics = Population(MeanSquaredError(4), law).metrics(lambda x: torch.zeros(len(x), 1))
     assert metrics["bayes/accuracy"] == pytest.approx(0.625, abs=1e-12)
     assert metrics["ideal/accuracy"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_median_of_corn_is_ideal_also_out_of_order_and_rounding_is_not() -> None:
     law = make_law(4, "gaussian", label_order=[0, 2, 1, 3])
-    median = population_metrics(lambda x: torch.zeros(len(x), 3), ConditionalOrdinal(4), law)["ideal/accuracy"]
-    rounding = population_metrics(lambda x: torch.zeros(len(x), 1), MeanSquaredError(4), law)["ideal/accuracy"]
+    median = Population(ConditionalOrdinal(4), law).metrics(lambda x: torch.zeros(len(x), 3))["ideal/accuracy"]
+    rounding = Population(MeanSquaredError(4), law).metrics(lambda x: torch.zeros(len(x), 1))["ideal/accuracy"]
     assert rounding < median <= law.bayes_accuracy()
     mass = law.population(evaluation.RESOLUTION)[1].numpy()
     cumulated = np.cumsum(mass, axis=1) / mass.sum(1, keepdims=True)
@@ -263,7 +263,7 @@ def test_regret_is_never_negative(kind: Callable[[int], Objective], classes: int
         law = make_law(classes, noise, points=10)
         stack = make_stack(objective, seeds=4)
         for seed in range(4):
-            metrics = population_metrics(seed_network(stack, seed), objective, law)
+            metrics = Population(objective, law).metrics(seed_network(stack, seed))
             assert metrics["population/regret"] >= -1e-12
             assert metrics.get("population/excess_ce", 0) >= -1e-12
 
@@ -297,9 +297,9 @@ def test_population_accuracy_has_converged_to_1e_4(
     law = make_law(classes)
     network = fitted(classes, seed, law, regress)
     assert evaluation.RESOLUTION == 512
-    usual = population_metrics(network, objective, law)["population/accuracy"]
+    usual = Population(objective, law).metrics(network)["population/accuracy"]
     monkeypatch.setattr(evaluation, "RESOLUTION", 8192)
-    fine = population_metrics(network, objective, law)["population/accuracy"]
+    fine = Population(objective, law).metrics(network)["population/accuracy"]
     assert usual == pytest.approx(fine, abs=1e-4)
     assert 0.6 * law.bayes_accuracy() < fine < law.bayes_accuracy() - 1e-3  # a boundary of its own
 
@@ -407,7 +407,7 @@ def test_small_probabilities_survive_single_precision_outputs() -> None:
 
 def test_a_network_that_is_certain_and_wrong_has_a_large_but_finite_excess() -> None:
     law = make_law(2)
-    certain = population_metrics(lambda x: torch.tensor([1e6, 0.0]).expand(len(x), 2), CrossEntropy(2), law)
+    certain = Population(CrossEntropy(2), law).metrics(lambda x: torch.tensor([1e6, 0.0]).expand(len(x), 2))
     assert 300 < certain["population/excess_ce"] < 400  # half of the points, at about -ln of the smallest double
     assert certain["population/accuracy"] == pytest.approx(0.5, abs=1e-12)
 

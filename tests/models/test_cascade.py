@@ -8,7 +8,7 @@ import torch
 
 from src.build import build, stack
 from src.condition import fit
-from src.evaluation import population_metrics, seed_network
+from src.evaluation import Population, seed_network
 from src.threads import one_thread
 
 SEEDS = 20
@@ -27,7 +27,7 @@ def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
         law, objective = parts.datamodule.law, parts.objective
         networks = [seed_network(parts.network, index) for index in range(SEEDS)]
         accuracy = torch.tensor(
-            [population_metrics(network, objective, law)["population/accuracy"] for network in networks]
+            [Population(objective, law).metrics(network)["population/accuracy"] for network in networks]
         )
     if model == "logistic":
         assert (accuracy < 0.76).all()  # the best line gets three of the four corners

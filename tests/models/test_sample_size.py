@@ -9,7 +9,7 @@ import pytest
 from src.build import build, stack
 from src.condition import fit
 from src.data.noisy_cubic import NoisyCubic
-from src.evaluation import linear_discriminant, population_metrics, seed_network
+from src.evaluation import Population, linear_discriminant, seed_network
 from src.threads import one_thread
 
 
@@ -18,7 +18,7 @@ def mean_regret(composed: dict[str, Any]) -> float:
         parts = build(composed, stack(composed))
         assert all(training.error is None for training in fit(parts, composed, []))
         networks = [seed_network(parts.network, index) for index in range(len(parts.datamodule.streams))]
-        metrics = [population_metrics(network, parts.objective, parts.datamodule.law) for network in networks]
+        metrics = [Population(parts.objective, parts.datamodule.law).metrics(network) for network in networks]
     return float(np.mean([each["population/regret"] for each in metrics]))
 
 
