@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 
@@ -60,13 +59,8 @@ def flush(*paths: Path) -> None:
 
     They are flushed side by side, which a file system does in the time of one.
     """
-    list(_threads(os.getpid()).map(_flush, paths))
-
-
-@cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """Return the threads of this process that flush; to start some for every folder takes longer than to flush it."""
-    return ThreadPoolExecutor(max_workers=8)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(_flush, paths))
 
 
 def _flush(path: Path) -> None:
