@@ -75,24 +75,24 @@ class NativeEngine:
         self._gradient = gradient
         self._flat = flat
         self._optimizer = optimizer
+        self._points = 0  # that there is memory for
 
     @torch.no_grad()
     def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
         kernel = library()
-        batches = list(batches)
+        first, last = self._layers[0][0].weight, self._layers[-1][0].weight
+        batches = [(_floats("points", x, (*target.shape, first.shape[1])), target) for x, target in batches]
         state = adam_state(self._optimizer)
         adam = self._adam(state)
-        points = max(target.shape[1] for _, target in batches)
-        first, last = self._layers[0][0].weight, self._layers[-1][0].weight
+        layers = self._describe(max(target.shape[1] for _, target in batches))
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
         done = int(state["step"])
         for chunk in self._chunks():
-            layers, _scratch = self._describe(chunk, points)
+            self._move(layers, chunk)
             for step, ((x, target), y) in enumerate(zip(batches, outputs, strict=True), done + 1):
                 self._schedule(adam, step)
-                y, target = y[chunk], target[chunk]
-                x = _floats("points", x[chunk], (*target.shape, first.shape[1]))
+                x, y, target = x[chunk], y[chunk], target[chunk]
                 layers[-1].y = y.data_ptr()
                 kernel.forward(layers, len(layers), adam.values, *target.shape, x.data_ptr())
                 slope = _floats("the gradient of the loss", self._gradient(y, target), y.shape)
@@ -127,21 +127,30 @@ class NativeEngine:
         adam.rate = group["lr"] / (1 - beta1**step)
         adam.correction = (1 - beta2**step) ** -0.5
 
-    def _describe(self, chunk: slice, points: int) -> tuple[Any, list[Tensor]]:
-        """Return the structs of the layers for some seeds and up to so many points, and the memory they point to."""
-        structs = (_Layer * len(self._layers))()
-        scratch = []
-        for struct, (layer, activation) in zip(structs, self._layers, strict=True):
-            weight, bias = (self._flat.storage(parameter)[0][chunk] for parameter in (layer.weight, layer.bias))
-            seeds, inputs, outputs = layer.weight[chunk].shape
-            shapes = (seeds, points, outputs), (points, outputs), (ROWS, weight.stride(1))
-            scratch += (own := [weight.new_zeros(shape) for shape in shapes])
-            struct.inputs, struct.outputs, struct.stride = inputs, outputs, weight.stride(1)
-            struct.activation = CODES[activation]
-            struct.weight, struct.weight_step = weight.storage_offset(), weight.stride(0)
-            struct.bias, struct.bias_step = bias.storage_offset(), bias.stride(0)
-            struct.y, struct.dz, struct.gradient = (tensor.data_ptr() for tensor in own)
-        return structs, scratch
+    def _describe(self, points: int) -> Any:
+        """Return the structs of the layers, which point to memory for a chunk of seeds and at least so many points."""
+        if points > self._points:
+            self._points = points
+            self._structs = (_Layer * len(self._layers))()
+            self._scratch = []
+            largest = self._chunks()[0]
+            for struct, (layer, activation) in zip(self._structs, self._layers, strict=True):
+                weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
+                seeds, inputs, outputs = layer.weight[largest].shape
+                shapes = (seeds, points, outputs), (points, outputs), (ROWS, weight.stride(1))
+                self._scratch += (own := [weight.new_zeros(shape) for shape in shapes])
+                struct.inputs, struct.outputs, struct.stride = inputs, outputs, weight.stride(1)
+                struct.activation = CODES[activation]
+                struct.weight_step, struct.bias_step = weight.stride(0), bias.stride(0)
+                struct.y, struct.dz, struct.gradient = (tensor.data_ptr() for tensor in own)
+        return self._structs
+
+    def _move(self, structs: Any, chunk: slice) -> None:
+        """Let the structs of the layers stand for some seeds."""
+        for struct, (layer, _) in zip(structs, self._layers, strict=True):
+            struct.weight, struct.bias = (
+                self._flat.storage(parameter)[0][chunk].storage_offset() for parameter in (layer.weight, layer.bias)
+            )
 
 
 def _floats(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
+from src.models.flat import LANES
+
+PAGE = 1024  # floats
+
 
 def stepper(optimizer: Optimizer) -> Callable[[], Any]:
     """Return a function that does what ``optimizer.step`` does, for an optimizer of one parameter.
@@ -62,5 +66,15 @@ def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
     state: dict[str, Tensor] = optimizer.state[parameter]
     if not state:
         state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["exp_avg"], state["exp_avg_sq"] = (_zeros_further(parameter, third) for third in (1, 2))
     return state
+
+
+def _zeros_further(like: Tensor, thirds: int) -> Tensor:
+    """Return zeros like a buffer that start some thirds of a page further into a page than large tensors do.
+
+    A processor takes a load for one of what it is just storing where the two addresses are as far into their pages,
+    and waits. Large tensors all start at one place of a page, so an element-wise step on them would always wait.
+    """
+    gap = thirds * PAGE // 3 // LANES * LANES
+    return like.new_zeros(len(like) + gap)[gap:]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from src.steps import stepper
+from src.steps import adam_state, stepper
 
 OPTIMIZERS: dict[str, Callable[[list[torch.nn.Parameter]], Optimizer]] = {
     "adam": lambda parameters: Adam(parameters, lr=0.05, fused=True),
@@ -58,3 +58,16 @@ def test_only_adam_is_taken_past_its_own_step() -> None:
     for name in ("sgd", "amsgrad", "adam, not fused"):
         optimizer = OPTIMIZERS[name]([parameter])
         assert stepper(optimizer) == optimizer.step
+
+
+def test_a_large_buffer_and_its_moments_start_at_different_places_of_a_page() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(2**22))
+    optimizer = Adam([parameter], lr=0.1, fused=True)
+    state = adam_state(optimizer)
+    places = sorted(tensor.data_ptr() % 4096 for tensor in (parameter, state["exp_avg"], state["exp_avg_sq"]))
+    gaps = [(after - before) % 4096 for before, after in zip(places, places[1:] + places[:1], strict=True)]
+    assert min(gaps) >= 1024  # bytes, many registers
+    for moment in (state["exp_avg"], state["exp_avg_sq"]):
+        assert moment.shape == parameter.shape
+        assert moment.data_ptr() % 64 == parameter.data_ptr() % 64
+        assert not moment.any()

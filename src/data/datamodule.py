@@ -59,8 +59,13 @@ class EpochLoader:
         order = torch.stack([torch.randperm(self.size, generator=generator) for generator in self.generators])  # (S, N)
         seeds = torch.arange(len(order))[:, None]
         for rows in order.split(self.block, dim=1):
-            x, target = self.split.x[seeds, rows], self.split.target[seeds, rows]
-            yield Block(zip(x.split(self.batch_size, dim=1), target.split(self.batch_size, dim=1), strict=True))
+            batches = Block()
+            whole = rows.shape[1] // self.batch_size * self.batch_size
+            for steps in (rows[:, :whole].unflatten(1, (-1, self.batch_size)), rows[:, None, whole:]):
+                if steps.numel():
+                    steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that mini-batches lie together
+                    batches += zip(self.split.x[seeds, steps], self.split.target[seeds, steps], strict=True)
+            yield batches
 
 
 class WholeLoader:

@@ -155,6 +155,7 @@ def test_every_epoch_is_a_permutation_of_the_points_of_each_seed(size: int, batc
     loader = EpochLoader(numbered(len(seeds), size), generators(*seeds), batch_size)
     for _ in range(2):
         (batches,) = loader
+        assert all(part.is_contiguous() for batch in batches for part in batch)  # or the native engine copies them
         widths = [target.shape[1] for _, target in batches]
         assert widths == [batch_size] * (size // batch_size) + [size % batch_size] * (size % batch_size > 0)
         x = torch.cat([x for x, _ in batches], dim=1)  # (S, N, 2)
