@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 EVERY = 0.25  # seconds between two looks at the memory
+REST = 20  # times as long as a look takes is at least between two: it holds up the command, longer the larger that is
 
 
 class BenchmarkError(Exception):
@@ -24,7 +25,7 @@ class Finished:
 
     Attributes:
         seconds: Wall-clock time, start-up included.
-        memory: Most memory of all its processes together, in bytes, as seen four times a second.
+        memory: Most memory of all its processes together, in bytes, as seen up to four times a second.
         output: What it printed.
     """
 
@@ -75,8 +76,11 @@ class _Running:
         self.watcher.start()
 
     def _watch(self) -> None:
-        while not self.ended.wait(EVERY):
+        took = 0.0
+        while not self.ended.wait(max(EVERY, REST * took)):
+            started = time.perf_counter()
             self.memory = max(self.memory, memory_of_session(self.process.pid))
+            took = time.perf_counter() - started
 
     def wait(self) -> Finished:
         """Wait for the end, and raise if it is a bad one."""
