@@ -36,7 +36,8 @@ typedef struct {
     long bias, bias_step;
     float *y;        /* (S, B, outputs), after the activation */
     float *dz;       /* (B, outputs), of the network in work */
-    float *gradient; /* (ROWS, stride), of the network in work; zero where W has columns beyond its outputs */
+    float *gradient; /* (ROWS, stride), or all rows if narrow, of the network in work; zero beyond the outputs */
+    float *column;   /* (inputs) */
 } layer;
 
 typedef struct {
@@ -106,6 +107,11 @@ static void differentiate(long activation, float *dy, const float *y, long size)
         else if (activation == TANH) dy[k] *= 1 - y[k] * y[k];
 }
 
+/* sum += factor x. */
+INLINE void add(float *restrict sum, float factor, const float *restrict x, long size) {
+    for (long k = 0; k < size; k++) sum[k] += factor * x[k];
+}
+
 /* The sums of neighbours, first those of a and then those of b. */
 INLINE vector fold(vector a, vector b) {
     return __builtin_shufflevector(a, b, EVEN) + __builtin_shufflevector(a, b, ODD);
@@ -114,13 +120,12 @@ INLINE vector fold(vector a, vector b) {
 /* dx = dz W' for P points: the scalar products of dz with the rows of W, for LANES rows at a time. */
 INLINE void input_gradient(const int P, const layer *l, const float *w, const float *dz, float *dx) {
     long n = l->outputs, whole = n / LANES * LANES, last = n - LANES;
-    if (l->inputs < LANES || n < LANES) {
-        for (int p = 0; p < P; p++)
-            for (long i = 0; i < l->inputs; i++) {
-                float sum = 0;
-                for (long j = 0; j < n; j++) sum += dz[p * n + j] * w[i * l->stride + j];
-                dx[p * l->inputs + i] = sum;
-            }
+    if (l->inputs < LANES || n < LANES) { /* column by column of W, as what is long are its columns, if anything */
+        memset(dx, 0, P * l->inputs * sizeof *dx);
+        for (long j = 0; j < n; j++) {
+            for (long i = 0; i < l->inputs; i++) l->column[i] = w[i * l->stride + j];
+            for (int p = 0; p < P; p++) add(dx + p * l->inputs, dz[p * n + j], l->column, l->inputs);
+        }
         return;
     }
     vector rest[POINTS]; /* the columns after the whole vectors, in the last lanes */
@@ -177,6 +182,15 @@ INLINE void weight_gradient(const int R, const layer *l, const float *x, long ap
     }
 }
 
+/* dW = x' dz of a narrow layer, with fewer outputs than a vector has lanes: column by column. */
+static void narrow_gradient(const layer *l, const float *x, const float *dz, long points) {
+    for (long j = 0; j < l->outputs; j++) {
+        memset(l->column, 0, l->inputs * sizeof *l->column);
+        for (long p = 0; p < points; p++) add(l->column, dz[p * l->outputs + j], x + p * l->inputs, l->inputs);
+        for (long i = 0; i < l->inputs; i++) l->gradient[i * l->stride + j] = l->column[i];
+    }
+}
+
 /* A step of Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) for some parameters with gradient g. */
 static void update(const optimizer *o, long at, const float *restrict g, long size) {
     float *restrict w = o->values + at, *restrict m = o->exp_avg + at, *restrict v = o->exp_avg_sq + at;
@@ -188,15 +202,20 @@ static void update(const optimizer *o, long at, const float *restrict g, long si
     }
 }
 
-/* The gradient of a layer's parameters, some rows at a time, each at once followed by its step. */
+/* The gradient of a layer's parameters, some rows at a time, each at once followed by its step; a narrow layer whole. */
 static void descend(const layer *l, const optimizer *o, long seed, const float *x, const float *dz, long points) {
     const float one = 1;
     long weight = l->weight + seed * l->weight_step;
-    for (long i = 0, rows; i < l->inputs; i += rows) {
-        rows = i + ROWS <= l->inputs ? ROWS : 1;
-        if (rows == ROWS) weight_gradient(ROWS, l, x + i, l->inputs, dz, points, l->gradient);
-        else weight_gradient(1, l, x + i, l->inputs, dz, points, l->gradient);
-        update(o, weight + i * l->stride, l->gradient, rows * l->stride);
+    if (l->outputs < LANES) {
+        narrow_gradient(l, x, dz, points);
+        update(o, weight, l->gradient, l->inputs * l->stride);
+    } else {
+        for (long i = 0, rows; i < l->inputs; i += rows) {
+            rows = i + ROWS <= l->inputs ? ROWS : 1;
+            if (rows == ROWS) weight_gradient(ROWS, l, x + i, l->inputs, dz, points, l->gradient);
+            else weight_gradient(1, l, x + i, l->inputs, dz, points, l->gradient);
+            update(o, weight + i * l->stride, l->gradient, rows * l->stride);
+        }
     }
     weight_gradient(1, l, &one, 0, dz, points, l->gradient); /* the bias is a row of W whose input is 1 */
     update(o, l->bias + seed * l->bias_step, l->gradient, l->outputs);

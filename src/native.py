@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from src.models.activations import ACTIVATIONS, IDENTITY, Activation
-from src.models.flat import FlatParameters
+from src.models.flat import LANES, FlatParameters
 from src.models.linear import StackedLinear
 from src.steps import adam_state, is_fused_adam
 
@@ -43,7 +43,7 @@ class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_long) for name in ("inputs", "outputs", "stride", "activation")),
         *((name, ctypes.c_long) for name in ("weight", "weight_step", "bias", "bias_step")),
-        *((name, ctypes.c_void_p) for name in ("y", "dz", "gradient")),
+        *((name, ctypes.c_void_p) for name in ("y", "dz", "gradient", "column")),
     )
 
 
@@ -137,12 +137,13 @@ class NativeEngine:
             for struct, (layer, activation) in zip(self._structs, self._layers, strict=True):
                 weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
                 seeds, inputs, outputs = layer.weight[largest].shape
-                shapes = (seeds, points, outputs), (points, outputs), (ROWS, weight.stride(1))
+                rows = ROWS if outputs >= LANES else max(ROWS, inputs)  # all of a narrow layer
+                shapes = (seeds, points, outputs), (points, outputs), (rows, weight.stride(1)), (inputs,)
                 self._scratch += (own := [weight.new_zeros(shape) for shape in shapes])
                 struct.inputs, struct.outputs, struct.stride = inputs, outputs, weight.stride(1)
                 struct.activation = CODES[activation]
                 struct.weight_step, struct.bias_step = weight.stride(0), bias.stride(0)
-                struct.y, struct.dz, struct.gradient = (tensor.data_ptr() for tensor in own)
+                struct.y, struct.dz, struct.gradient, struct.column = (tensor.data_ptr() for tensor in own)
         return self._structs
 
     def _move(self, structs: Any, chunk: slice) -> None:
