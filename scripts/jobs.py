@@ -16,7 +16,7 @@ from hydra.types import HydraContext, RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from hydra_plugins.cores_launcher.cores_launcher import shares
+from hydra_plugins.cores_launcher.cores_launcher import longest_first, shares
 from hydra_plugins.stack_sweeper._parts import condition_of, sets_seeds
 from scripts.calibration import Line
 from src.build import check_settings, stack
@@ -52,12 +52,14 @@ class Sweep:
 
     Attributes:
         conditions: The conditions, in the order in which they come.
+        order: The numbers of the jobs in the order in which they start.
         launcher: Choice of ``hydra/launcher``.
         workers: Processes that it starts, or ``None`` where it does not say.
         compose: Seconds to compose and check the settings of a job.
     """
 
     conditions: list[ConditionJobs]
+    order: list[int]
     launcher: str
     workers: int | None
     compose: Line
@@ -70,8 +72,8 @@ class Sweep:
         jobs = {num: seeds for condition in self.conditions for num, seeds in condition.seeds.items()}
         if self.launcher != "cores":
             return {num: [seeds] for num, seeds in jobs.items()}
-        sizes = {num: part(jobs[num], cores) for num, cores in enumerate(shares(len(jobs), workers))}
-        return {num: _cut(jobs[num], size) for num, size in sizes.items()}
+        shared = dict(zip(self.order, shares(len(jobs), workers), strict=True))
+        return {num: _cut(seeds, part(seeds, shared[num])) for num, seeds in jobs.items()}
 
 
 def sweep_jobs(words: Sequence[str]) -> Sweep:
@@ -93,12 +95,12 @@ def sweep_jobs(words: Sequence[str]) -> Sweep:
         sweeper = instantiate(config.hydra.sweeper)
         sweeper.config = config
         sweeper.hydra_context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
-        batches = sweeper.batches(list(config.hydra.overrides.task))
+        jobs = [job for batch in sweeper.batches(list(config.hydra.overrides.task)) for job in batch]
         grouped: dict[tuple[str, ...], dict[int, list[str]]] = {}
-        for num, job in enumerate(job for batch in batches for job in batch):
+        for num, job in enumerate(jobs):
             grouped.setdefault(condition_of(job), {})[num] = job
         started = time.perf_counter()
-        conditions = [_condition(hydra.config_loader, config, list(key), jobs) for key, jobs in grouped.items()]
+        conditions = [_condition(hydra.config_loader, config, list(key), group) for key, group in grouped.items()]
         seconds = {1: (time.perf_counter() - started) / len(conditions)}
         if max(size for condition in conditions for size in condition.seeds.values()) > 1:
             started = time.perf_counter()
@@ -108,7 +110,8 @@ def sweep_jobs(words: Sequence[str]) -> Sweep:
         workers = 1 if launcher == "basic" else None
         if launcher == "cores":
             workers = instantiate(config.hydra.launcher).workers
-        return Sweep(conditions, launcher, workers, Line.through(seconds))
+        order = longest_first(config, jobs) if launcher == "cores" else list(range(len(jobs)))
+        return Sweep(conditions, order, launcher, workers, Line.through(seconds))
 
 
 def _condition(loader: Any, config: DictConfig, words: list[str], jobs: dict[int, list[str]]) -> ConditionJobs:

@@ -181,7 +181,7 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
         )
     shared = costs.inherited if sweep.launcher == "cores" else 0.0
     start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once a worker
-    spread = makespan([seconds for num in sorted(spans) for seconds in spans[num]], count)
+    spread = makespan([seconds for num in sweep.order for seconds in spans[num]], count)
     return Prediction(rows, count, shared, start_up, start_up + spread)
 
 

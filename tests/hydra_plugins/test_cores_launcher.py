@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
+from omegaconf import OmegaConf
 
-from hydra_plugins.cores_launcher.cores_launcher import CoresLauncher, shares
+from hydra_plugins.cores_launcher.cores_launcher import CoresLauncher, longest_first, shares
 from tests.commands import SHORT, files, results
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
@@ -49,6 +51,22 @@ def test_no_more_cores_are_shared_than_there_are_and_the_last_jobs_leave_none_id
     assert not left or sum(left) + len(left) > workers
 
 
+@pytest.mark.parametrize(
+    ("jobs", "order"),
+    [
+        ([["classes=2"], ["classes=10"], ["classes=4"]], [1, 2, 0]),
+        ([["trainer.max_epochs=5", "data.points=90"], ["data.points=400"], ["trainer.max_epochs=50"]], [1, 2, 0]),
+        ([["seed=[0,1]"], ["seed=7"], ["seeds.data=[0,1]", "seeds.init=[3,4]"], ["seed=[0,1,2]"]], [2, 3, 0, 1]),
+        ([["loss=mse"], ["loss=ce"], ["model=linear"]], [0, 1, 2]),
+        ([["classes=a"], ["+classes=3"], ["~seed"], ["data=xor"]], [1, 2, 3, 0]),
+    ],
+)
+def test_jobs_start_by_their_networks_points_classes_and_epochs(jobs: list[list[str]], order: list[int]) -> None:
+    config = OmegaConf.create({"classes": 2, "seed": 0, "data": {"points": 80}, "trainer": {"max_epochs": 20}})
+    assert longest_first(config, jobs) == order
+    assert longest_first(OmegaConf.create({}), [["x=1"], ["x=2"]]) == [0, 1]
+
+
 def test_as_many_workers_as_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 4})
     assert CoresLauncher().workers == 3
@@ -82,6 +100,22 @@ def test_a_sweep_leaves_the_same_files_whatever_the_number_of_workers(train: Any
     one, two, four = (contents(tmp_path / "outputs" / study) for study in ("one", "two", "four"))
     assert len(one) == 3 * (16 * 5 + 2)  # a few files a seed, and two figures a condition
     assert one == two == four
+
+
+def test_the_longest_jobs_start_first_and_each_failure_is_that_of_its_own_job(train: Any, tmp_path: Path) -> None:
+    grids = 'hydra.sweeper.grids=["classes=2 optimizer.lr=1e20","classes=3","classes=5"]'
+    done = train("--multirun", grids, "study=s", "hydra.launcher.workers=2", *SHORT, code=1)
+    starts = {
+        OmegaConf.load(path).classes: path.stat().st_mtime_ns
+        for path in (tmp_path / "outputs" / "s").glob("*/.hydra/config.yaml")
+    }
+    assert max(starts, key=starts.__getitem__) == 2
+    assert re.findall(r"^Job .*classes=\d", done.err, re.MULTILINE) == ["Job 0: 1 of 1 seeds of loss=ce,classes=2"]
+    assert {content["classes"]: content["status"] for content in results(tmp_path / "outputs" / "s").values()} == {
+        2: "failed",
+        3: "completed",
+        5: "completed",
+    }
 
 
 def test_a_bad_number_of_workers_ends_the_sweep_before_it_writes(train: Any, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[in
     sweep = sweep_jobs([*words, "hydra/launcher=basic"])
     assert [list(condition.seeds.values()) for condition in sweep.conditions] == sizes
     numbers = sorted(num for condition in sweep.conditions for num in condition.seeds)
-    assert numbers == list(range(len(numbers)))
+    assert numbers == sweep.order == list(range(len(numbers)))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,7 @@ def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[in
         (["seed=range(100)"], 3, [[34, 34, 32]]),
         (["seed=range(9)"], 2, [[9]]),
         (["loss=mse,ce,bce", "seed=range(20)"], 2, [[20], [20], [10, 10]]),
+        (["classes=2,3,4", "seed=range(20)"], 2, [[10, 10], [20], [20]]),  # the longest start first
         (["loss=mse,ce", "seed=range(20)", "hydra/launcher=joblib"], 8, [[20], [20]]),
     ],
 )
