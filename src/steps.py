@@ -66,15 +66,17 @@ def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
     state: dict[str, Tensor] = optimizer.state[parameter]
     if not state:
         state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-        state["exp_avg"], state["exp_avg_sq"] = (_zeros_further(parameter, third) for third in (1, 2))
+        state["exp_avg"], state["exp_avg_sq"] = (_zeros_apart(parameter, thirds) for thirds in (1, 2))
     return state
 
 
-def _zeros_further(like: Tensor, thirds: int) -> Tensor:
-    """Return zeros like a buffer that start some thirds of a page further into a page than large tensors do.
+def _zeros_apart(buffer: Tensor, thirds: int) -> Tensor:
+    """Return zeros like a buffer that start some thirds of a page further into a page than the buffer does.
 
     A processor takes a load for one of what it is just storing where the two addresses are as far into their pages,
-    and waits. Large tensors all start at one place of a page, so an element-wise step on them would always wait.
+    and waits. Large tensors mostly start at one place of a page, so an element-wise step on them would always wait.
     """
-    gap = thirds * PAGE // 3 // LANES * LANES
-    return like.new_zeros(len(like) + gap)[gap:]
+    zeros = buffer.new_zeros(len(buffer) + PAGE)
+    further = (buffer.data_ptr() - zeros.data_ptr()) // buffer.element_size() + thirds * PAGE // 3
+    start = further % PAGE // LANES * LANES
+    return zeros[start : start + len(buffer)]

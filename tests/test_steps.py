@@ -60,14 +60,16 @@ def test_only_adam_is_taken_past_its_own_step() -> None:
         assert stepper(optimizer) == optimizer.step
 
 
-def test_a_large_buffer_and_its_moments_start_at_different_places_of_a_page() -> None:
-    parameter = torch.nn.Parameter(torch.zeros(2**22))
-    optimizer = Adam([parameter], lr=0.1, fused=True)
-    state = adam_state(optimizer)
-    places = sorted(tensor.data_ptr() % 4096 for tensor in (parameter, state["exp_avg"], state["exp_avg_sq"]))
+@pytest.mark.parametrize("size", [16, 2**12, 2**22])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_buffer_and_its_moments_start_at_different_places_of_a_page(size: int, dtype: torch.dtype) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(size, dtype=dtype))
+    state = adam_state(Adam([parameter], lr=0.1, fused=True))
+    moments = state["exp_avg"], state["exp_avg_sq"]
+    places = sorted(tensor.data_ptr() % 4096 for tensor in (parameter, *moments))
     gaps = [(after - before) % 4096 for before, after in zip(places, places[1:] + places[:1], strict=True)]
     assert min(gaps) >= 1024  # bytes, many registers
-    for moment in (state["exp_avg"], state["exp_avg_sq"]):
-        assert moment.shape == parameter.shape
+    for moment in moments:
+        assert (moment.shape, moment.dtype) == (parameter.shape, dtype)
         assert moment.data_ptr() % 64 == parameter.data_ptr() % 64
         assert not moment.any()
