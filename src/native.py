@@ -149,9 +149,9 @@ class NativeEngine:
     def _move(self, structs: Any, chunk: slice) -> None:
         """Let the structs of the layers stand for some seeds."""
         for struct, (layer, _) in zip(structs, self._layers, strict=True):
-            struct.weight, struct.bias = (
-                self._flat.storage(parameter)[0][chunk].storage_offset() for parameter in (layer.weight, layer.bias)
-            )
+            weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
+            struct.weight = weight.storage_offset() + chunk.start * struct.weight_step
+            struct.bias = bias.storage_offset() + chunk.start * struct.bias_step
 
 
 def _floats(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:

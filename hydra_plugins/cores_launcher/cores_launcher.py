@@ -75,26 +75,19 @@ class CoresLauncher(BasicLauncher):
             log.info("\t#%d : %s", number, " ".join(words))
         singletons, folder = Singleton.get_state(), str(Path.cwd())
         jobs = [
-            Job(
-                initial_job_idx + place,
-                list(job_overrides[place]),
-                self.hydra_context,
-                self.config,
-                self.task_function,
-                singletons,
-                folder,
-            )
-            for place in longest_first(self.config, job_overrides)
+            Job(num, list(overrides), self.hydra_context, self.config, self.task_function, singletons, folder)
+            for num, overrides in enumerate(job_overrides, start=initial_job_idx)
         ]
+        order = longest_first(self.config, job_overrides)
 
         def run(number: int, cores: int) -> JobReturn:
             with granted(cores):
-                return jobs[number]()
+                return jobs[order[number]]()
 
         with Display(len(jobs)) as display:
-            results = Pool(run, workers).run(shares(len(jobs), self.workers), display.heard)
-        returned = {job.num: _returned(job, result) for job, result in zip(jobs, results, strict=True)}
-        return [returned[num] for num in sorted(returned)]
+            ordered = Pool(run, workers).run(shares(len(jobs), self.workers), display.heard)
+        results = dict(zip(order, ordered, strict=True))
+        return [_returned(job, results[place]) for place, job in enumerate(jobs)]
 
 
 def longest_first(config: DictConfig, jobs: Sequence[Sequence[str]]) -> list[int]:

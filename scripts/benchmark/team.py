@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -30,7 +30,8 @@ class Team:
 
     def __enter__(self) -> "Team":
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit the threads of what is imported here
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(self._stop)
             for order in self.orders:
                 mine, theirs = spawn.Pipe()
                 process = spawn.Process(target=run, args=(order, theirs), daemon=True)
@@ -38,9 +39,7 @@ class Team:
                 theirs.close()
                 self.members.append(_Member(process, mine))
                 self._reports(self.members[-1:])
-        except BaseException:
-            self._stop()
-            raise
+            on_failure.pop_all()
         return self
 
     def __exit__(
