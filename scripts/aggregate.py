@@ -13,13 +13,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from scripts.parser import Parser
+from scripts.cli import Parser
 from src.analysis.collect import Collection, Progress, collect
+from src.analysis.comparison_groups import choose_baseline, name_contenders
 from src.analysis.comparisons import Plan
-from src.analysis.contenders import choose_baseline, name_contenders
 from src.analysis.findings import Findings, find
 from src.analysis.summary import ACCURACIES
-from src.report.study import study_figures
+from src.report.figure_set import study_figures
 from src.report.tables import summary_table
 from src.report.write import PAGE, problem_lines, write_report
 

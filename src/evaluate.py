@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from src.startup import import_lightning
+from src.utils.fast_imports import import_lightning
 
 import_lightning()  # before another module imports it and takes longer
 
@@ -14,15 +14,16 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from src.artifacts import CHECKPOINT, COMPLETED, ArtifactError, Results, read_results
-from src.build import Parts, build, check_settings, stack
-from src.checks import Problem, SettingsError, check
-from src.coefficients import log_odds
-from src.console import stdout
-from src.evaluation import evaluate, predict, seed_network
-from src.files import replacing_file
-from src.record import prediction_columns
-from src.threads import one_thread
+from src.config.instantiate import Parts, build, check_settings, stack
+from src.experiments.write_run import prediction_columns
+from src.metrics.classification import evaluate
+from src.metrics.log_odds import log_odds
+from src.metrics.predictions import predict, seed_network
+from src.storage.atomic import replacing_file
+from src.storage.schema import CHECKPOINT, COMPLETED, ArtifactError, Results, read_results
+from src.training.single_thread import one_thread
+from src.utils.console import stdout
+from src.utils.validation import Problem, SettingsError, check
 
 USAGE = "python -m src.evaluate run=DIR [points=IN.csv out=OUT.csv] [allow_targets=PACKAGES]"
 SETTINGS = ("run", "points", "out", "allow_targets")

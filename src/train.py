@@ -15,12 +15,13 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from src.artifacts import ArtifactError
-from src.command import run
-from src.study import resolve
+from src.config.cli import run
+from src.config.paths import CONFIG_DIR
+from src.experiments.naming import resolve
+from src.storage.schema import ArtifactError
 
 
-@hydra.main(version_base="1.3", config_path=str(Path(__file__).parents[1] / "conf"), config_name="train")
+@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="train")
 def job(config: DictConfig) -> float | None:
     """Train what is not done yet of one condition, show its table, and fail if a seed failed.
 
@@ -28,9 +29,10 @@ def job(config: DictConfig) -> float | None:
         The mean over the seeds of the metric that ``returns`` names, or None where a seed has no such metric.
     """
     # torch and lightning take seconds to import, and --help and --cfg never come here
-    from src.condition import Condition
-    from src.console import show, stdout
-    from src.resume import FailedSeedsError, finish
+    from src.experiments.condition import Condition
+    from src.experiments.runner import FailedSeedsError, finish
+    from src.experiments.summary_table import show
+    from src.utils.console import stdout
 
     logging.raiseExceptions = False  # a disk too full for the log is told of once, by what matters
     hydra_config = HydraConfig.get()

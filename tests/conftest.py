@@ -1,12 +1,12 @@
 import sys
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir, version
 from hydra.core.singleton import Singleton
 
-import src.study  # noqa: F401 - registers the resolver that the configuration names
-from src.study import resolve
+import src.experiments.naming  # noqa: F401 - registers the resolver that the configuration names
+from src.config.paths import CONFIG_DIR
+from src.experiments.naming import resolve
 from tests.commands import Finished
 
 
@@ -17,7 +17,7 @@ def settings():
     def composed(*overrides):
         before = Singleton.get_state()
         try:
-            with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+            with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
                 return resolve(compose("train", overrides=list(overrides)))
         finally:
             Singleton.set_state(before)  # Hydra's own tests, in this process too, need its default version base

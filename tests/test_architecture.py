@@ -9,29 +9,42 @@ from typing import Any
 
 import pytest
 
-from src.build import build, check_settings, stack
-from src.condition import fit
-from src.models.closed_form import ClosedForm
-from src.threads import one_thread
+from src.config.instantiate import build, check_settings, stack
+from src.experiments.condition import fit
+from src.models.base import ClosedForm
+from src.training.single_thread import one_thread
 
 ROOT = Path(__file__).parents[1]
 CODE = ("src", "scripts", "hydra_plugins")
 MODULES = sorted(path.relative_to(ROOT) for top in CODE for path in ROOT.joinpath(top).rglob("*.py"))
 LIBRARIES = ("torch", "lightning")
-TRAINING = (*LIBRARIES, "src.data", "src.models", "src.losses", "src.classifier", "src.build", "src.condition")
+TRAINING = (
+    *LIBRARIES,
+    "src.data",
+    "src.models",
+    "src.losses",
+    "src.training.module",
+    "src.config.instantiate",
+    "src.experiments.condition",
+)
 FORBIDDEN = {
-    "src/data": ("src.models", "src.losses", "src.classifier", "src.analysis", "src.report"),
-    "src/models": ("src.data", "src.losses", "src.classifier", "src.analysis", "src.report"),
-    "src/losses": ("src.data", "src.models", "src.classifier", "src.analysis", "src.report"),
+    "src/data": ("src.models", "src.losses", "src.training.module", "src.analysis", "src.report"),
+    "src/models": ("src.data", "src.losses", "src.training.module", "src.analysis", "src.report"),
+    "src/losses": ("src.data", "src.models", "src.training.module", "src.analysis", "src.report"),
     "src/analysis": (*TRAINING, "src.report"),
     "src/report": TRAINING,
-    "src/workers": (*TRAINING, "src.analysis", "src.report"),
+    "src/parallel": (*TRAINING, "src.analysis", "src.report"),
     "hydra_plugins": (*TRAINING, "src.analysis", "src.report"),
     "scripts/aggregate.py": TRAINING,
     "scripts/benchmark": TRAINING,
-    "scripts/lecture_loop.py": ("lightning", "src"),
+    "scripts/benchmark/lecture_loop.py": ("lightning", "src"),
 }
-LIGHT = ("src/artifacts.py", "src/study.py", "src/checks.py", "src/train.py")  # --help and --cfg answer at once
+LIGHT = (
+    "src/storage/schema.py",
+    "src/experiments/naming.py",
+    "src/utils/validation.py",
+    "src/train.py",
+)  # --help and --cfg answer at once
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -76,7 +89,7 @@ def test_what_every_command_imports_is_free_of_torch(module: str) -> None:
 
 def test_neither_reports_nor_help_nor_hydras_scan_load_torch() -> None:
     """The same rule as it is felt: through everything that those modules import in turn."""
-    light = "src.train, src.analysis.collect, src.report.study, scripts.aggregate, scripts.benchmark.__main__"
+    light = "src.train, src.analysis.collect, src.report.figure_set, scripts.aggregate, scripts.benchmark.__main__"
     program = f"import sys, {light}, hydra_plugins.cores_launcher.cores_launcher; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert [name for name in done.stdout.split() if inside(name, TRAINING)] == []

@@ -1,16 +1,15 @@
 """What the experiments of conf/experiment promise."""
 
-from pathlib import Path
-
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
+from src.config.paths import CONFIG_DIR
 from tests.losses.cases import NAMES
 
-CONF = Path(__file__).parents[1] / "conf" / "experiment"
+CONF = CONFIG_DIR / "experiment"
 ALIASES = {"none", "logistic"}  # what other groups choose, and no losses of their own
 BINARY = {"bce", "mse_sigmoid"}
 

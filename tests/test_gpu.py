@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.build import Parts, build, build_trainer, stack
-from src.threads import one_thread
+from src.config.instantiate import Parts, build, build_trainer, stack
+from src.training.single_thread import one_thread
 
 Settings = Callable[..., dict[str, Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from torch.profiler import ProfilerActivity, profile
 
-from src import evaluation
+from src.metrics import population
 
 SETTINGS = ("logger=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
 DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in single precision, and a label
@@ -27,7 +27,7 @@ LAWS = [
 def test_the_tensors_of_a_run_stay_within_three_times_its_data(
     overrides: tuple[str, ...], train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "RESOLUTION", 8)  # of a population that takes the same memory for any sample
+    monkeypatch.setattr(population, "RESOLUTION", 8)  # of a population that takes the same memory for any sample
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         train("model.hidden=[4]", *SETTINGS, *overrides)
     profiler.export_chrome_trace(str(tmp_path / "trace.json"))

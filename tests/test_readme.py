@@ -18,7 +18,7 @@ import scripts.plan
 import src.evaluate
 import src.losses
 from scripts.benchmark.options import parse
-from scripts.jobs import sweep_jobs
+from scripts.plan.jobs import sweep_jobs
 from tests.commands import SHORT, results
 
 ROOT = Path(__file__).parents[1]

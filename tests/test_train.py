@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 import scripts.aggregate
 import src.evaluate
-from src import resume
 from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
 from src.analysis.findings import find
-from src.classifier import Classifier
+from src.experiments import runner
 from src.models.mlp import MLP
+from src.training.module import Classifier
 from tests.commands import SHORT, files, results, run
 
 
@@ -273,8 +273,8 @@ def test_basic_sweeper_gives_a_job_a_seed(tmp_path, train):
 
 def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, train, monkeypatch):
     stacks = []
-    fit = resume.train
-    monkeypatch.setattr(resume, "train", lambda *args: stacks.append(len(args[1])) or fit(*args))
+    fit = runner.train
+    monkeypatch.setattr(runner, "train", lambda *args: stacks.append(len(args[1])) or fit(*args))
     axis = ("optimizer.lr=1e-4,1e-3,1e-2", "seed=range(20)", "study=s", "hydra/launcher=basic")
     train("--multirun", *axis, *SHORT)
     assert stacks == [20, 20, 20]

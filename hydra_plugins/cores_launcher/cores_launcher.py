@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.cluster_launcher._job import Job
 from hydra_plugins.stack_sweeper._seeds import KEYS
-from src.workers.display import Display
-from src.workers.pool import Pool
-from src.workers.worker import Result, granted
+from src.parallel.process_pool import Pool
+from src.parallel.progress import Display
+from src.parallel.worker import Result, granted
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from scripts.benchmark.engine import Plan, Progress
 from scripts.benchmark.options import known, parse
 from scripts.benchmark.plot import draw
 from scripts.benchmark.tables import tables
-from src.files import replacing_file
+from src.storage.atomic import replacing_file
 
 LECTURE, SHORT = 499, 3  # epochs of a whole command
 STRETCHES = (100, 20)  # epochs before measuring, which is step 2,600, and of a stretch

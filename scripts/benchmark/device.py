@@ -7,8 +7,8 @@ from typing import Any
 
 from scripts.benchmark.command import BenchmarkError
 from scripts.benchmark.engine import OURS, STEPS, Plan, Progress, teams
+from scripts.benchmark.peers.worker import Order
 from scripts.benchmark.team import Team
-from scripts.peers.worker import Order
 
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
 MOST_ON_CPU = 10_000  # from a few hundred networks on, a CPU's cost of a network does not change

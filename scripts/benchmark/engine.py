@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.benchmark.peers.worker import Order
 from scripts.benchmark.team import Team
-from scripts.peers.worker import Order
 
 STEPS = 26  # of an epoch: 128 points in mini-batches of 5
 OURS = "losslab"
@@ -21,7 +21,7 @@ class Peer:
     """Something that trains networks.
 
     Attributes:
-        module: Its module in ``scripts.peers``.
+        module: Its module in ``scripts.benchmark.peers``.
         title: What it is, in a few words.
         needs: A package that it needs beyond losslab's own, or None.
         threads: Threads where it trains in one process; None for its library's own choice.

@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.benchmark import whole
 from scripts.benchmark.engine import PEERS
-from scripts.parser import Parser, at_least_one
+from scripts.cli import Parser, at_least_one
 
 PARTS = ("engine", *whole.PARTS, "growth")
 SIZES = (1, 20, 80, 320)

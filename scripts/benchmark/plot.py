@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from scripts.benchmark.command import BenchmarkError
 from scripts.benchmark.engine import OURS, PEERS
-from src.report.style import INK, MUTED, class_markers, save, series_colors, style
+from src.plotting.style import INK, MUTED, class_markers, save, series_colors, style
 
 Content = dict[str, Any]
 ALONE = "one process"

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from scripts.benchmark.command import BenchmarkError
-from scripts.peers.worker import Order, run
+from scripts.benchmark.peers.worker import Order, run
 
 
 class Team:

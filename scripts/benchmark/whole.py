@@ -44,7 +44,7 @@ class Rounds:
         """Run the lecture's loop on each share of the seeds at once; return seconds in all and of training alone."""
         words = [loss, str(classes), "--epochs", self.epochs.partition("=")[2], "--threads", "1"]
         commands = [
-            ("scripts.lecture_loop", *words, "--first", str(share.start), "--seeds", str(len(share)))
+            ("scripts.benchmark.lecture_loop", *words, "--first", str(share.start), "--seeds", str(len(share)))
             for share in shares
         ]
         done = run_together(commands)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.analysis.runs import IDENTITY, STREAMS, identity, runs_table
-from src.artifacts import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
+from src.storage.schema import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
 
 _SAME = 1e-6  # relative difference up to which two runs of the same seed agree
 _MOST_NAMES = 4  # of missing runs of a crossed design in one line

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.analysis.contenders import name_contenders
-from src.analysis.paired import compare, holm, mean_over_conditions
-from src.analysis.power import noether, paired_power, seeds_needed
+from src.analysis.comparison_groups import name_contenders
+from src.analysis.replication_unit import Unit
 from src.analysis.runs import IDENTITY
-from src.analysis.units import Unit
+from src.statistics.paired import compare, holm, mean_over_conditions
+from src.statistics.power import noether, paired_power, seeds_needed
 
 POWERS = (80, 95)  # percent
 POINTS = (1, 2, 5)

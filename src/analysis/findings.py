@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from src.analysis.answers import answer, joined
 from src.analysis.collect import Collection
+from src.analysis.comparison_groups import name_contenders
 from src.analysis.comparisons import Plan, compare_losses
-from src.analysis.contenders import name_contenders
+from src.analysis.conclusions import answer, joined
+from src.analysis.replication_unit import Unit, find_unit
 from src.analysis.runs import tuned
 from src.analysis.summary import ACCURACIES, summarize
-from src.analysis.units import Unit, find_unit
 from src.analysis.variance import decompose, test_set_sentence
 
 REGRET = "population/regret"

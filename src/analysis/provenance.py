@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from src.analysis.runs import STREAMS, identity
-from src.artifacts import Results
+from src.storage.schema import Results
 
 _MOST_COMMANDS = 20
 _SEED_KEYS = ("seed", *(f"seeds.{name}" for name in STREAMS))

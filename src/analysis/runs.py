@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from src.analysis.settings import as_text, differing_settings, short_names
-from src.artifacts import NO_LOSS, Results
+from src.analysis.config_diff import as_text, differing_settings, short_names
+from src.storage.schema import NO_LOSS, Results
 
 METRICS = (
     "train/loss",

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from src.analysis.intervals import mean_interval
-from src.analysis.units import Unit
-from src.artifacts import COMPLETED, FAILED
+from src.analysis.replication_unit import Unit
+from src.statistics.intervals import mean_interval
+from src.storage.schema import COMPLETED, FAILED
 
 ACCURACIES = ("test/accuracy", "population/accuracy")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.analysis.components import Components, estimate, test_set_spread
 from src.analysis.runs import STREAMS
 from src.analysis.summary import ACCURACIES
+from src.statistics.components import Components, estimate, test_set_spread
 
 SEED, TOTAL, TEST_SET = "seed", "total", "finite test set"
 _SPARSEST = 0.25  # share of its cells that a crossed design has at least

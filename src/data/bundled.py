@@ -2,9 +2,9 @@
 
 from sklearn import datasets
 
-from src.checks import check, choice
-from src.data.frames import make_frame
-from src.data.table import Table
+from src.data.dataframe import make_frame
+from src.data.tabular import Table
+from src.utils.validation import check, choice
 
 NAMES = ("breast_cancer", "digits", "iris", "wine")
 

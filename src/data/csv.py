@@ -1,8 +1,8 @@
 """A table from a CSV or Parquet file."""
 
-from src.checks import Problem, check
-from src.data.frames import digest, read_frame
-from src.data.table import Table
+from src.data.dataframe import digest, read_frame
+from src.data.tabular import Table
+from src.utils.validation import Problem, check
 
 
 class CsvTable(Table):

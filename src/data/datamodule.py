@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from src.checks import Problem, check, number, whole
-from src.data.law import Source
-from src.data.table import Scaling, Table
-from src.streams import Streams
+from src.data.protocols import Source
+from src.data.tabular import Scaling, Table
+from src.utils.seeds import Streams
+from src.utils.validation import Problem, check, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
 BLOCK = 2**14  # points of each seed that are gathered together, so that an epoch is no second copy of much data

@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 from torch.quasirandom import SobolEngine
 
-from src.checks import Problem, check, number, whole
-from src.data.law import MOST_POINTS
-from src.gaussian import log_posterior
+from src.data.protocols import MOST_POINTS
+from src.utils.normal import log_posterior
+from src.utils.validation import Problem, check, number, whole
 
 _BLOCK = 2**14  # points that are placed together, as each takes a matrix
 _CELLS = 256  # points of a class for each unit of resolution

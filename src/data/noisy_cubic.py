@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from src.checks import Problem, check, choice, number, whole
-from src.data.labels import Labels, crossings, flip_problem, priors_problem
-from src.data.law import MOST_POINTS, MOST_SCALE
+from src.data.label_noise import Labels, crossings, flip_problem, priors_problem
+from src.data.protocols import MOST_POINTS, MOST_SCALE
+from src.utils.validation import Problem, check, choice, number, whole
 
 NOISES = ("uniform", "gaussian")
 

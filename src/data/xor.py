@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from src.checks import Problem, check, number, whole
-from src.data.law import MOST_POINTS, MOST_SCALE
+from src.data.protocols import MOST_POINTS, MOST_SCALE
+from src.utils.validation import Problem, check, number, whole
 
 _REACH = 6.0  # standard deviations beyond the corners that the population covers
 

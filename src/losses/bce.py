@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.losses.base import check_two_classes
 from src.losses.ce import CrossEntropy
-from src.losses.objective import check_two_classes
 
 
 class BinaryCrossEntropy:

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.losses.two_way import two_way
+from src.losses._functional import two_way
 
 
 class OneVsRest:

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.checks import check, number
 from src.losses.ce import CrossEntropy
+from src.utils.validation import check, number
 
 _BLOCK = 32  # floats in two of the widest vector registers, which the kernel of a power takes at a time
 

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from scipy.stats import entropy
 from torch import Tensor
 
-from src.checks import check, number
 from src.losses.ce import CrossEntropy
+from src.utils.validation import check, number
 
 
 class LabelSmoothing(CrossEntropy):

@@ -1,8 +1,8 @@
 """The loss of logistic regression: the cross-entropy to Bernoulli's distribution, or that of C classes."""
 
+from src.losses.base import Objective
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
-from src.losses.objective import Objective
 
 
 def logistic(classes: int) -> Objective:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.losses.objective import check_two_classes
+from src.losses.base import check_two_classes
 
 
 class SigmoidMeanSquaredError:

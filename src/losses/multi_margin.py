@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.checks import check, choice, number
+from src.utils.validation import check, choice, number
 
 
 class MultiMarginLoss:

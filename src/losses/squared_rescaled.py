@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.checks import check, number
+from src.utils.validation import check, number
 
 
 class RescaledSquaredError:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 
-from src.checks import Problem, SettingsError, check
+from src.utils.validation import Problem, SettingsError, check
 
 _POINTS = 4  # of the mini-batch that a network is tried on
 

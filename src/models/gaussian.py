@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from src.gaussian import class_moments, log_posterior
+from src.utils.normal import class_moments, log_posterior
 
 _RESOLVED = 1e-12  # least eigenvalue of a correlation matrix that points in single precision can tell from 0
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from src.gaussian import linear_scores, shared_covariance
 from src.models.gaussian import Gaussian, absent, singularity
+from src.utils.normal import linear_scores, shared_covariance
 
 
 class GaussianShared(Gaussian):

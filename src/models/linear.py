@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from src.checks import check, choice, number
 from src.models.activations import IDENTITY, Activation
+from src.utils.validation import check, choice, number
 
 MOST_STD = 1e30  # single precision ends at 3.4e38
 INITS = ("normal", "kaiming")

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from torch import Generator, Tensor, nn
 
-from src.checks import Problem, check, choice, number
 from src.models.activations import ACTIVATIONS, IDENTITY, Activation
 from src.models.linear import INITS, MOST_STD, StackedLinear, aligned, alignment
+from src.utils.validation import Problem, check, choice, number
 
 MOST_WEIGHTS = 10_000_000
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from src.analysis.answers import joined, spoken
+from src.analysis.conclusions import joined, spoken
 from src.analysis.findings import REGRET, Findings
 from src.analysis.provenance import Provenance, provenance
-from src.report.coefficients import coefficient_sheet
-from src.report.sheets import Sheet, settings_sheet, sheets
+from src.report.figures.coefficients import coefficient_sheet
+from src.report.report_tables import Sheet, settings_sheet, sheets
 
 _CAPTIONS = {
     "accuracy": (

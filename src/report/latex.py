@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from src.analysis.answers import decimals, joined, number, spoken
 from src.analysis.comparisons import lower_is_better, scale
+from src.analysis.conclusions import decimals, joined, number, spoken
 from src.analysis.findings import Findings
-from src.report.sheets import comparison_sheet
+from src.report.report_tables import comparison_sheet
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

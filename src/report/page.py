@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from src.report.content import Content
-from src.report.sheets import Sheet
+from src.report.report_tables import Sheet
 from src.report.svg import inline
 
 _MOST_LINES = 20  # of one kind of problem; problems.txt has them all

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from src.files import replacing_file
+from src.storage.atomic import replacing_file
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 

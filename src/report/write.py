@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from src.analysis.findings import Findings
-from src.files import replacing_file
+from src.plotting.style import FORMATS, save
 from src.report.content import content
+from src.report.figure_set import StudyFigures
 from src.report.latex import latex_tables
 from src.report.page import html_page, markdown_page
-from src.report.study import StudyFigures
-from src.report.style import FORMATS, save
 from src.report.tables import write_csv
+from src.storage.atomic import replacing_file
 
 PAGE = "report.html"
 

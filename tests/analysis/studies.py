@@ -1,4 +1,4 @@
-"""Synthetic studies: run folders as training leaves them, written through the schema of ``src.artifacts``."""
+"""Synthetic studies: run folders as training leaves them, written through the schema of ``src.storage.schema``."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.artifacts import FAILED, HISTORY, PREDICTIONS, REGIONS, Results, seed_folder, write_results
+from src.storage.schema import FAILED, HISTORY, PREDICTIONS, REGIONS, Results, seed_folder, write_results
 
 RECIPE: dict[str, Any] = {
     "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50]},

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from src.analysis.collect import collect, ranges
-from src.artifacts import FAILED, RESULTS, ArtifactError
+from src.storage.schema import FAILED, RESULTS, ArtifactError
 from tests.analysis.studies import write_run, write_study
 
 

@@ -5,7 +5,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from src.analysis.comparisons import COLUMNS, Plan, compare_losses
-from src.analysis.units import find_unit
+from src.analysis.replication_unit import find_unit
 from tests.analysis.studies import make_runs
 
 PLAN = Plan("ce")

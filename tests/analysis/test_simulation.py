@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from src.analysis import components
-from src.analysis.components import variance_components
-from src.analysis.intervals import mean_interval
-from src.analysis.paired import compare, holm, t_test, wilson
-from src.analysis.power import paired_power, seeds_needed
-from src.analysis.resampling import sign_flip
+from src.statistics import components
+from src.statistics.components import variance_components
+from src.statistics.intervals import mean_interval
+from src.statistics.paired import compare, holm, t_test, wilson
+from src.statistics.power import paired_power, seeds_needed
+from src.statistics.resampling import sign_flip
 
 STUDIES = 4_000
 FAMILY = 8

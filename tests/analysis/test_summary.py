@@ -7,7 +7,7 @@ from scipy import stats
 
 from src.analysis.collect import collect
 from src.analysis.summary import median_run, summarize
-from src.artifacts import FAILED
+from src.storage.schema import FAILED
 from tests.analysis.studies import write_run, write_study
 
 

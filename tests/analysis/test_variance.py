@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.analysis.components import variance_components
 from src.analysis.variance import decompose, find_design
 from src.analysis.variance import test_set_sentence as sentence
+from src.statistics.components import variance_components
 from tests.analysis.studies import make_runs
 
 SHAPE = (12, 6, 3)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from src.checks import SettingsError
 from src.data import datamodule
 from src.data.datamodule import Batch, EpochLoader, SeedDataModule, Split
 from src.data.noisy_cubic import NoisyCubic
-from src.streams import streams
+from src.utils.seeds import streams
+from src.utils.validation import SettingsError
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 

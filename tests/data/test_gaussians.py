@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from src.checks import SettingsError
 from src.data.gaussians import Gaussians
-from src.threads import one_thread
+from src.training.single_thread import one_thread
+from src.utils.validation import SettingsError
 
 MEANS = [[75.0, 71.3], [55.6, 59.8]]
 COVARIANCES = [[[874, 327], [327, 929]], [[847, 422], [422, 685]]]

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from src.checks import SettingsError
-from src.data.labels import crossings
+from src.data.label_noise import crossings
 from src.data.noisy_cubic import NoisyCubic, cubic
-from src.threads import one_thread
+from src.training.single_thread import one_thread
+from src.utils.validation import SettingsError
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 NOISES = ("uniform", "gaussian")

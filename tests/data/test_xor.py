@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
-from src.checks import SettingsError
 from src.data.xor import Xor
-from src.threads import one_thread
+from src.training.single_thread import one_thread
+from src.utils.validation import SettingsError
 
 
 @pytest.fixture(autouse=True, scope="module")

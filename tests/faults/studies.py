@@ -19,7 +19,9 @@ TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the wor
 
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["src.train", "src.condition", "src.resume", "src.build", "hydra_plugins"])
+SERVER.set_forkserver_preload(
+    ["src.train", "src.experiments.condition", "src.experiments.runner", "src.config.instantiate", "hydra_plugins"]
+)
 
 
 def start(folder, *words):

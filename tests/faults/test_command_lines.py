@@ -1,7 +1,6 @@
 """Every bad command line ends in a line that names the setting, the value and what is allowed; nothing is written."""
 
 import sys
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -11,9 +10,9 @@ import scripts.benchmark.__main__
 import scripts.plan
 import scripts.worked_examples
 import src.evaluate
+from src.config.paths import CONFIG_DIR
 from tests.commands import files
 
-CONFIG = Path(__file__).parents[2] / "conf"
 LINES = """
 model.hiden=[5] ~ hiden, hidden?
 los=ce ~ los, loss?
@@ -214,10 +213,10 @@ trainer.num_sanity_val_steps=x ~ trainer.num_sanity_val_steps, x
 +trainer.max_steps=-5 ~ trainer.max_steps, max_epochs, -5
 +trainer.limit_train_batches=0 ~ trainer.limit_train_batches, all its points, 0
 +trainer.fast_dev_run=true ~ trainer.fast_dev_run, max_epochs, true
-logger._target_=src.events.nope ~ logger._target_, imported, src.events.nope
+logger._target_=src.storage.tensorboard.nope ~ logger._target_, imported, src.storage.tensorboard.nope
 loss._target_=os.system ~ loss._target_, src, os.system
 loss._target_=posix.system ~ loss._target_, src, posix.system
-loss._target_=src.record.subprocess.run ~ loss._target_, src, src.record.subprocess.run
+loss._target_=src.experiments.write_run.subprocess.run ~ loss._target_, src, src.experiments.write_run.subprocess.run
 loss._target_=torch.os.system ~ loss._target_, torch, torch.os.system
 loss._target_=torch.load ~ loss._target_, a class, torch.load
 loss._target_=torch.hub.load ~ loss._target_, a class, torch.hub.load
@@ -504,10 +503,10 @@ def test_the_other_commands_answer_in_a_line_too(main, line, words, tmp_path, mo
 
 def settings_of(groups):
     """Return the dotted names of all settings in the files of some groups, and of those in the root."""
-    root = dict(OmegaConf.load(CONFIG / "train.yaml"))
+    root = dict(OmegaConf.load(CONFIG_DIR / "train.yaml"))
     names = {name for name in dotted(root) if name not in ("defaults", "seeds")}
     for group in groups:
-        for path in (CONFIG / group).glob("*.yaml"):
+        for path in (CONFIG_DIR / group).glob("*.yaml"):
             content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
             inner = content.get(group, content) if "@package _global_" in path.read_text() else content
             names |= {f"{'data' if group == 'split' else group.replace('/', '.')}.{name}" for name in dotted(inner)}

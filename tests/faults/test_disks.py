@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from src import condition
+from src.experiments import condition
 from tests.commands import results
 from tests.faults.studies import contents, leftovers
 

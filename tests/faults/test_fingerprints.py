@@ -2,19 +2,17 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
+from src.config.paths import CONFIG_DIR
 from tests.commands import SHORT, results
-
-CONFIG = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture
 def edited(tmp_path):
     """Return a function that edits a copy of the configuration and returns the word that chooses it."""
-    copy = shutil.copytree(CONFIG, tmp_path / "conf")
+    copy = shutil.copytree(CONFIG_DIR, tmp_path / "conf")
 
     def edit(name, old, new):
         text = (copy / name).read_text()
@@ -49,7 +47,7 @@ def test_an_edited_yaml_gives_another_folder(name, old, new, edited, train, tmp_
     [
         ("train.yaml", "figures: first", "figures: none"),
         ("train.yaml", "fail_fast: false", "fail_fast: true"),
-        ("logger/tensorboard.yaml", "_target_: src.events.write_events", "_target_: null"),
+        ("logger/tensorboard.yaml", "_target_: src.storage.tensorboard.write_events", "_target_: null"),
         ("trainer/default.yaml", "accelerator: cpu", "accelerator: auto"),
         ("trainer/default.yaml", "checkpoint_every: null", "checkpoint_every: 5"),
     ],

@@ -11,10 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.artifacts import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
-from src.checks import SettingsError
 from src.evaluate import load
-from src.study import completed
+from src.experiments.naming import completed
+from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
+from src.utils.validation import SettingsError
 from tests.commands import SHORT, run
 
 HISTORY_COLUMNS = ("epoch", "step", "train/loss")

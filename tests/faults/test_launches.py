@@ -12,7 +12,7 @@ FEW, MANY = 2, 8
 def launch(folder, *sweeps):
     """Run all sweeps at once and return what they said; many of them spare the import of torch."""
     run = start if len(sweeps) <= FEW else Forked
-    processes = [run(folder, *words, "hydra.verbose=src.resume") for words in sweeps]
+    processes = [run(folder, *words, "hydra.verbose=src.experiments.runner") for words in sweeps]
     outputs = [process.communicate(timeout=400) for process in processes]
     for process, (out, err) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, out + err

@@ -16,9 +16,9 @@ class DieAfterOneSeed(Callback):
         self.num = num
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
-        from src import record
+        from src.experiments import write_run
 
-        write_seed, written = record.write_seed, set[Path]()
+        write_seed, written = write_run.write_seed, set[Path]()
 
         def write_once(folder: Path, *content: Any) -> None:
             if written:
@@ -27,4 +27,4 @@ class DieAfterOneSeed(Callback):
             write_seed(folder, *content)
 
         if config.hydra.job.num == self.num:
-            record.write_seed = write_once
+            write_run.write_seed = write_once

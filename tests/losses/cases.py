@@ -1,18 +1,18 @@
 """Every objective of conf/loss with each number of classes that it takes: a new one is covered by adding its YAML."""
 
 from itertools import product
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from src.build import factory
-from src.checks import SettingsError
-from src.losses.objective import Objective
+from src.config.instantiate import factory
+from src.config.paths import CONFIG_DIR
+from src.losses.base import Objective
+from src.utils.validation import SettingsError
 
-CONF = Path(__file__).parents[2] / "conf" / "loss"
+CONF = CONFIG_DIR / "loss"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 TAKEN: list[tuple[str, int]] = []
 REFUSED: list[tuple[str, int]] = []

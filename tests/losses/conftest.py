@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.threads import one_thread
+from src.training.single_thread import one_thread
 
 
 @pytest.fixture(autouse=True)

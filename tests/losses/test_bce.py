@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from src.checks import SettingsError
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
+from src.utils.validation import SettingsError
 
 
 def points() -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from src.checks import SettingsError
-from src.losses.objective import Objective
+from src.losses.base import Objective
+from src.utils.validation import SettingsError
 from tests.losses import cases
 from tests.losses.cases import NAMES, REFUSED, TAKEN, make
 

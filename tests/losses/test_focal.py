@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.checks import SettingsError
 from src.losses.ce import CrossEntropy
 from src.losses.focal import FocalLoss
+from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_points
 
 GAMMAS = [0, 0.5, 1, 2, 3.7]  # below 1 the power has no finite slope at 0, and 2 has a kernel of its own

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from src.checks import SettingsError
 from src.losses.ce import CrossEntropy
 from src.losses.label_smoothing import LabelSmoothing
+from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_points
 
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from src.losses.base import Objective
 from src.losses.mse import MeanSquaredError
-from src.losses.objective import Objective
 
 
 def decode(*outputs: float, classes: int) -> list[int]:

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
+from src.losses.base import Objective
 from src.losses.mse_onehot import OneHotMeanSquaredError
-from src.losses.objective import Objective
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.checks import SettingsError
 from src.losses.mse_sigmoid import SigmoidMeanSquaredError
+from src.utils.validation import SettingsError
 
 
 def points() -> tuple[torch.Tensor, torch.Tensor]:

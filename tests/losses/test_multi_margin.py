@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.checks import SettingsError
 from src.losses.multi_margin import MultiMarginLoss
+from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_points
 
 

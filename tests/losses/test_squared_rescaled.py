@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.checks import SettingsError
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.losses.squared_rescaled import RescaledSquaredError
+from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_points, settings
 
 

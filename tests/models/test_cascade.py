@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from src.build import build, stack
-from src.condition import fit
-from src.evaluation import Population, seed_network
-from src.threads import one_thread
+from src.config.instantiate import build, stack
+from src.experiments.condition import fit
+from src.metrics.population import Population
+from src.metrics.predictions import seed_network
+from src.training.single_thread import one_thread
 
 SEEDS = 20
 
@@ -18,7 +19,7 @@ SEEDS = 20
 def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
     model: str, settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.evaluation.RESOLUTION", 128)
+    monkeypatch.setattr("src.metrics.population.RESOLUTION", 128)
     epochs = [] if model == "cascade" else ["trainer.max_epochs=30"]  # one unit has its optimum by then
     composed = settings("experiment=xor", f"model={model}", *epochs) | {"seed": list(range(SEEDS))}
     with one_thread():

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from src.checks import SettingsError
-from src.classifier import Classifier
-from src.evaluation import seed_network
 from src.losses.ce import CrossEntropy
+from src.metrics.predictions import seed_network
 from src.models.custom import Custom
+from src.training.module import Classifier
+from src.utils.validation import SettingsError
 
 
 def plain(in_features: int, out_features: int) -> nn.Module:

@@ -5,7 +5,7 @@ from sklearn.covariance import EmpiricalCovariance
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from torch import Generator, Tensor
 
-from src.models.closed_form import ClosedForm
+from src.models.base import ClosedForm
 from src.models.gaussian import Gaussian
 from src.models.gaussian_shared import GaussianShared
 

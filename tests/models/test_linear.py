@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from src.checks import Problem, SettingsError
 from src.models.linear import Linear, StackedLinear, aligned, alignment
+from src.utils.validation import Problem, SettingsError
 
 
 def generators(*seeds: int) -> list[Generator]:

@@ -10,8 +10,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from src.build import Parts, build, stack
-from src.condition import fit
+from src.config.instantiate import Parts, build, stack
+from src.experiments.condition import fit
 
 FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
 

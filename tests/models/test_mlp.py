@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 from torch import Generator, Tensor, nn
 
-from src.checks import Problem, SettingsError
 from src.models.mlp import MLP
+from src.utils.validation import Problem, SettingsError
 
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 DEFAULTS: dict[str, Any] = {"hidden": [50, 100, 50], "activation": "relu", "init": "normal", "init_std": 0.02}

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.build import build, stack
-from src.condition import fit
+from src.config.instantiate import build, stack
 from src.data.noisy_cubic import NoisyCubic
-from src.evaluation import Population, linear_discriminant, seed_network
-from src.threads import one_thread
+from src.experiments.condition import fit
+from src.metrics.population import Population, linear_discriminant
+from src.metrics.predictions import seed_network
+from src.training.single_thread import one_thread
 
 
 def mean_regret(composed: dict[str, Any]) -> float:
@@ -25,7 +26,7 @@ def mean_regret(composed: dict[str, Any]) -> float:
 def test_regret_falls_like_one_over_n_for_the_true_model_and_levels_off_for_the_other(
     settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.evaluation.RESOLUTION", 64)  # good to 2e-5, a twentieth of the least regret here
+    monkeypatch.setattr("src.metrics.population.RESOLUTION", 64)  # good to 2e-5, a twentieth of the least regret here
     regret = {
         (model, size): mean_regret(
             settings(f"model={model}", "data=gaussians", f"data.points={size}", "seed=[0,1,2,3]")

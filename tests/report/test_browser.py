@@ -11,7 +11,7 @@ from PIL import Image
 from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
 from src.analysis.findings import find
-from src.report.study import study_figures
+from src.report.figure_set import study_figures
 from src.report.write import write_report
 from tests.analysis.studies import write_run, write_study
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from src.report.style import save, style
+from src.plotting.style import save, style
 from src.report.svg import inline
 
 

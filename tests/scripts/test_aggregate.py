@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from scripts.aggregate import main
-from src.artifacts import FAILED, HISTORY, PREDICTIONS, RESULTS
-from src.report.study import StudyFigures
-from src.report.style import save
+from src.plotting.style import save
+from src.report.figure_set import StudyFigures
+from src.storage.schema import FAILED, HISTORY, PREDICTIONS, RESULTS
 from tests.analysis.studies import write_run, write_study
 
 FIGURES = ("accuracy", "differences", "regret", "loss_curves", "scatter", "reliability", "calibration", "variance")
@@ -353,7 +353,7 @@ def test_command_line_never_imports_torch_and_is_plain_off_a_terminal(tmp_path: 
     assert done.returncode == 0
     imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, flags=re.MULTILINE))
     assert {"pandas", "matplotlib", "src.analysis.collect"} <= imported
-    assert not {"torch", "lightning", "hydra", "src.data", "src.models", "src.losses", "src.classifier"} & imported
+    assert not {"torch", "lightning", "hydra", "src.data", "src.models", "src.losses", "src.training.module"} & imported
     assert "\x1b" not in done.stdout + done.stderr
     assert "Report: hw4/report" in done.stdout
 

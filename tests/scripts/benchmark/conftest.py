@@ -14,7 +14,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, ...]]]:
     ran: list[list[tuple[str, ...]]] = []
 
     def finish(module: str, *words: str) -> Finished:
-        if module == "scripts.lecture_loop":
+        if module == "scripts.benchmark.lecture_loop":
             networks = [TRAINING[words[0], words[1]]] * int(words[words.index("--seeds") + 1])
             return Finished(START_UP + sum(networks), 10**8, json.dumps({"seconds": networks}))
         seconds = 40.0 if "--multirun" in words else 8.0

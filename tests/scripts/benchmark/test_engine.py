@@ -6,7 +6,7 @@ import pytest
 
 from scripts.benchmark import engine
 from scripts.benchmark.engine import PEERS, STEPS, Plan, absent, measure, teams
-from scripts.peers.worker import Order
+from scripts.benchmark.peers.worker import Order
 
 PLAN = Plan(rounds=2, before=3, epochs=4)
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.benchmark.command import BenchmarkError
+from scripts.benchmark.peers.worker import Order
 from scripts.benchmark.team import Team, _Member
-from scripts.peers.worker import Order
 
 
 def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None:

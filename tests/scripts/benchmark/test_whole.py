@@ -17,7 +17,7 @@ def measure(part: str, **settings: Any) -> dict[str, Any]:
 
 def test_one_network_is_timed_beside_the_loop_in_every_round(commands: Commands) -> None:
     measured = measure("single", rounds=2)
-    assert [each[0][0] for each in commands] == ["src.train", "scripts.lecture_loop"] * 2
+    assert [each[0][0] for each in commands] == ["src.train", "scripts.benchmark.lecture_loop"] * 2
     assert commands[0] == [("src.train", "loss=ce", "classes=2", "trainer.max_epochs=7")]
     assert measured["seconds"] == {whole.TRAIN: [8.0] * 2, whole.ONE: [START_UP + TRAINING["ce", "2"]] * 2}
     assert measured["memory"] == {whole.TRAIN: [7 * 10**8] * 2}
@@ -30,7 +30,7 @@ def test_the_time_of_80_networks_is_20_of_each_condition_and_one_start_up(comman
         whole.ALL: [SEEDS * ONE_OF_EACH + START_UP],
         whole.BOTH: [SEEDS / 2 * ONE_OF_EACH + START_UP],
     }
-    loops = [each for each in commands if each[0][0] == "scripts.lecture_loop"]
+    loops = [each for each in commands if each[0][0] == "scripts.benchmark.lecture_loop"]
     assert [len(each) for each in loops] == [1] * 4 + [2] * 4
     assert [(each[0][1], int(each[0][2])) for each in loops] == CONDITIONS * 2
     assert {each[0][3:7] for each in loops} == {("--epochs", "7", "--threads", "1")}
@@ -41,7 +41,7 @@ def test_full_runs_the_loop_for_every_network(commands: Commands) -> None:
     measured = measure("hw4", full=True)
     assert measured["seconds"][whole.ALL] == [SEEDS * ONE_OF_EACH + START_UP]
     assert measured["seconds"][whole.BOTH] == [SEEDS / 2 * ONE_OF_EACH + START_UP]
-    shares = [[command[-4:] for command in each] for each in commands if each[0][0] == "scripts.lecture_loop"]
+    shares = [[command[-4:] for command in each] for each in commands if each[0][0] == "scripts.benchmark.lecture_loop"]
     assert shares[:4] == [[("--first", "0", "--seeds", "20")]] * 4
     assert shares[4:] == [[("--first", "0", "--seeds", "10"), ("--first", "10", "--seeds", "10")]] * 4
 

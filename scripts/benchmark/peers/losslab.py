@@ -1,0 +1,15 @@
+"""The peer ``losslab``: the classifier as ``src.train`` builds and fits it, Lightning's trainer included."""
+
+from scripts.benchmark.peers.plain_lightning import PauseBetweenStretches
+from scripts.benchmark.peers.work import Layers, Pause, Work
+from src.config.instantiate import build_trainer
+from src.training.single_thread import one_thread
+
+
+def train(work: Work, pause: Pause) -> Layers:
+    """Train all networks together."""
+    parts = work.parts
+    trainer = build_trainer(work.settings, [PauseBetweenStretches(work, pause)])
+    with one_thread():
+        trainer.fit(parts.classifier, datamodule=parts.datamodule)
+    return work.layers

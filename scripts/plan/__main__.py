@@ -1,0 +1,248 @@
+"""Predict what a sweep takes before it is run: jobs, seconds, memory and disk.
+
+python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)'
+"""
+
+import heapq
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import track
+from rich.table import Table
+
+from scripts.cli import Parser, at_least_one
+from src.config.cli import explain, override_problem
+from src.utils.fast_imports import import_lightning
+from src.utils.validation import Problem, SettingsError, check
+
+JOB_FILES = 32e3  # bytes of a job's configuration and log
+
+
+@dataclass(frozen=True)
+class Row:
+    """What all jobs of one condition take.
+
+    Attributes:
+        name: The overrides of the condition.
+        jobs: Number of jobs.
+        seeds: Number of networks.
+        longest: Seconds of the longest job, or part of a job where it shares its seeds among cores.
+        seconds: Seconds of all jobs, one after another.
+        memory: Most bytes in memory that one process needs.
+        disk: Bytes on the disk.
+    """
+
+    name: str
+    jobs: int
+    seeds: int
+    longest: float
+    seconds: float
+    memory: float
+    disk: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a sweep takes.
+
+    Attributes:
+        rows: The conditions.
+        workers: Number of workers.
+        shared: Bytes that each worker has in common with the others: what was imported before they were forked.
+        start_up: Seconds until the first job begins.
+        seconds: Seconds from the command to its end.
+    """
+
+    rows: list[Row]
+    workers: int
+    shared: float
+    start_up: float
+    seconds: float
+
+    @property
+    def memory(self) -> float:
+        """Bytes in memory of all workers."""
+        return self.shared + self.workers * (self.total.memory - self.shared)
+
+    @property
+    def total(self) -> Row:
+        """The sum over the conditions; the longest job and the most memory of any."""
+        return Row(
+            "all",
+            sum(row.jobs for row in self.rows),
+            sum(row.seeds for row in self.rows),
+            max(row.longest for row in self.rows),
+            sum(row.seconds for row in self.rows),
+            max(row.memory for row in self.rows),
+            sum(row.disk for row in self.rows),
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 1 where a setting is wrong."""
+    options = _parser().parse_args(arguments)
+    errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    try:
+        words = [word for text in options.overrides for word in _words(text)]
+        check(override_problem(words))
+        prediction = predict(words, options.workers, errors)
+    except (HydraException, OmegaConfBaseException) as error:
+        errors.print(f"plan: {explain(error, words)}")
+        return 1
+    except SettingsError as error:
+        errors.print(f"plan: {error}")
+        return 1
+    _print(prediction)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m scripts.plan",
+        description="Predict what a sweep takes before it is run: jobs, seconds, memory and disk. Trains each "
+        "condition for some seconds on this machine and extrapolates, as if no seed was finished.",
+        epilog="Example: python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)' "
+        "hydra.sweeper.stack_size=1000 --workers 64",
+    )
+    parser.add_argument(
+        "overrides", nargs="+", metavar="SETTINGS", help="what would follow `python -m src.train --multirun`"
+    )
+    parser.add_argument(
+        "--workers",
+        type=at_least_one,
+        metavar="N",
+        help="processes that train at once, each on a core like those of this machine (default: as many as the "
+        "launcher starts here)",
+    )
+    return parser
+
+
+def _words(text: str) -> list[str]:
+    """Split a text as a shell would."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise SettingsError(Problem("SETTINGS", f"words with quotes that close ({error})", text)) from None
+
+
+def predict(words: Sequence[str], workers: int | None, progress: Console) -> Prediction:
+    """Measure each condition of a sweep and add up what its jobs take.
+
+    Args:
+        words: The overrides of the sweep.
+        workers: Number of processes that train at once; ``None`` for those of the launcher on this machine.
+        progress: Where to show a progress bar.
+
+    Raises:
+        HydraException: If a setting cannot be composed.
+        SettingsError: If a setting is wrong.
+    """
+    start_up = imports = _start_up()
+    import_lightning()
+    from scripts.plan.calibration import calibrate  # torch takes seconds to import; --help does without
+    from scripts.plan.jobs import sweep_jobs
+
+    sweep = sweep_jobs(words)
+    count = workers or sweep.workers or _cores()
+    stacks = sweep.stacks(count)
+    count = min(count, sum(map(len, stacks.values())))
+    rows: list[Row] = []
+    spans: dict[int, list[float]] = {}
+    shown = track(sweep.conditions, "measuring", console=progress, transient=True, disable=not progress.is_terminal)
+    for condition in shown:
+        sizes = [size for num in condition.seeds for size in stacks[num]]
+        costs = calibrate(condition.settings, condition.choices, max(sizes), min(count, _cores()))
+        each = costs.first + imports if sweep.launcher == "slurm" else 0.0  # a process a job
+        for num, seeds in condition.seeds.items():
+            spans[num] = [each + sweep.compose(seeds) + costs.seconds(size) for size in stacks[num]]
+            start_up += sweep.compose(seeds)  # all are checked before the first begins
+        rows.append(
+            Row(
+                condition.name,
+                jobs=len(condition.seeds),
+                seeds=sum(sizes),
+                longest=max(max(spans[num]) for num in condition.seeds),
+                seconds=sum(sum(spans[num]) for num in condition.seeds),
+                memory=costs.peak(max(sizes)),
+                disk=sum(JOB_FILES + costs.disk(seeds) for seeds in condition.seeds.values()),
+            )
+        )
+    shared = costs.inherited if sweep.launcher == "cores" else 0.0
+    start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once a worker
+    spread = makespan([seconds for num in sweep.order for seconds in spans[num]], count)
+    return Prediction(rows, count, shared, start_up, start_up + spread)
+
+
+def _start_up() -> float:
+    """Return the seconds in which a command of losslab starts, the import of torch included."""
+    program = (
+        "from src.utils.fast_imports import import_lightning; import_lightning(); "
+        "import src.train, src.experiments.runner"
+    )
+    command = [sys.executable, "-c", program]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    return time.perf_counter() - started
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def makespan(durations: Sequence[float], workers: int) -> float:
+    """Return when the last job ends, where each goes in turn to the worker that is free first.
+
+    Example:
+        >>> makespan([3.0, 1.0, 1.0, 2.0], workers=2)
+        4.0
+    """
+    free = [0.0] * workers
+    for duration in durations:
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def _print(prediction: Prediction) -> None:
+    """Print a row a condition, the sum, and what it means for the machine."""
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 160)
+    table = Table(box=box.SIMPLE if console.is_terminal else None)
+    table.add_column("condition", overflow="fold")
+    for name in ("jobs", "seeds", "longest job", "all jobs", "memory of a process", "disk"):
+        table.add_column(name, justify="right")
+    total = prediction.total
+    for row in [*prediction.rows, *([total] if len(prediction.rows) > 1 else [])]:
+        cells = (f"{row.jobs:,}", f"{row.seeds:,}", duration(row.longest), duration(row.seconds))
+        table.add_row(row.name, *cells, decimal(round(row.memory)), decimal(round(row.disk)))
+    console.print(table)
+    workers = f"{prediction.workers} worker{'s' * (prediction.workers > 1)}"
+    console.print(
+        f"With {workers}: {duration(prediction.seconds)}, of which {duration(prediction.start_up)} until the first job "
+        f"begins; {decimal(round(prediction.memory))} of memory; {decimal(round(total.disk))} on disk.",
+        soft_wrap=True,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as one reads them.
+
+    Example:
+        >>> duration(3.14), duration(75), duration(200000)
+        ('3.1 s', '0:01:15', '2 days, 7:33:20')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""How far confidence can be trusted: the probabilities of the test points of all seeds, in bins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from src.analysis.collect import Progress
+from src.storage.schema import PREDICTIONS, ArtifactError, read_table
+
+BINS = 10
+_ROUNDING = 1e-6  # of probabilities in single precision
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Test points in bins of equal width of the predicted class's probability.
+
+    Attributes:
+        count: Points in each bin, (K,).
+        confidence: Their mean probability of the predicted class, (K,); NaN in an empty bin.
+        accuracy: Share of them that are predicted right, (K,); NaN in an empty bin.
+    """
+
+    count: NDArray[np.integer]
+    confidence: NDArray[np.floating]
+    accuracy: NDArray[np.floating]
+
+    @property
+    def gap(self) -> float:
+        """The expected calibration error: the mean distance between confidence and accuracy over points."""
+        full = self.count > 0
+        return float(np.average(np.abs(self.confidence - self.accuracy)[full], weights=self.count[full]))
+
+
+def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
+    """Sort points into bins by confidence.
+
+    Args:
+        confidence: Probability of the predicted class, (N,), in [0, 1].
+        correct: Whether it is the true class, (N,).
+        bins: Number of bins K of equal width; a value between two belongs to the upper, but 1 to the last.
+
+    Example:
+        >>> found = reliability([0.55, 0.95, 0.97, 1.0], [1, 1, 0, 1], bins=2)
+        >>> print(found.count, found.accuracy)
+        [0 4] [ nan 0.75]
+    """
+    sure, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+    place = np.clip((sure * bins).astype(int), 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        return Reliability(
+            count,
+            np.bincount(place, weights=sure, minlength=bins) / count,
+            np.bincount(place, weights=right, minlength=bins) / count,
+        )
+
+
+def read_reliability(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Reliability], list[str]]:
+    """Pool the test points of all seeds of each condition that has probabilities.
+
+    Args:
+        runs: The completed runs.
+        progress: Wraps the folders that are being read.
+
+    Returns:
+        The bins by fingerprint, and a line for each file that cannot be read. A condition has no probabilities where
+        the first file that can be read has none.
+    """
+    pooled: dict[str, list[NDArray[np.floating]]] = {}
+    without: set[str] = set()
+    problems = []
+    folders = [Path(folder) for folder in runs["folder"]]
+    rows = zip(progress(folders, "probabilities"), runs["fingerprint"], runs["classes"], strict=True)
+    for folder, fingerprint, classes in rows:
+        if fingerprint in without:
+            continue
+        try:
+            points = _read(folder / PREDICTIONS, classes)
+        except ArtifactError as error:
+            problems.append(str(error))
+            continue
+        if points is None:
+            without.add(fingerprint)
+        else:
+            pooled.setdefault(fingerprint, []).append(points)
+    return {name: reliability(*np.concatenate(each, axis=1)) for name, each in pooled.items()}, problems
+
+
+def _read(path: Path, classes: int) -> NDArray[np.floating] | None:
+    """Return confidence and correctness, (2, N), or None where the file has no probabilities."""
+    table = read_table(path, ("target", "pred"))
+    names = [f"p{label}" for label in range(classes)]
+    if "p0" not in table.columns:
+        return None
+    if any(name not in table.columns or table[name].dtype.kind not in "iuf" for name in names):
+        raise ArtifactError(f"{path}: expected a number in each of the columns p0 to p{classes - 1}")
+    target, pred = (table[name].to_numpy() for name in ("target", "pred"))
+    for labels in (target, pred):
+        if labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0 or labels.max() >= classes:
+            raise ArtifactError(f"{path}: expected target and pred to be whole numbers below {classes}")
+    sure = table[names].to_numpy(dtype=float)[np.arange(len(table)), pred]
+    if not ((sure >= 0) & (sure <= 1 + _ROUNDING)).all():
+        raise ArtifactError(f"{path}: expected probabilities in [0, 1]")
+    return np.stack([sure, target == pred])

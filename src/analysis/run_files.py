@@ -1,0 +1,139 @@
+"""What the figures need beyond ``results.json``: the curves of all seeds, the test points and regions of one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.analysis.collect import Progress
+from src.storage.schema import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_table
+
+LOSS = "train/loss"
+_History = tuple[NDArray[Any], NDArray[np.floating]]  # epochs and losses
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The training loss of the seeds of one condition.
+
+    Attributes:
+        epoch: Epochs that any seed has, (E,), increasing.
+        loss: Loss of each seed at each epoch, (S, E); NaN where a seed has none.
+    """
+
+    epoch: NDArray[np.integer]
+    loss: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test points of one run: x (N, 2), target (N,) and pred (N,), in [0, C)."""
+
+    x: NDArray[np.floating]
+    target: NDArray[np.integer]
+    pred: NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Labels over an evenly spaced grid of the plane.
+
+    Attributes:
+        x1: Values of the first feature, (G1,), increasing.
+        x2: Values of the second, (G2,), increasing.
+        pred: Predicted class at each grid point, (G2, G1).
+        bayes: A Bayes-optimal class at each grid point, (G2, G1).
+    """
+
+    x1: NDArray[np.floating]
+    x2: NDArray[np.floating]
+    pred: NDArray[np.integer]
+    bayes: NDArray[np.integer]
+
+
+def read_curves(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Curves], list[str]]:
+    """Read the loss curves of runs, by fingerprint of their condition, and a line for each that cannot be read.
+
+    A run without a loss, fitted in closed form, has no curve.
+    """
+    histories: dict[str, list[_History]] = {}
+    problems = []
+    runs = runs[runs["loss"] != NO_LOSS]
+    folders = [Path(folder) for folder in runs["folder"]]
+    for folder, fingerprint in zip(progress(folders, "histories"), runs["fingerprint"], strict=True):
+        try:
+            histories.setdefault(fingerprint, []).append(_read_history(folder / HISTORY))
+        except ArtifactError as error:
+            problems.append(str(error))
+    return {fingerprint: _align(each) for fingerprint, each in histories.items() if each}, problems
+
+
+def _read_history(path: Path) -> _History:
+    """Return the epochs and their losses."""
+    table = read_table(path, ("epoch", LOSS))
+    columns = {name: table[name].to_numpy() for name in ("epoch", LOSS)}
+    for name, values in columns.items():
+        if values.dtype.kind not in "iuf":
+            raise ArtifactError(f"{path}: expected the column {name} to hold numbers")
+    epoch, loss = columns["epoch"], columns[LOSS].astype(float)
+    if not len(epoch) or not (np.diff(epoch) > 0).all():
+        raise ArtifactError(f"{path}: expected rows with increasing epochs")
+    return epoch, loss
+
+
+def _align(histories: list[_History]) -> Curves:
+    """Stack curves on the union of their epochs."""
+    epochs = histories[0][0]
+    if all(np.array_equal(epoch, epochs) for epoch, _ in histories[1:]):
+        return Curves(epochs, np.stack([loss for _, loss in histories]))
+    table = pd.concat([pd.Series(loss, index=epoch) for epoch, loss in histories], axis=1).sort_index()
+    return Curves(table.index.to_numpy(), table.to_numpy(dtype=float).T)
+
+
+def read_predictions(run: pd.Series) -> Predictions:
+    """Read the test points of one run of two features.
+
+    Raises:
+        ArtifactError: If the file is missing or broken, or has not the features x1 and x2.
+    """
+    path = Path(run["folder"]) / PREDICTIONS
+    table = read_table(path, ("x1", "x2", "target", "pred"))
+    x, labels = table[["x1", "x2"]], table[["target", "pred"]]
+    if not all(pd.api.types.is_numeric_dtype(kind) for kind in x.dtypes):
+        raise ArtifactError(f"{path}: expected the columns x1 and x2 to hold numbers")
+    known = all(pd.api.types.is_integer_dtype(kind) for kind in labels.dtypes)
+    if table.empty or not known or not labels.isin(range(run["classes"])).all(axis=None):
+        raise ArtifactError(f"{path}: expected target and pred to be whole numbers below {run['classes']}")
+    return Predictions(x.to_numpy(dtype=float), labels["target"].to_numpy(), labels["pred"].to_numpy())
+
+
+def read_regions(run: pd.Series) -> Grid:
+    """Read the decision regions of one run of two features.
+
+    Raises:
+        ArtifactError: If the file is missing or broken, or is not a full, evenly spaced grid.
+    """
+    path = Path(run["folder"]) / REGIONS
+    table = read_table(path, ("x1", "x2", "pred", "bayes"))
+    labels = table[["pred", "bayes"]]
+    known = all(pd.api.types.is_integer_dtype(kind) for kind in labels.dtypes)
+    if table.empty or not known or not labels.isin(range(run["classes"])).all(axis=None):
+        raise ArtifactError(f"{path}: expected pred and bayes to be whole numbers below {run['classes']}")
+    if not all(pd.api.types.is_numeric_dtype(table[name]) for name in ("x1", "x2")):
+        raise ArtifactError(f"{path}: expected the columns x1 and x2 to hold numbers")
+    x1, x2 = (np.unique(table[name].to_numpy(dtype=float)) for name in ("x1", "x2"))
+    ordered = table.sort_values(["x2", "x1"])
+    full = len(table) == len(x1) * len(x2) and min(len(x1), len(x2)) > 1
+    if not full or not all(_even(each) for each in (x1, x2)) or not np.array_equal(ordered["x1"], np.tile(x1, len(x2))):
+        raise ArtifactError(f"{path}: expected x1 and x2 to be a full, evenly spaced grid")
+    pred, bayes = (ordered[name].to_numpy().reshape(len(x2), len(x1)) for name in labels)
+    return Grid(x1, x2, pred, bayes)
+
+
+def _even(values: NDArray[np.floating]) -> bool:
+    """Whether values are evenly spaced, but for the rounding of single precision."""
+    steps = np.diff(values)
+    return bool(np.isfinite(steps).all() and np.allclose(steps, steps.mean(), rtol=1e-2))

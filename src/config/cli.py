@@ -1,0 +1,186 @@
+"""The door for command lines: whatever is wrong with one ends the program with one line that says so.
+
+Hydra explains itself in up to twenty lines, and a mistake that it does not foresee in a traceback. Here each becomes a
+line of the same form as that of a wrong setting, with the nearest key or choice where a name is misspelt.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+import hydra._internal.utils as hydra_utils
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.config.allowlist import unsafe_override
+from src.config.paths import CONFIG_DIR
+from src.utils.validation import Problem
+
+FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
+NAMES = ("hydra.output_subdir", "hydra.job.name")
+GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
+ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
+MOST = 300  # characters of what Hydra says
+_SWEEP = r"(?:Ambiguous value for argument|Sweep parameters|Sweeping over [^:]*:) '([^=]*)=(.*)'"
+_APPEND = r"Could not append to config\. An item is already at '(.*)'"
+_UNKNOWN = r"(?:Could not override|Could not delete from config\.) '([^']+)'"
+
+
+def run(application: Callable[[], None]) -> None:
+    """Run a Hydra application.
+
+    Raises:
+        SystemExit: With one line, and exit code 1, for whatever is wrong with the command line; with code 130 after
+            Ctrl-C.
+        Exception: What nobody foresaw; and everything, as it is, where ``HYDRA_FULL_ERROR=1`` asks for it.
+    """
+    words = sys.argv[1:]
+    _check(words)
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        return application()
+    try:
+        with _raising():
+            application()
+    except KeyboardInterrupt:
+        print("Interrupted. Finished seeds are kept; the same command trains the rest.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SystemExit(explain(error, words)) from None
+    except OSError as error:
+        raise SystemExit(f"Cannot read or write {error.filename} ({error.strerror}).") from None
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Let errors out of Hydra, which else prints them itself and exits."""
+    before = hydra_utils.run_and_report
+    hydra_utils.run_and_report = lambda func: func()
+    try:
+        yield
+    finally:
+        hydra_utils.run_and_report = before
+
+
+def _check(words: Sequence[str]) -> None:
+    """Exit, with code 2 for a wrong flag and 1 for an override that Hydra must not even read."""
+    parser = hydra_utils.get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        parser.exit(2, f"{Problem('flags', f'those of --hydra-help, then NAME=VALUE ({message})', ' '.join(words))}\n")
+
+    parser.error = refuse  # type: ignore[method-assign]  # whose usage takes nine lines
+    given = parser.parse_args(words)
+    modes = [given.run, given.multirun, given.shell_completion, given.cfg is not None, given.info is not None]
+    if sum(map(bool, modes)) > 1:
+        refuse("only one of --run, --multirun, --cfg, --info and --shell-completion")
+    if given.resolve and given.cfg is None and not given.help:
+        refuse("--resolve goes with --cfg or --help")
+    if given.experimental_rerun is not None:
+        refuse("--experimental-rerun would load a pickle, which can run any code")
+    if problem := override_problem(given.overrides):
+        raise SystemExit(str(problem))
+
+
+def override_problem(words: Sequence[str]) -> Problem | None:
+    """Find a problem with overrides that Hydra must not even read."""
+    return unsafe_override(words) or next(filter(None, map(_word_problem, words)), None)
+
+
+def _word_problem(word: str) -> Problem | None:
+    """Find a problem that Hydra would not foresee, or one that would put files out of their place."""
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None  # which Hydra, who reads it next, explains
+    key, value = override.key_or_group, override.value()
+    if not key:
+        return Problem(word, GRAMMAR, word)
+    if (CONFIG_DIR / key).is_dir() and not override.is_delete() and isinstance(value, int | float | dict | None):
+        return Problem(
+            key, f"one of {', '.join(sorted(file.stem for file in (CONFIG_DIR / key).glob('*.yaml')))}", value
+        )
+    if key in FIXED:
+        return Problem(key, "left as it is, as a folder carries its fingerprint; set study or hydra.sweep.dir", value)
+    if key in NAMES and value is not None and not re.fullmatch(r"(?!.*\.\.)\.?\w[\w.=,+/-]*", _text(value)):
+        return Problem(key, "the name of a file or folder, without a path", value)
+    return None
+
+
+def _text(value: Any) -> str:
+    return value.text if isinstance(value, QuotedString) else str(value)
+
+
+def explain(error: Exception, words: Sequence[str]) -> str:
+    """Say in one line what Hydra or OmegaConf found wrong with a command line."""
+    text = str(error)
+    if isinstance(error, SearchPathException):
+        return str(Problem("--config-dir", f"a folder ({text})", " ".join(words)))
+    if re.match("Cannot find primary config|Primary config", text):
+        return str(
+            Problem("--config-name or --config-path", f"that of a file ({text.splitlines()[0]})", " ".join(words))
+        )
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return _with_nearest(Problem(group, f"one of {', '.join(error.options)}", name), name, error.options)
+    if isinstance(error, OverrideParseException):
+        return str(Problem(error.override.partition("=")[0] or error.override, GRAMMAR, error.override))
+    if found := re.match(_SWEEP, text):
+        return str(Problem(found[1], ONE_VALUE, found[2]))
+    if found := re.match(_APPEND, text):
+        return str(Problem(found[1], "set by NAME=VALUE without a +, as it exists", _value(found[1], words)))
+    if found := re.match(_UNKNOWN, text):
+        key = getattr(error.__cause__, "full_key", None) or found[1]  # of a value {a: 1}, what is unknown in it
+        problem = Problem(key, "a setting or group that --help lists", _value(found[1], words))
+        return _with_nearest(problem, key.partition("@")[0], _known_keys(key.startswith("hydra")))
+    if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
+        key = str(getattr(error, "full_key", None) or _mentioned(text, words))
+        cause = f"; {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        reason = " ".join(f"{text}{cause}".partition("\n    full_key")[0].split())[:MOST]
+        return str(Problem(key, f"a setting that Hydra can use ({reason})", _value(key, words)))
+    return text
+
+
+def _with_nearest(problem: Problem, wrong: str, known: Sequence[str]) -> str:
+    """Return the line of a problem with an unknown name, and the nearest known one where one is near."""
+    near = get_close_matches(wrong, known, n=1, cutoff=0.7)
+    return f"{problem} Did you mean {near[0]}?" if near else str(problem)
+
+
+def _value(key: str, words: Sequence[str]) -> str:
+    """Return the value that a command line gives to a key, or the whole line."""
+    values = [word.partition("=")[2] for word in words if word.lstrip("+~").partition("=")[0] == key]
+    return values[0] if values else " ".join(words)
+
+
+def _mentioned(text: str, words: Sequence[str]) -> str:
+    """Return the name of the override that an error speaks of, or all."""
+    keys = [word.lstrip("+~").partition("=")[0] for word in words if not word.startswith("-")]
+    return next((key for key in keys if key and key in text), " ".join(keys) or "the command line")
+
+
+def _known_keys(hydra: bool) -> list[str]:
+    """Return the dotted names of all groups and settings."""
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        root = compose("train", return_hydra_config=hydra)
+    return [*_dotted(OmegaConf.to_container(root, resolve=False))]
+
+
+def _dotted(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield f"{prefix}{name}"
+            yield from _dotted(inner, f"{prefix}{name}.")

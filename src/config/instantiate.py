@@ -1,0 +1,188 @@
+"""The door between configuration and code: settings in, objects with plain arguments out."""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import lightning as L
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+from torch.optim import Optimizer
+
+from src.config.allowlist import target_problem, targets
+from src.config.validation import range_problems, shape_problems
+from src.data.datamodule import SeedDataModule
+from src.data.protocols import Law
+from src.losses.base import Objective
+from src.losses.none import NoLoss
+from src.metrics.population import Population
+from src.models.base import ClosedForm
+from src.training.module import Classifier
+from src.training.single_thread import one_thread
+from src.utils.seeds import Streams, streams
+from src.utils.validation import Problem, SettingsError, check
+
+KINDS = {"model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
+CONTRACTS = {
+    "data": ("features", "size", "sample"),
+    "loss": ("out_features", "decode", "probabilities"),
+}
+LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a condition is made of, for some of its seeds."""
+
+    datamodule: SeedDataModule
+    objective: Objective
+    network: nn.Module
+    classifier: Classifier
+
+    @cached_property
+    def population(self) -> Population | None:
+        """The population of the law, where that is known."""
+        law = self.datamodule.law
+        return Population(self.objective, law) if isinstance(law, Law) else None
+
+    @property
+    def engine(self) -> str | None:
+        """The name of the engine that has trained the network; None if a formula has fitted it."""
+        return None if isinstance(self.network, ClosedForm) else self.classifier.engine.name
+
+
+def stack(config: dict[str, Any]) -> list[Streams]:
+    """Return the members of the stack that the settings ``seed`` and ``seeds`` ask for.
+
+    Raises:
+        SettingsError: If one of them is wrong.
+    """
+    pins = config["seeds"]
+    return _named("seeds", pins, partial(streams, config["seed"], pins))
+
+
+def build(config: dict[str, Any], members: list[Streams]) -> Parts:
+    """Build data, objective, network and classifier from the resolved settings.
+
+    Args:
+        config: The resolved settings.
+        members: The random streams of each member of the stack.
+
+    Raises:
+        SettingsError: If a setting is wrong; it is named in full, such as ``data.points``.
+    """
+    classes = config["classes"]
+    loader = {name: config["data"][name] for name in LOADER_SETTINGS}
+    law = factory(config, "data", without=loader)(classes)
+    datamodule = _named("data", config["data"], partial(SeedDataModule, law, members, **loader))
+    objective = factory(config, "loss")(law.classes)
+    initial = [member.generator("init") for member in members]
+    network = factory(config, "model")(law.features, objective.out_features, initial)
+    check(_loss_problem(network, objective, config))
+    engine = config.get("engine", "auto")
+    return Parts(datamodule, objective, network, Classifier(network, objective, factory(config, "optimizer"), engine))
+
+
+def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+    """Build Lightning's trainer, which says nothing of its own on the console."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")  # Lightning's own use of torch's pytrees
+    validation = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}
+    return factory(config, "trainer", without=["checkpoint_every"])(callbacks=callbacks, **validation)
+
+
+def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -> Callable[..., Any]:
+    """Return what the ``_target_`` of a config group builds, still to be called with the arguments of the code.
+
+    Args:
+        config: The resolved settings.
+        group: Name of the group.
+        without: Settings of the group that are none of the target's.
+
+    Raises:
+        SettingsError: If the target must not be called, see ``src.config.allowlist``, or does not exist; or, on the
+            call, if it refuses a setting.
+    """
+    settings = {name: value for name, value in config[group].items() if name not in without}
+    kinds, added = {group: KINDS.get(group, object)}, config.get("allow_targets", [])
+    found = targets(group, settings)
+    check(*(target_problem(place, target, kinds.get(place, object), added) for place, target in found))
+    try:
+        make = instantiate(settings, _partial_=True, _convert_="all")
+    except (InstantiationException, TypeError) as error:
+        reason, _, key = str(error).partition("full_key: ")
+        place = ".".join(filter(None, [group, key.strip()]))
+        rule = f"settings that Hydra builds ({' '.join(reason.split())})"
+        raise SettingsError(Problem(place, rule, settings)) from None
+    check(_unknown(group, make))
+
+    def build_one(*args: Any, **kwargs: Any) -> Any:
+        built = _named(group, settings, partial(make, *args, **kwargs))
+        lacking = [name for name in CONTRACTS.get(group, ()) if not hasattr(built, name)]
+        rule = f"a class for {group}= (it has no {', '.join(lacking)})"
+        check(Problem(f"{group}._target_", rule, settings["_target_"]) if lacking else None)
+        return built
+
+    return build_one
+
+
+def _unknown(group: str, make: partial[Any]) -> Problem | None:
+    """Find a problem if a target, whose arguments can be told, does not take all settings of its group."""
+    try:
+        parameters = inspect.signature(make.func).parameters
+    except ValueError:  # of what is not written in Python
+        return None
+    unknown = {name: value for name, value in make.keywords.items() if name not in parameters}
+    if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    names, values = ", ".join(f"{group}.{name}" for name in unknown), ", ".join(map(str, unknown.values()))
+    return Problem(names, f"left out, as {make.func.__name__} has no such setting", values)
+
+
+@one_thread()
+def check_settings(config: dict[str, Any]) -> None:
+    """Check every setting of a condition by building it for its first seed, without training or writing.
+
+    Raises:
+        SettingsError: If a setting is wrong.
+    """
+    check(*shape_problems(config))
+    check(*range_problems(config))
+    parts = build(config, stack(config)[:1])
+    if not isinstance(parts.network, ClosedForm):
+        parts.classifier.configure_optimizers()
+    build_trainer(config, [])
+    if config["logger"]["_target_"] is not None:
+        factory(config, "logger")
+
+
+def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any:
+    """Call, and name the settings of the group in full in what is raised."""
+    try:
+        return make()
+    except SettingsError as error:
+        wrong = (
+            replace(problem, name=f"{group}.{problem.name}") if problem.name in settings else problem
+            for problem in error.problems
+        )
+        raise SettingsError(*wrong) from None
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error
+
+
+def _loss_problem(network: nn.Module, objective: Objective, config: dict[str, Any]) -> Problem | None:
+    """Find a problem unless the model is fitted in closed form and has no loss, or is trained and has one."""
+    loss, model = (config[group]["_target_"].split(".")[-2] for group in ("loss", "model"))
+    if isinstance(network, ClosedForm) == isinstance(objective, NoLoss):
+        return None
+    if isinstance(objective, NoLoss):
+        return Problem("loss", f"a loss, as model={model} is trained to minimise one", loss)
+    return Problem("loss", f"left out, as model={model} is fitted in closed form and minimises none", loss)

@@ -1,0 +1,116 @@
+"""What can be said against settings before anything is built from them: names, shapes and ranges."""
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from omegaconf import OmegaConf
+
+from src.config.allowlist import allowed_problem
+from src.config.paths import CONFIG_DIR
+from src.engines.select import ENGINES
+from src.utils.seeds import PURPOSES, seeds_problem
+from src.utils.validation import Problem, choice, flag, number, whole
+
+GROUPS = ("data", "model", "loss", "optimizer", "trainer", "logger")
+NEEDED = (*GROUPS, "classes", "seed", "seeds", "resume", "figures")  # of settings stored by an older losslab too
+FIGURES = ("first", "all", "none")
+PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
+METRIC = r"(train|val|test|population)/\w+"
+MOST_CLASSES = 1000
+MOST_EPOCHS = 10**9
+MOST_RATE = 1e30  # single precision ends at 3.4e38
+DIAGNOSTICS = ("benchmark", "detect_anomaly", "deterministic", "profiler")  # of the trainer, beside its own settings
+
+
+def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
+    """Find groups and settings that are missing or unknown, and groups that are none."""
+    known = _names("train")
+    for name in NEEDED:
+        if name not in config:
+            yield Problem(name, "given", None)
+    for name, value in config.items():
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1, cutoff=0.7)
+            hint = f", perhaps {near[0]}" if near else ""
+            yield Problem(str(name), f"a setting of --help{hint}", value)
+    for name in GROUPS:
+        if name in config and not (isinstance(config[name], dict) and "_target_" in config[name]):
+            yield Problem(name, "a choice of the group, or settings with a _target_", config[name])
+    if not isinstance(pins := config.get("seeds", {}), dict) or not set(pins) <= set(PURPOSES):
+        yield Problem("seeds", f"settings of {', '.join(PURPOSES)}", pins)
+
+
+def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
+    """Find settings of a well-formed configuration that are out of range, but for those that the groups check."""
+    if config["classes"] is not None:  # or the data say how many
+        yield whole("classes", config["classes"], least=2, most=MOST_CLASSES)
+    yield seeds_problem("seed", config["seed"])
+    yield flag("resume", config["resume"])
+    yield flag("predictions", config.get("predictions", True))
+    if not re.fullmatch(METRIC, str(returns := config.get("returns", "test/accuracy"))):
+        yield Problem("returns", "the name of a metric, such as test/accuracy", returns)
+    yield _tuned_problem(config)
+    yield flag("fail_fast", config.get("fail_fast", False))
+    yield choice("figures", config["figures"], FIGURES)
+    yield choice("engine", config.get("engine", "auto"), ENGINES)
+    yield allowed_problem(config.get("allow_targets", []))
+    yield number("optimizer.lr", config["optimizer"].get("lr"), above=0, below=MOST_RATE)
+    yield flag("optimizer.fused", config["optimizer"].get("fused", False))
+    yield from _trainer_problems(config["trainer"])
+
+
+def _tuned_problem(config: dict[str, Any]) -> Problem | None:
+    """Find a problem unless ``tuned`` is null or names settings that there are."""
+    if (tuned := config.get("tuned")) is None:
+        return None
+    names = [name.partition(".") for name in str(tuned).split("+")]
+    good = all(group in GROUPS and name in config[group] for group, _, name in names)
+    return None if good else Problem("tuned", "null, or settings joined by +, such as optimizer.lr", tuned)
+
+
+def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
+    yield whole("trainer.max_epochs", trainer.get("max_epochs"), least=1, most=MOST_EPOCHS)
+    if (every := trainer.get("checkpoint_every")) is not None:
+        yield whole("trainer.checkpoint_every", every, least=1, most=MOST_EPOCHS)
+    yield choice("trainer.precision", trainer.get("precision"), PRECISIONS)
+    yield choice("trainer.accelerator", trainer.get("accelerator"), _accelerators())
+    if trainer.get("devices") != 1 or isinstance(trainer["devices"], bool):
+        yield Problem("trainer.devices", "1, as a stack trains on one device", trainer.get("devices"))
+    if (clip := trainer.get("gradient_clip_val")) is not None:
+        yield Problem("trainer.gradient_clip_val", "null, as a common norm would couple the seeds", clip)
+    if (accumulate := trainer.get("accumulate_grad_batches", 1)) != 1:
+        yield Problem("trainer.accumulate_grad_batches", "1; set data.batch_size instead", accumulate)
+    yield whole("trainer.log_every_n_steps", trainer.get("log_every_n_steps", 1), least=1, most=MOST_EPOCHS)
+    yield whole("trainer.num_sanity_val_steps", trainer.get("num_sanity_val_steps", 0), least=0, most=0)
+    if (logger := trainer.get("logger", False)) is not False:
+        yield Problem("trainer.logger", "false; choose with logger= what every seed leaves", logger)
+    if (keeps := trainer.get("enable_checkpointing", False)) is not False:
+        yield Problem("trainer.enable_checkpointing", "false, as every seed leaves a checkpoint of its own", keeps)
+    for name in ("enable_progress_bar", "enable_model_summary", "benchmark", "detect_anomaly"):
+        yield flag(f"trainer.{name}", trainer.get(name, False))
+    if not isinstance(fixed := trainer.get("deterministic", False), bool) and fixed != "warn":
+        yield Problem("trainer.deterministic", "true, false or warn", fixed)
+    if (profiler := trainer.get("profiler")) is not None:
+        yield choice("trainer.profiler", profiler, ("simple", "advanced"))
+    known = {*_names("trainer/default"), *DIAGNOSTICS, "gradient_clip_val", "accumulate_grad_batches", "_target_"}
+    for name, value in trainer.items():
+        if name not in known:
+            yield Problem(f"trainer.{name}", "left out, as every seed trains on all its points for max_epochs", value)
+
+
+@cache
+def _names(file: str) -> set[str]:
+    """Return the names of the settings of a file of the configuration and of the groups that it chooses from."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / f"{file}.yaml"))
+    defaults = content.pop("defaults", [])
+    return {*content, *(name.split()[-1] for entry in defaults if isinstance(entry, dict) for name in entry)}
+
+
+def _accelerators() -> list[str]:
+    """Return the accelerators that this machine has, by Lightning's names."""
+    cuda, mps = CUDAAccelerator.is_available(), MPSAccelerator.is_available()
+    return ["auto", "cpu", *["cuda"] * cuda, *["mps"] * mps, *["gpu"] * (cuda or mps)]

@@ -1,0 +1,33 @@
+"""The autograd engine, for any network."""
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from src.engines.base import TorchEngine
+from src.engines.flat_parameters import FlatParameters
+from src.losses.base import Objective
+
+
+class AutogradEngine(TorchEngine):
+    """Back-propagates the sum of the seeds' losses through any network.
+
+    Args:
+        network: The network (S, B, D) -> (S, B, O).
+        objective: Loss and decision rule.
+        flat: The network's parameters.
+        optimizer: The optimizer of ``flat.values``.
+    """
+
+    def __init__(self, network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        self._network = network
+        self._objective = objective
+        self._flat = flat
+
+    @torch.enable_grad()
+    def backward(self, x: Tensor, target: Tensor) -> Tensor:
+        """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
+        outputs = self._network(x)
+        self._flat.backward(self._objective.loss(outputs, target).sum())
+        return outputs.detach()

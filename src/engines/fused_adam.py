@@ -1,0 +1,82 @@
+"""Optimizer steps without the bookkeeping that costs more than the step of a small network."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
+
+from src.engines.flat_parameters import LANES
+
+PAGE = 1024  # floats
+
+
+def stepper(optimizer: Optimizer) -> Callable[[], Any]:
+    """Return a function that does what ``optimizer.step`` does, for an optimizer of one parameter.
+
+    ``step`` looks up groups, states, hooks and devices anew each time, which takes longer than Adam's arithmetic for
+    one network. For a fused Adam or AdamW the function calls the kernel behind it directly, on the same state, so
+    that the optimizer can be saved, and its learning rate changed, as ever. Any other optimizer keeps its own step.
+
+    Args:
+        optimizer: An optimizer whose one parameter always has a gradient.
+    """
+    (group,) = optimizer.param_groups
+    (parameter,) = group["params"]
+    if not is_fused_adam(optimizer):
+        return optimizer.step
+    kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+
+    def step() -> None:
+        state = adam_state(optimizer)
+        state["step"].add_(1)
+        beta1, beta2 = group["betas"]
+        kernel(
+            [parameter.data],
+            [parameter.grad],
+            [state["exp_avg"]],
+            [state["exp_avg_sq"]],
+            [],
+            [state["step"]],
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=group["maximize"],
+        )
+
+    return step
+
+
+def is_fused_adam(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer of one parameter is a fused Adam or AdamW as published."""
+    (group,) = optimizer.param_groups
+    return type(optimizer) in (Adam, AdamW) and bool(group["fused"]) and not group["amsgrad"]
+
+
+def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return the state of a fused Adam of one parameter: step, a scalar, and exp_avg and exp_avg_sq like it.
+
+    Before the first step it is made, as the optimizer itself would do.
+    """
+    ((parameter,),) = [group["params"] for group in optimizer.param_groups]
+    state: dict[str, Tensor] = optimizer.state[parameter]
+    if not state:
+        state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        state["exp_avg"], state["exp_avg_sq"] = (_zeros_apart(parameter, thirds) for thirds in (1, 2))
+    return state
+
+
+def _zeros_apart(buffer: Tensor, thirds: int) -> Tensor:
+    """Return zeros like a buffer that start some thirds of a page further into a page than the buffer does.
+
+    A processor takes a load for one of what it is just storing where the two addresses are as far into their pages,
+    and waits. Large tensors mostly start at one place of a page, so an element-wise step on them would always wait.
+    """
+    zeros = buffer.new_zeros(len(buffer) + PAGE)
+    further = (buffer.data_ptr() - zeros.data_ptr()) // buffer.element_size() + thirds * PAGE // 3
+    start = further % PAGE // LANES * LANES
+    return zeros[start : start + len(buffer)]

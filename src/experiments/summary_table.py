@@ -1,0 +1,81 @@
+"""The table that a command prints when a condition is finished."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from src.storage.schema import FAILED, NO_LOSS, Results
+
+LONG = 10  # more seeds than that are summed up
+METRICS = {
+    "test accuracy": "test/accuracy",
+    "population accuracy": "population/accuracy",
+    "regret": "population/regret",
+}
+SPREAD: dict[str, Callable[[Sequence[float]], float]] = {
+    "mean": statistics.fmean, "sd": statistics.stdev, "min": min, "max": max
+}  # fmt: skip
+
+
+def show(console: Console, results: Sequence[Results], folder: Path) -> None:
+    """Print the closing table of a condition: a row a seed, or their spread if there are more than ten.
+
+    Args:
+        console: Where to print.
+        results: The results of the condition's seeds, at least one.
+        folder: The folder of the condition.
+    """
+    completed = [result for result in results if result.status != FAILED]
+    bayes = next((result.metrics["bayes/accuracy"] for result in completed if "bayes/accuracy" in result.metrics), None)
+    first = results[0]
+    title = f"{what(first.loss, first.model)} classes={first.classes}" + (
+        "" if bayes is None else f"  Bayes accuracy {bayes:.4f}"
+    )
+    table = Table(title=title, box=box.SIMPLE if console.is_terminal else None, title_justify="left")
+    table.add_column("seed", justify="right")
+    table.add_column("correct", justify="right")
+    for name in METRICS:
+        table.add_column(name, justify="right")
+    for cells in _rows(completed) if len(completed) <= LONG else _spread(completed):
+        table.add_row(*cells)
+    console.print(table)
+    for result in results:
+        if result.status == FAILED:
+            console.print(f"{result.name} failed: {result.error}", style="red", markup=False, soft_wrap=True)
+    console.print(f"files: {folder}", markup=False, soft_wrap=True)
+
+
+def what(loss: str, model: str) -> str:
+    """Name what is trained: its loss, or its model where that is fitted in closed form."""
+    return f"model={model}" if loss == NO_LOSS else f"loss={loss}"
+
+
+def _rows(results: Sequence[Results]) -> list[list[str]]:
+    return [
+        [
+            result.name.removeprefix("seed="),
+            f"{result.metrics['test/correct']}/{result.metrics['test/count']}",
+            *(_number(result.metrics.get(metric)) for metric in METRICS.values()),
+        ]
+        for result in results
+    ]
+
+
+def _spread(results: Sequence[Results]) -> list[list[str]]:
+    rows = []
+    for name, summary in SPREAD.items():
+        cells: list[Any] = [name, f"{len(results)} seeds" if name == "mean" else ""]
+        for metric in METRICS.values():
+            values = [result.metrics[metric] for result in results if metric in result.metrics]
+            cells.append(_number(summary(values)) if values else "-")
+        rows.append(cells)
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

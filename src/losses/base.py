@@ -1,0 +1,45 @@
+"""The contract of an objective: what a ``loss=`` choice selects."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from src.utils.validation import Problem, check
+
+
+class Objective(Protocol):
+    """An output width, a loss, a decision rule and, where they exist, class probabilities.
+
+    An objective is built from the number of classes C (and its own settings). It may also have a method
+    ``gradient(outputs, target)``: the gradient of the seeds' summed loss with respect to the outputs in closed form,
+    (S, B, O), (S, B) -> (S, B, O). Training is faster with it; without it, autograd differentiates the loss.
+
+    One whose decision rule differs from the Bayes rule even for the minimiser of the expected loss may have
+    ``ideal``: (M, C) -> (M,), the labels that it decides for where the posterior is known; the report draws it.
+
+    Attributes:
+        out_features: Number of network outputs O.
+    """
+
+    out_features: int
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss over the points of each seed: (S, B, O), (S, B) -> (S,)."""
+        ...
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Apply the decision rule: (S, N, O) -> (S, N), int64 in [0, C)."""
+        ...
+
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """Return class probabilities: (S, N, O) -> (S, N, C), or None where the objective has none."""
+        ...
+
+
+def check_two_classes(classes: int, objective: str) -> None:
+    """Raise unless there are two classes.
+
+    Raises:
+        SettingsError: If the objective is for two classes and there are others.
+    """
+    check(None if classes == 2 else Problem("classes", f"2 for the objective {objective}, which is binary", classes))

@@ -1,0 +1,44 @@
+"""Outputs and predictions of one network of a stack."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from src.losses.base import Objective
+
+BLOCK = 8192  # points that pass through a network together; more would only pass through slower memory
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of some points: preds (N,), int64, and probabilities (N, C), or None."""
+
+    preds: Tensor
+    probabilities: Tensor | None
+
+
+def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
+    """Return one seed of a stacked network as a function (N, D) -> (N, O) on the CPU."""
+    state = {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
+    dtype = next(iter(state.values())).dtype
+    network.eval()  # dropout and the like are of the training
+
+    def outputs(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return by_blocks(lambda block: torch.func.functional_call(network, state, (block,)), x.to(dtype)[None])[0]
+
+    return outputs
+
+
+def by_blocks(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Pass points through a network some at a time, as its hidden layers are wider: (S, N, D) -> (S, N, O)."""
+    return torch.cat([network(block) for block in x.split(BLOCK, dim=1)], dim=1)
+
+
+def predict(outputs: Tensor, objective: Objective) -> Predictions:
+    """Apply the decision rule to the outputs (N, O) of one network."""
+    stacked = outputs[None].double()  # a float32 probability underflows at logit gaps of 100, a float64 one at 700
+    probabilities = objective.probabilities(stacked)
+    return Predictions(objective.decode(outputs[None])[0], None if probabilities is None else probabilities[0])

@@ -1,0 +1,145 @@
+"""Accuracy of every seed of every condition: boxes, dots, means with their intervals, and the Bayes accuracy."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from src.plotting.style import INK, MUTED, plain, series_colors, wrapped
+from src.statistics.intervals import mean_interval
+
+_HEIGHT = 0.62  # of a box, in rows
+_GOLDEN = (5**0.5 - 1) / 2
+_BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
+_BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
+_IDEAL = "the loss's own optimum"
+_DIAMOND: dict[str, Any] = {
+    "color": "black",
+    "marker": "D",
+    "markersize": 3.2,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.9,
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The seeds of one condition.
+
+    Attributes:
+        label: Name of the condition, but for its class count.
+        classes: Number of classes C.
+        values: Accuracy of each seed, (S,).
+        bayes: Bayes accuracy, or None where the law is not known.
+        linear: Accuracy of the linear discriminant of infinite data, or None.
+        ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
+        units: What the interval of the mean is over, (n,), where single seeds are not independent; else None.
+    """
+
+    label: str
+    classes: int
+    values: NDArray[np.floating]
+    bayes: float | None = None
+    linear: float | None = None
+    ideal: float | None = None
+    units: NDArray[np.floating] | None = None
+
+
+def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0.95) -> Axes:
+    """Draw a row a group, from the top, in a block a class count.
+
+    A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
+    the box, a dot a seed, and the mean with its t interval; one seed alone is just a dot. A dashed line marks the Bayes
+    accuracy, a dotted one the linear discriminant, and a dash-dotted one what the decision rule of the loss reaches
+    on its minimiser: the gap to its right is what the rule costs, that to its left what training costs.
+
+    Args:
+        ax: Where to draw.
+        groups: The groups, in order. Groups of one class count stand together.
+        confidence: Of the intervals.
+
+    Returns:
+        The same axes.
+    """
+    labels = list(dict.fromkeys(group.label for group in groups))
+    colors = dict(zip(labels, series_colors(len(labels)), strict=True))
+    ticks: list[tuple[float, str, str]] = []
+    row = 0.0
+    for classes in dict.fromkeys(group.classes for group in groups):
+        block = [group for group in groups if group.classes == classes]
+        ticks.append((row, f"{classes} classes", "bold"))
+        for offset, group in enumerate(block, start=1):
+            _draw_group(ax, row + offset, group, colors[group.label], confidence)
+            ticks.append((row + offset, plain(wrapped(group.label)), "normal"))
+        _draw_reference(ax, row + 1, [group.bayes for group in block], _BAYES, "--")
+        _draw_reference(ax, row + 1, [group.linear for group in block], _LINEAR, ":")
+        _draw_reference(ax, row + 1, [group.ideal for group in block], _IDEAL, "-.")
+        row += len(block) + 1
+    ax.set_ylim(row - 0.4, -0.5)
+    ax.set_yticks([place for place, _, _ in ticks])
+    names = ax.set_yticklabels([name for _, name, _ in ticks])  # none on inner axes that share them
+    for text, (_, _, weight) in zip(names, ticks, strict=False):
+        text.set_fontweight(weight)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    return ax
+
+
+def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: float) -> None:
+    values = group.values
+    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even, and the same every time
+    size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
+    many = len(values) > 200
+    look: dict[str, Any] = {"s": size, "color": color, "alpha": opacity, "linewidths": 0, "zorder": 3}
+    ax.scatter(values, row + jitter, label=_SEED, rasterized=many, **look)
+    if len(values) < 2:
+        return
+    ax.boxplot(
+        [values],
+        positions=[row],
+        orientation="horizontal",
+        widths=_HEIGHT,
+        showfliers=False,
+        manage_ticks=False,
+        patch_artist=True,
+        label=_BOX,
+        boxprops={"facecolor": (color, 0.18), "edgecolor": color, "linewidth": 0.9},
+        medianprops={"color": color, "linewidth": 1.8},
+        whiskerprops={"color": color, "linewidth": 0.9},
+        capprops={"color": color, "linewidth": 0.9},
+    )
+    mean, low, high = mean_interval(values if group.units is None else group.units, confidence)
+    ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
+    ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
+
+
+def _draw_reference(ax: Axes, top: float, values: Iterable[float | None], label: str, dashes: str) -> None:
+    """Draw one line through neighbouring rows of the same reference accuracy."""
+    row = top
+    for value, same in itertools.groupby(values):
+        rows = len(list(same))
+        if value is not None:
+            ends = [row - 0.5, row + rows - 0.5]
+            ax.plot([value, value], ends, color=INK, linestyle=dashes, linewidth=1.0, zorder=2.5, label=label)
+        row += rows
+
+
+def box_legend(axes: Iterable[Axes], confidence: float = 0.95) -> list[Artist]:
+    """Return legend entries for what ``plot_accuracy_boxes`` has drawn in some axes, in grey."""
+    drawn = {label for ax in axes for label in ax.get_legend_handles_labels()[1]}
+    entries = {
+        _BOX: Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label=_BOX),
+        _SEED: Line2D([], [], linestyle="none", marker="o", markersize=3, color=MUTED, label=_SEED),
+        _MEAN: Line2D([], [], linewidth=1.6, label=f"mean, {confidence:.0%} interval", **_DIAMOND),
+        _BAYES: Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
+        _LINEAR: Line2D([], [], color=INK, linestyle=":", linewidth=1.0, label=_LINEAR),
+        _IDEAL: Line2D([], [], color=INK, linestyle="-.", linewidth=1.0, label=_IDEAL),
+    }
+    return [entry for name, entry in entries.items() if name in drawn]

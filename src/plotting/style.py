@@ -1,0 +1,148 @@
+"""One look for every figure: fonts and lines, colours and markers, and how a figure is saved."""
+
+import itertools
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import style as mpl_style
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from src.storage.atomic import replacing_file
+
+FORMATS = ("png", "svg", "pdf")
+INK = "#222222"
+MUTED = "#777777"
+
+# Okabe and Ito's colours, then three that stay apart from them under every common colour-vision deficiency. Two
+# classes are the lecture's green and red.
+_PALETTE = (
+    "#009E73",
+    "#D55E00",
+    "#0072B2",
+    "#E69F00",
+    "#CC79A7",
+    "#56B4E9",
+    "#882255",
+    "#F0E442",
+    "#000000",
+    "#BBBBBB",
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+_MOST_PIXELS = 30_000  # a side of a PNG; matplotlib itself stops at 65,536
+_METADATA: dict[str, dict[str, str | None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that every machine draws the same
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.0,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "legend.frameon": False,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "losslab",
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw every figure of the body in the house style, whatever the user's own matplotlib settings are."""
+    with mpl_style.context(_STYLE, after_reset=True):
+        yield
+
+
+def class_colors(classes: int) -> list[str]:
+    """Return one colour a class, told apart with any common colour vision; green and red for two.
+
+    Args:
+        classes: Number of classes C, at least 0. Beyond ten they are sampled from viridis, which is perceptually
+            uniform, short of its palest end.
+
+    Example:
+        >>> class_colors(2)
+        ['#009E73', '#D55E00']
+    """
+    if classes <= len(_PALETTE):
+        return list(_PALETTE[:classes])
+    viridis = mpl.colormaps["viridis"]
+    return [to_hex(viridis(0.95 * index / (classes - 1))) for index in range(classes)]
+
+
+def series_colors(series: int) -> list[str]:
+    """Return one colour a series that is not a class: the colours of classes, but green and red last."""
+    return [*_PALETTE[2:], *_PALETTE[:2]][:series] if series <= len(_PALETTE) else class_colors(series)
+
+
+def class_markers(classes: int) -> list[str]:
+    """Return one marker a class; they repeat after ten.
+
+    Example:
+        >>> class_markers(3)
+        ['o', 's', '^']
+    """
+    return list(itertools.islice(itertools.cycle(_MARKERS), classes))
+
+
+def plain(text: str) -> str:
+    r"""Return text that matplotlib draws as it is, where it would take ``$...$`` for a formula.
+
+    Example:
+        >>> print(plain("cost in $, not in $US"))
+        cost in \$, not in \$US
+    """
+    return text.replace("$", r"\$")
+
+
+def wrapped(text: str) -> str:
+    """Return text in at most five lines of 36 characters, broken at spaces where there are any."""
+    return textwrap.fill(text, 36, break_on_hyphens=False, max_lines=5, placeholder=" ...")
+
+
+def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure as ``<stem>.<format>`` for each format, and return the files.
+
+    The same figure always gives the same bytes: no dates, no random names. A reader sees an old file, whole, or the
+    new one, whole. PNG files have 200 dots an inch, fewer only where a side would pass 30,000 pixels.
+
+    Args:
+        figure: A figure drawn under ``style()``.
+        stem: Path of the files without their suffix. Its folder is made where it is missing.
+        formats: Any of png, svg and pdf.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    for kind in formats:
+        target = stem.with_name(f"{stem.name}.{kind}")
+        dpi = min(200.0, _MOST_PIXELS / max(figure.get_size_inches()))
+        with style(), replacing_file(target) as scratch:
+            figure.savefig(scratch, format=kind, dpi=dpi, metadata=_METADATA[kind])
+        files.append(target)
+    return files

@@ -1,0 +1,115 @@
+"""The figures of a study, and why any of them cannot be drawn."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src.analysis.collect import Progress
+from src.analysis.findings import REGRET, Findings
+from src.analysis.reliability_bins import read_reliability
+from src.analysis.run_files import read_curves, read_predictions, read_regions
+from src.analysis.summary import ACCURACIES, median_run
+from src.plotting.bars import variance_bars, variance_figure
+from src.plotting.forest import forest_figure
+from src.plotting.regions import Regions
+from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
+from src.report.figures.regret import regret_figure
+from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
+from src.report.figures.sample_size import sample_size_figure
+from src.storage.schema import REGIONS, ArtifactError
+
+FIGURES = (
+    *("accuracy", "differences", "regret", "sample_size", "loss_curves", "scatter", "reliability", "calibration"),
+    "variance",
+)
+_MOST_LABELS = 60  # in a figure of a panel a label; more could not be read
+_PANELS = ("loss_curves", "scatter", "reliability")
+
+
+@dataclass(frozen=True)
+class StudyFigures:
+    """Figures by the name of their files, None for one that cannot be drawn, and a line for each thing left out."""
+
+    figures: dict[str, Figure | None]
+    problems: list[str] = field(default_factory=list)
+
+
+def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
+    """Read what the figures need and draw them.
+
+    Args:
+        findings: What the study says.
+        progress: Wraps the folders that are being read, to show how far it is.
+    """
+    runs, alpha, unit = findings.collection.completed, findings.plan.alpha, findings.unit
+    figures: dict[str, Figure | None] = dict.fromkeys(FIGURES)
+    problems: list[str] = []
+    if _has(runs, *ACCURACIES):
+        figures["accuracy"] = accuracy_figure(runs, alpha, unit)
+    else:
+        problems.append("accuracy: no run has an accuracy")
+    if len(findings.main):
+        figures["differences"] = forest_figure(findings.main, findings.plan.baseline, alpha)
+    if _has(runs, REGRET):
+        figures["regret"] = regret_figure(runs, alpha, unit)
+        figures["sample_size"] = sample_size_figure(runs, alpha, unit)
+    if _has(runs, CALIBRATION):
+        figures["calibration"] = calibration_figure(runs, alpha, unit)
+    if bars := variance_bars(findings.variance):
+        figures["variance"] = variance_figure(bars)
+    labels = runs["label"].nunique()
+    if labels > _MOST_LABELS:
+        names = f"{', '.join(_PANELS[:-1])} and {_PANELS[-1]}"
+        problems.append(f"{names}: {labels} labels, more than the {_MOST_LABELS} that can be read")
+        return StudyFigures(figures, problems)
+    curves, unread = read_curves(runs, progress)
+    predicted = findings.collection.predicted
+    bins, unknown = read_reliability(predicted, progress)
+    panels, unplaced = _panels(predicted, findings.metric)
+    figures["loss_curves"] = loss_curves_figure(runs, curves) if curves else None
+    figures["reliability"] = reliability_figure(runs, bins) if bins else None
+    figures["scatter"] = scatter_comparison_figure(panels) if panels else None
+    return StudyFigures(figures, list(dict.fromkeys([*problems, *unread, *unknown, *unplaced])))
+
+
+def _has(runs: pd.DataFrame, *metrics: str) -> bool:
+    return any(runs[name].notna().any() for name in metrics if name in runs.columns)
+
+
+def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
+    """Read the test points of each condition's median seed, and note those that cannot be drawn.
+
+    Where some seeds have their decision regions saved, it is the median of these.
+    """
+    panels, problems = [], []
+    for _, group in runs.groupby("fingerprint", sort=False):
+        saved = group[[(Path(folder) / REGIONS).is_file() for folder in group["folder"]]]
+        run = median_run(group if saved.empty else saved, metric)
+        try:
+            predictions = read_predictions(run)
+        except ArtifactError as error:
+            known = not saved.empty or pd.notna(run.get("bayes/accuracy"))
+            problems += [str(error)] * known  # the features of real data have other names, and are no plane
+            continue
+        try:
+            regions = None if saved.empty else _regions(run)
+        except ArtifactError as error:
+            regions = None
+            problems.append(str(error))
+        population = run.get("population/accuracy")
+        known = None if population is None or pd.isna(population) else float(population)
+        panels.append(Panel(run["label"], run["classes"], predictions, _name(run), known, regions))
+    return panels, problems
+
+
+def _regions(run: pd.Series) -> Regions:
+    grid = read_regions(run)
+    return Regions(grid.x1, grid.x2, grid.pred, grid.bayes)
+
+
+def _name(run: pd.Series) -> int | str:
+    """Return the seed, or the seeds of the streams that do not follow it."""
+    pins = Path(run["folder"]).name.split(",")[1:]
+    return ", ".join(pin.replace("=", " ") for pin in pins) or int(run["seed"])

@@ -1,0 +1,136 @@
+"""Regret against the number of classes; of many losses, a row each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from src.analysis.replication_unit import Unit
+from src.plotting.style import class_markers, plain, series_colors, style, wrapped
+from src.statistics.intervals import mean_interval
+
+_MOST_LINES = 10  # that can be told apart by colour and marker
+_SPREAD = 0.7  # of the means of one class count, in steps between class counts
+
+
+@dataclass(frozen=True)
+class Line:
+    """The regret of one loss: by number of classes, that of each seed or other unit, (n,), in points."""
+
+    label: str
+    values: dict[int, NDArray[np.floating]]
+
+
+def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Axes:
+    """Draw the mean regret of each loss with its t interval at each class count, joined by a line.
+
+    The losses stand side by side at each class count, so that their intervals can be told apart.
+
+    Args:
+        ax: Where to draw.
+        lines: The losses, in order.
+        confidence: Of the intervals.
+
+    Returns:
+        The same axes.
+    """
+    counts = sorted({classes for line in lines for classes in line.values})
+    offsets = (np.arange(len(lines)) - (len(lines) - 1) / 2) / max(len(lines), 6) * _SPREAD
+    looks = zip(series_colors(len(lines)), class_markers(len(lines)), strict=True)
+    for line, offset, (color, marker) in zip(lines, offsets, looks, strict=True):
+        places = np.array([index for index, classes in enumerate(counts) if classes in line.values]) + offset
+        found = np.array(
+            [mean_interval(line.values[classes], confidence) for classes in counts if classes in line.values]
+        )
+        mean, low, high = found.T
+        ax.plot(places, mean, color=color, linewidth=0.9, alpha=0.6, zorder=2)
+        ax.vlines(places, low, high, color=color, linewidth=1.6, zorder=3)
+        ax.plot(
+            places,
+            mean,
+            linestyle="none",
+            marker=marker,
+            markersize=4.5,
+            color=color,
+            label=plain(line.label),
+            zorder=4,
+        )
+    ax.axhline(0, color="black", linewidth=0.7, zorder=1)
+    ax.set_xticks(range(len(counts)), [str(classes) for classes in counts])
+    ax.set_xlim(-0.5, len(counts) - 0.5)
+    ax.set(xlabel="number of classes C", ylabel="regret (points)")
+    ax.grid(axis="y")
+    return ax
+
+
+def plot_regret_rows(axes: Sequence[Axes], lines: Sequence[Line], confidence: float = 0.95) -> Sequence[Axes]:
+    """Draw the mean regret with its t interval, a row a loss and class counts side by side.
+
+    Args:
+        axes: A panel a class count, in rising order.
+        lines: The losses, from the top.
+        confidence: Of the intervals.
+
+    Returns:
+        The same axes.
+    """
+    counts = sorted({classes for line in lines for classes in line.values})
+    color = series_colors(1)[0]
+    for ax, classes in zip(axes, counts, strict=True):
+        rows = [row for row, line in enumerate(lines) if classes in line.values]
+        found = np.array([mean_interval(lines[row].values[classes], confidence) for row in rows])
+        mean, low, high = found.T
+        ax.hlines(rows, low, high, color=color, linewidth=1.6, zorder=2)
+        ax.plot(mean, rows, linestyle="none", marker="o", markersize=4, color=color, zorder=3)
+        ax.axvline(0, color="black", linewidth=0.7, zorder=1)
+        ax.set(title=f"{classes} classes", xlabel="regret (points)")
+        ax.grid(axis="x")
+    axes[0].set_yticks(range(len(lines)), [plain(wrapped(line.label)) for line in lines])
+    axes[0].set_ylim(len(lines) - 0.4, -0.6)
+    return axes
+
+
+def regret_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
+    """Return the regret of every label against the number of classes.
+
+    Args:
+        runs: The completed runs, some of which have a population regret.
+        alpha: Error rate of the intervals.
+        unit: What they are over.
+    """
+    known = runs.dropna(subset=["population/regret"])
+    lines = [
+        Line(
+            str(label),
+            {int(classes): 100 * unit.means(each, "population/regret") for classes, each in group.groupby("classes")},
+        )
+        for label, group in known.groupby("label", sort=False)
+    ]
+    title = f"regret: Bayes accuracy less population accuracy\nmean over {unit.name}, {1 - alpha:.0%} interval"
+    names = [wrapped(line.label) for line in lines]
+    rows = sum(name.count("\n") + 1 for name in names)
+    with style():
+        if len(lines) > _MOST_LINES:
+            panels = known["classes"].nunique()
+            figure = Figure(figsize=(1.6 + max(2.4, 1.6 * panels), 1.2 + 0.19 * rows))
+            plot_regret_rows(
+                list(figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]), lines, 1 - alpha
+            )
+            figure.suptitle(title, fontsize="medium")
+        else:
+            width = (5.6 if max(map(len, names)) > 18 else 4.8) + 0.15 * max(0, len(names) - 6)
+            figure = Figure(figsize=(width, max(2.9, 0.6 + 0.16 * rows)))
+            ax = plot_regret(figure.subplots(), lines, 1 - alpha)
+            ax.set_title(title)
+            figure.legend(*_wrapped_legend(ax), loc="outside right upper", alignment="left")
+    return figure
+
+
+def _wrapped_legend(ax: Axes) -> tuple[list[Any], list[str]]:
+    handles, labels = ax.get_legend_handles_labels()
+    return handles, [wrapped(label) for label in labels]

@@ -1,0 +1,99 @@
+"""Regret against the size of the sample, on logarithmic scales."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from src.analysis.comparison_groups import name_contenders
+from src.analysis.replication_unit import Unit
+from src.plotting.style import MUTED, class_markers, plain, series_colors, style, wrapped
+from src.statistics.intervals import mean_interval
+
+SIZE = "data.points"
+_LEAST = 3  # sizes that make a line
+
+
+@dataclass(frozen=True)
+class Decay:
+    """The regret of one contender: by size of the sample, that of each seed or other unit, (n,), in points."""
+
+    label: str
+    values: dict[int, NDArray[np.floating]]
+
+    @property
+    def means(self) -> dict[int, float]:
+        """The mean regret by size, where it is above 0, as a logarithmic scale needs."""
+        means = {size: float(np.mean(self.values[size])) for size in sorted(self.values)}
+        return {size: mean for size, mean in means.items() if mean > 0}
+
+    @property
+    def slope(self) -> float:
+        """The slope of the least squares line through the logarithms of sizes and means; -1 for a fall like 1/N."""
+        means = self.means
+        if len(means) < 2:
+            return float("nan")
+        return float(np.polyfit(np.log([*means]), np.log([*means.values()]), 1)[0])
+
+
+def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Axes:
+    """Draw the mean regret of each contender with its t interval against the size of the sample.
+
+    A grey line falls like 1/N from the first mean of the contender whose slope is nearest to -1.
+
+    Args:
+        ax: Where to draw.
+        lines: The contenders, in order.
+        confidence: Of the intervals.
+
+    Returns:
+        The same axes.
+    """
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    nearest = min(lines, key=lambda line: abs(line.slope + 1)).means
+    sizes = np.array([*nearest])
+    ax.plot(sizes, sizes[0] * nearest[sizes[0]] / sizes, color=MUTED, linewidth=0.9, linestyle="--", label="1/N")
+    for line, color, marker in zip(lines, series_colors(len(lines)), class_markers(len(lines)), strict=True):
+        means = line.means
+        found = np.array([mean_interval(line.values[size], confidence) for size in means])
+        low, high = np.maximum(found[:, 1], found[:, 0] / 100), found[:, 2]  # two decades are as good as 0
+        ax.vlines([*means], low, high, color=color, linewidth=1.4)
+        label = f"{plain(wrapped(line.label))}\n(slope {line.slope:.2f})"
+        ax.plot([*means], [*means.values()], color=color, marker=marker, markersize=4, linewidth=0.9, label=label)
+    ax.set(xlabel="points N of a sample", ylabel="regret (points)")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.grid(axis="y")
+    return ax
+
+
+def sample_size_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure | None:
+    """Return the regret of every contender against the size of the sample, or None where that is not what differs.
+
+    Args:
+        runs: The completed runs, some of which have a population regret.
+        alpha: Error rate of the intervals.
+        unit: What they are over.
+    """
+    known = runs.dropna(subset=["population/regret"])
+    if SIZE not in known.columns or known[SIZE].nunique() < _LEAST:
+        return None
+    named = name_contenders(known, but_for=(SIZE,))
+    names = ["contender", "setting", "classes"]
+    table = known.drop(columns=["classes", SIZE]).merge(named[["fingerprint", SIZE, *names]], on="fingerprint")
+    several = table["classes"].nunique() > 1
+    lines = []
+    for (contender, setting, classes), group in table.groupby(names, sort=False):
+        label = ", ".join(filter(None, [contender, setting, f"{classes} classes" * several]))
+        values = {int(size): 100 * unit.means(each, "population/regret") for size, each in group.groupby(SIZE)}
+        lines.append(Decay(label, values))
+    with style():
+        figure = Figure(figsize=(5.4, 3.2))
+        ax = plot_decay(figure.subplots(), [line for line in lines if len(line.means) >= _LEAST], 1 - alpha)
+        ax.set_title(f"regret by size of the sample\nmean over {unit.name}, {1 - alpha:.0%} interval")
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", alignment="left")
+    return figure

@@ -1,0 +1,234 @@
+"""The tables of the report as text, the same for the page, for Markdown and for LaTeX."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from src.analysis.comparisons import POINTS, POWERS, scale
+from src.analysis.conclusions import decimals, number, spoken
+from src.analysis.findings import REGRET, Findings
+from src.analysis.summary import ACCURACIES
+from src.analysis.variance import SEED
+
+_ENDS = {"population/regret mean": "regret", "bayes/accuracy": "Bayes", "ideal/accuracy": "ideal"}
+_NONE = "–"  # noqa: RUF001 - an en dash
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table.
+
+    Attributes:
+        name: Short and unique in a report.
+        title: What stands above it.
+        note: What a reader has to know, in sentences; may be empty.
+        head: Names of the columns.
+        rows: As many texts as there are columns.
+        texts: How many of the first columns are text; the others hold numbers.
+    """
+
+    name: str
+    title: str
+    note: str
+    head: list[str]
+    rows: list[list[str]]
+    texts: int = 1
+
+
+def condition_sheet(findings: Findings) -> Sheet:
+    """Return a row a condition: how many seeds, and how they spread."""
+    summary = findings.summary
+    metrics = [name for name in dict.fromkeys([*ACCURACIES, findings.metric]) if f"{name} mean" in summary.columns]
+    ends = [name for name in _ENDS if name in summary.columns]
+    factors = {name: scale(name.removesuffix(" mean")) for name in ends}
+    head = [
+        "condition",
+        "C",
+        "n",
+        "failed",
+        *map(spoken, metrics),
+        *(spoken(name.removesuffix(" mean")) for name in ends),
+    ]
+    rows = [
+        [
+            str(row["label"]),
+            *(str(row[name]) for name in ("classes", "n", "failed")),
+            *(_spread(row, metric) for metric in metrics),
+            *(_plain(row[name] * factors[name], 1) for name in ends),
+        ]
+        for _, row in summary.iterrows()
+    ]
+    level = f"{1 - findings.plan.alpha:.0%}"
+    over = f"of the mean, over {findings.unit.name}"
+    note = f"Mean [{level} t interval {over}] (standard deviation over runs). Accuracies and regret in points."
+    if "ideal/accuracy" in ends:
+        note += (
+            " Ideal is what the decision rule of a loss reaches on the minimiser of its expected loss (dash-dotted): "
+            "from there up to Bayes is what the rule costs, below it is what training costs."
+        )
+    return Sheet("conditions", "Conditions", note, head, rows)
+
+
+def _spread(row: pd.Series, metric: str) -> str:
+    mean, sd, low, high = (row[f"{metric} {part}"] * scale(metric) for part in ("mean", "sd", "low", "high"))
+    places = decimals(low, high)
+    return f"{_interval(mean, low, high)} ({number(sd, places)})" if pd.notna(sd) else _plain(mean, 1)
+
+
+def comparison_sheet(findings: Findings, metric: str) -> Sheet:
+    """Return a row a comparison on one metric."""
+    table, plan = findings.of(metric), findings.plan
+    level = f"{1 - plan.alpha:.0%}"
+    unit = " (points)" if scale(metric) > 1 else ""
+    head = ["loss", "C", "n", f"difference{unit}", "BCa interval", "p (t test)", "p (Holm)", "p (signs)"]
+    head += ["d_z", "P(better)", "reading"]
+    rows = [
+        [
+            _name(row),
+            row["classes"],
+            str(row["n"]),
+            _interval(row["difference"], row["low"], row["high"]) + (" *" if row["different"] else ""),
+            _ends(row["bca_low"], row["bca_high"]),
+            *(_p(row[name]) for name in ("p_t", "p_holm", "p_permutation")),
+            _plain(row["d_z"], 2),
+            _share(row),
+            row["verdict"],
+        ]
+        for _, row in table.iterrows()
+    ]
+    note = (
+        f"Loss less baseline ({plan.baseline}), paired; mean and {level} t interval, and the BCa bootstrap interval. "
+        f"{_family(table)} A star marks a difference that stands at alpha = {plan.alpha:g} after Holm's correction. "
+        f"P(better) is the probability that the loss beats the baseline on one of the {findings.unit.name}, ties "
+        f"counting one half, with its Wilson interval; the reading of it (Bouthillier et al. 2021, "
+        f"gamma = {plan.gamma:g}) is not corrected for the number of comparisons."
+    )
+    if metric != findings.metric:
+        note = f"As above, for {spoken(metric)}."
+    title = f"{spoken(metric).capitalize()} against {plan.baseline}"
+    return Sheet(f"comparisons_{spoken(metric).replace(' ', '_')}", title, note, head, rows)
+
+
+def _family(table: pd.DataFrame) -> str:
+    single = table["classes"].str.isdecimal()
+    counted = [
+        (table[single], "over losses, class counts and settings"),
+        (table[~single], "of means over class counts"),
+    ]
+    texts = [f"{len(each)} comparison{'s' * (len(each) > 1)} {what}" for each, what in counted if len(each)]
+    untested = int(table["p_t"].isna().sum())
+    missing = f"; {untested} could not be tested" if untested else ""
+    return f"The families: {' and '.join(texts)}{missing}." if len(texts) > 1 else f"The family: {texts[0]}{missing}."
+
+
+def seeds_sheet(findings: Findings) -> Sheet:
+    """Return how many seeds each comparison on the metric needs."""
+    plan = findings.plan
+    sizes = {"seen": "seen"}
+    if scale(findings.metric) > 1:
+        sizes |= {str(size): f"{size} point{'s' * (size > 1)}" for size in POINTS}
+    keys = [f"seeds_{power}_{size}" for size in sizes for power in POWERS]
+    head = ["loss", "C", "n", "power", *(f"{text} ({power}%)" for text in sizes.values() for power in POWERS)]
+    rows = [
+        [
+            _name(row),
+            row["classes"],
+            str(row["n"]),
+            _NONE if pd.isna(row["power"]) else f"{row['power']:.0%}",
+            *(_NONE if pd.isna(row[key]) else f"{row[key]:,}" for key in keys),
+        ]
+        for _, row in findings.main.iterrows()
+    ]
+    noether = findings.main["noether"].iloc[0]
+    note = (
+        f"The power reached at the difference seen, which says no more than its p value, and the {findings.unit.name} "
+        f"with which the paired t test at alpha = {plan.alpha:g}, before any correction, finds a difference of that "
+        f"size or of some points. To tell P(A > B) = {plan.gamma:g} from one half takes {noether} "
+        f"independent runs of each (Noether's number at alpha = beta = {plan.alpha:g})."
+    )
+    return Sheet("seeds", "How many seeds?", note, head, rows)
+
+
+def variance_sheet(findings: Findings) -> Sheet:
+    """Return the parts of the variance of each condition."""
+    rows = [
+        [
+            str(row["label"]),
+            str(row["classes"]),
+            spoken(row["metric"]),
+            row["source"].replace(":", " x "),
+            row["levels"],
+            _plain(row["variance"], 2),
+            _NONE if pd.isna(row["share"]) else f"{row['share']:.0%}",
+        ]
+        for _, row in findings.variance[findings.variance["source"] != SEED].iterrows()
+    ]
+    note = (
+        "In squared accuracy points. Components of a crossed design are mean-square estimates without bias, so one "
+        "that is truly small can be below 0; its share is then 0. Of the total of test accuracy, the finite test set "
+        "is the binomial part, which population accuracy does not have."
+    )
+    head = ["condition", "C", "metric", "source", "levels", "variance", "share"]
+    return Sheet("variance", "Where the variance comes from", note, head, rows, texts=4)
+
+
+def settings_sheet(findings: Findings) -> Sheet:
+    """Return the settings in which the conditions differ, and nothing else of their configurations."""
+    runs = findings.collection.runs
+    conditions = runs.drop_duplicates("fingerprint")
+    columns = [
+        name for name in runs.columns[: runs.columns.get_loc("seed")] if name not in ("label", "condition", "study")
+    ]
+    columns = [name for name in columns if name != "fingerprint" and conditions[name].nunique(dropna=False) > 1]
+    rows = [
+        [*(_NONE if pd.isna(row[name]) else f"{row[name]}" for name in columns), str(row["fingerprint"])]
+        for _, row in conditions.iterrows()
+    ]
+    note = "Everything else is the same in all conditions." if len(rows) > 1 else "There is one condition."
+    return Sheet(
+        "settings", "What the conditions differ in", note, [*columns, "fingerprint"], rows, texts=len(columns) + 1
+    )
+
+
+def sheets(findings: Findings) -> list[Sheet]:
+    """Return the tables of the report, but for the settings."""
+    found = [condition_sheet(findings)]
+    if len(findings.main):
+        metrics = dict.fromkeys([findings.metric, REGRET])
+        found += [comparison_sheet(findings, metric) for metric in metrics if len(findings.of(metric))]
+        found.append(seeds_sheet(findings))
+    if len(findings.variance):
+        found.append(variance_sheet(findings))
+    return found
+
+
+def _name(row: pd.Series) -> str:
+    return ", ".join(filter(None, [row["loss"], row["setting"]]))
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    places = decimals(low, high)
+    if pd.isna(value):
+        return _NONE
+    return f"{number(value, places)} {_ends(low, high)}" if pd.notna(low) else _plain(value, 1)
+
+
+def _ends(low: float, high: float) -> str:
+    places = decimals(low, high)
+    return _NONE if pd.isna(low) else f"[{number(low, places)}, {number(high, places)}]"
+
+
+def _share(row: pd.Series) -> str:
+    if pd.isna(row["superiority"]):
+        return _NONE
+    return f"{row['superiority']:.2f} [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
+
+
+def _p(value: float) -> str:
+    if pd.isna(value):
+        return _NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _plain(value: float, places: int) -> str:
+    return _NONE if pd.isna(value) else number(value, places)

@@ -1,0 +1,129 @@
+"""Checkpoints of a stack in training, from which it continues bitwise where it was."""
+
+import hashlib
+import io
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from src.data.datamodule import EpochLoader
+from src.engines.flat_parameters import FlatParameters
+from src.storage.atomic import replacing_file
+from src.training.module import Classifier
+
+log = logging.getLogger(__name__)
+
+_CURVES = ("step_loss", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+class StackCheckpoint(L.Callback):
+    """Saves a stack every few epochs, and takes up the last checkpoint that holds all of its members.
+
+    What is saved is all that the rest of the training depends on: weights and buffers, the optimizer's state, the
+    random streams of the shuffles and of a network that draws numbers itself, the position, and the curves so far.
+    Every tensor has the axis S, so a part of a stack continues from the checkpoint of the whole.
+
+    Args:
+        folder: The folder of the condition.
+        members: The names of the seeds' folders, in the order of the stack.
+        fingerprint: Of the condition.
+        every: Epochs between checkpoints, at least 1.
+    """
+
+    def __init__(self, folder: Path, members: Sequence[str], fingerprint: str, every: int) -> None:
+        mark = hashlib.sha256("\n".join(members).encode()).hexdigest()[:8]
+        self.path = folder / f".stack-{mark}.ckpt"
+        self.members = list(members)
+        self.fingerprint = fingerprint
+        self.every = every
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Continue from a checkpoint, if there is one."""
+        read = map(_load, self.path.parent.glob(".stack-*.ckpt"))
+        found = [content for content in read if content is not None and self._fits(content)]
+        if not found:
+            return
+        content = max(found, key=lambda each: each["epoch"])
+        rows = torch.tensor([content["members"].index(member) for member in self.members])
+        _restore(cast(Classifier, pl_module), content, rows)
+        for generator, row in zip(_generators(trainer), rows.tolist(), strict=True):
+            generator.set_state(content["generators"][row])
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        progress.ready = progress.started = progress.processed = progress.completed = content["epoch"]
+        log.info("%d seeds continue after epoch %d", len(self.members), content["epoch"])
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the stack, if it is time; the last epoch needs no checkpoint."""
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every or epoch == trainer.max_epochs:
+            return
+        classifier = cast(Classifier, pl_module)
+        content = {
+            "members": self.members,
+            "fingerprint": self.fingerprint,
+            "epoch": epoch,
+            "values": classifier.flat.rows(classifier.flat.values.detach()),
+            "optimizer": _by_seed(classifier.flat, trainer.optimizers[0].state_dict()["state"].get(0, {})),
+            "buffers": dict(classifier.network.named_buffers()),
+            "random_states": getattr(classifier.network, "random_states", []),
+            "generators": [generator.get_state() for generator in _generators(trainer)],
+            "curves": {name: getattr(classifier, name) for name in _CURVES},
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        with replacing_file(self.path) as scratch:
+            scratch.write_bytes(buffer.getbuffer())  # torch itself hides why a file cannot be written
+
+    def _fits(self, content: dict[str, Any]) -> bool:
+        return content["fingerprint"] == self.fingerprint and set(self.members) <= set(content["members"])
+
+
+def clear(folder: Path, done: Collection[str]) -> None:
+    """Remove the checkpoints of a condition all of whose members are finished, and those that cannot be read."""
+    for path in folder.glob(".stack-*.ckpt"):
+        content = _load(path)
+        if content is None or set(content["members"]) <= set(done):
+            path.unlink(missing_ok=True)
+
+
+def _restore(classifier: Classifier, content: dict[str, Any], rows: Tensor) -> None:
+    """Put the members' rows of a checkpoint into a classifier and its optimizer."""
+    flat = classifier.flat
+    flat.values.data.copy_(flat.from_rows(content["values"][rows]))
+    optimizer = cast(torch.optim.Optimizer, classifier.optimizers(use_pl_optimizer=False))
+    by_seed, common = content["optimizer"]
+    state = common | {name: flat.from_rows(value[rows]) for name, value in by_seed.items()}
+    optimizer.load_state_dict({"state": {0: state}, "param_groups": optimizer.state_dict()["param_groups"]})
+    network: Any = classifier.network
+    for name, buffer in network.named_buffers():
+        buffer.copy_(content["buffers"][name][rows])
+    if content["random_states"]:
+        network.random_states = [content["random_states"][row] for row in rows.tolist()]
+    for name in _CURVES:
+        setattr(classifier, name, [curve[..., rows] for curve in content["curves"][name]])
+
+
+def _by_seed(flat: FlatParameters, state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Part the state of an optimizer into what each seed has a row of and what is common, as the count of steps."""
+    buffers = {name: value for name, value in state.items() if getattr(value, "shape", None) == flat.values.shape}
+    by_seed = {name: flat.rows(value) for name, value in buffers.items()}
+    return by_seed, {name: value for name, value in state.items() if name not in by_seed}
+
+
+def _generators(trainer: L.Trainer) -> Sequence[torch.Generator]:
+    return cast(EpochLoader, trainer.train_dataloader).generators
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    """Return what a checkpoint holds, or None where it is broken; it runs no code."""
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return content if content.keys() >= {"members", "fingerprint", "epoch", "values", "generators"} else None
+    except Exception as error:  # torch's unpickler raises whatever a broken file leads it to
+        log.warning("%s is left out: %s", path, (str(error).splitlines() or [type(error).__name__])[0])
+        return None

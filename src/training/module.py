@@ -1,0 +1,120 @@
+"""The LightningModule that trains all seeds of a condition at once."""
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from src.data.datamodule import Batch, Block
+from src.engines.flat_parameters import FlatParameters
+from src.engines.select import select_engine
+from src.losses.base import Objective
+from src.metrics.predictions import by_blocks
+
+
+class Classifier(L.LightningModule):
+    """S networks, one objective and one optimizer that never mix the seeds.
+
+    The sum of the seeds' losses is back-propagated, so the gradient of each seed is that of its own loss; the
+    optimizer is element-wise on one flat buffer. One ``training_step`` consumes a block of mini-batches, most often an
+    epoch, which spares Lightning's cost of a step.
+
+    Args:
+        network: A module (S, B, D) -> (S, B, O), all of whose parameters lead with S.
+        objective: Loss and decision rule.
+        optimizer: Builds an element-wise optimizer from parameters.
+        engine: ``auto``, ``native`` or ``torch``, see ``src.engines.base``.
+
+    Attributes:
+        step_loss: Per finished epoch, the loss of every step: (steps, S), on the CPU.
+        train_accuracy: Per finished epoch, the accuracy (S,) of the mini-batches as they were trained on.
+        train_loss: Per finished epoch, the loss (S,), averaged over the points as they were trained on.
+        val_loss: Per finished epoch, the loss (S,) of the validation split; empty without one.
+        val_accuracy: Per finished epoch, the accuracy (S,) of the validation split; empty without one.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.objective = objective
+        self.optimizer = optimizer
+        self.wanted = engine
+        self.step_loss: list[Tensor] = []
+        self.train_loss: list[Tensor] = []
+        self.train_accuracy: list[Tensor] = []
+        self.val_loss: list[Tensor] = []
+        self.val_accuracy: list[Tensor] = []
+        self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the epoch that runs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the network's outputs: (S, B, D) -> (S, B, O)."""
+        return self.network(x)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Flatten the network, which is on its device by now, and build the optimizer on the buffer."""
+        self.flat = FlatParameters(self.network)
+        optimizer = self.optimizer([self.flat.values])
+        mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
+        self.engine = select_engine(self.network, self.objective, self.flat, optimizer, wanted=self.wanted, mixed=mixed)
+        return optimizer
+
+    def training_step(self, batches: Block, _: int) -> None:
+        """Take a step on each mini-batch of a block; the last block of an epoch ends it."""
+        self._keep(self.engine.train(batches), [target for _, target in batches])
+        if self.trainer.is_last_batch:
+            self._end_epoch()
+
+    def release(self) -> None:
+        """Let go of everything, weights, moments and data; neither the module nor its trainer is of use afterwards.
+
+        They, the trainer's loops and the data refer to each other. The garbage collector would find them late, and
+        until then the stacks of a long sweep would pile up.
+        """
+        if self._trainer is not None:
+            vars(self.trainer).clear()
+        vars(self).clear()
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Keep the loss and accuracy of the validation split, which comes as one batch."""
+        x, target = batch
+        output = by_blocks(self.network, x)  # (S, N, O)
+        self.val_loss.append(self.objective.loss(output, target).cpu())
+        correct = self.objective.decode(output) == target
+        self.val_accuracy.append(correct.float().mean(-1).cpu())
+
+    @torch.no_grad()
+    def _keep(self, outputs: list[Tensor], targets: list[Tensor]) -> None:
+        """Keep of a block what its epoch needs, from the outputs (S, B, O) and the targets (S, B) of each step."""
+        correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)  # (S,)
+        self._blocks.append((self._losses(outputs, targets), [target.shape[1] for target in targets], correct))
+
+    def _end_epoch(self) -> None:
+        """Store the losses and the accuracy of an epoch."""
+        blocks, self._blocks = self._blocks, []
+        losses = torch.cat([losses for losses, _, _ in blocks])  # (steps, S)
+        points = [size for _, sizes, _ in blocks for size in sizes]
+        weights = losses.new_tensor(points)  # (steps,)
+        # A sum over the steps would round by S; a running sum does not.
+        mean = (losses * weights[:, None]).cumsum(0)[-1] / weights.sum()  # (S,)
+        correct = torch.stack([correct for _, _, correct in blocks]).sum(0)  # (S,)
+        self.step_loss.append(losses.cpu())
+        self.train_loss.append(mean.cpu())
+        self.train_accuracy.append((correct.float() / sum(points)).cpu())
+
+    def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
+        """Return the loss of every step, (steps, S): at once for the mini-batches of one size, as seeds of a stack."""
+        parts = []
+        for _, steps in groupby(zip(outputs, targets, strict=True), lambda step: step[1].shape):
+            output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)
+            parts.append(self.objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
+        return torch.cat(parts)

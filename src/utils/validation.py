@@ -1,0 +1,86 @@
+"""Checks of settings: each wrong one becomes a line that names the setting, the rule and the value."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")  # beyond those that JSON escapes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One wrong setting.
+
+    Example:
+        >>> print(Problem("classes", "a whole number of at least 2", 1))
+        Expected `classes` to be a whole number of at least 2, got 1.
+    """
+
+    name: str
+    rule: str
+    value: Any
+
+    def __str__(self) -> str:
+        shown = json.dumps(self.value, default=str, ensure_ascii=False)  # as a user types it: null, true, [1, 2]
+        shown = _LINE_ENDS.sub(lambda end: json.dumps(end.group())[1:-1], shown)
+        return f"Expected `{self.name}` to be {self.rule}, got {shown}."
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong; the message has a line for each."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def check(*problems: Problem | None) -> None:
+    """Raise one error for all problems that were found, or none.
+
+    Raises:
+        SettingsError: If any argument is a problem.
+
+    Example:
+        >>> check(whole("classes", 1, least=2), number("lr", 0.1, above=0))
+        Traceback (most recent call last):
+        ...
+        src.utils.validation.SettingsError: Expected `classes` to be a whole number of at least 2, got 1.
+    """
+    if found := [problem for problem in problems if problem is not None]:
+        raise SettingsError(*found)
+
+
+def whole(name: str, value: Any, *, least: int, most: int | None = None) -> Problem | None:
+    """Find a problem unless the value is a whole number (not a bool) from ``least`` to ``most``, both allowed."""
+    rule = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return None if good and (most is None or value <= most) else Problem(name, rule, value)
+
+
+def number(
+    name: str, value: Any, *, above: float | None = None, least: float | None = None, below: float | None = None
+) -> Problem | None:
+    """Find a problem unless the value is a finite number (not a bool) inside the bounds."""
+    bounds = [
+        f"{word} {bound:g}"
+        for word, bound in (("above", above), ("at least", least), ("below", below))
+        if bound is not None
+    ]
+    rule = " ".join(["a number", " and ".join(bounds)]).strip()
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    good = good and (above is None or value > above) and (least is None or value >= least)
+    return None if good and (below is None or value < below) else Problem(name, rule, value)
+
+
+def choice(name: str, value: Any, options: Iterable[Any]) -> Problem | None:
+    """Find a problem unless the value is one of the options."""
+    options = list(options)
+    return None if value in options else Problem(name, f"one of {', '.join(map(str, options))}", value)
+
+
+def flag(name: str, value: Any) -> Problem | None:
+    """Find a problem unless the value is true or false."""
+    return None if isinstance(value, bool) else Problem(name, "true or false", value)

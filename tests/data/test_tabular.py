@@ -1,0 +1,164 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn import datasets
+from sklearn.preprocessing import StandardScaler
+
+from scripts import aggregate
+from src import evaluate
+from src.data.bundled import NAMES, Bundled
+from src.data.csv import CsvTable
+from src.data.dataframe import digest, make_frame
+from src.data.datamodule import SeedDataModule
+from src.data.protocols import Law
+from src.data.tabular import Table
+from src.storage.schema import read_results
+from src.utils.seeds import streams
+from src.utils.validation import SettingsError
+
+
+def module(table: Table, seeds: range | list[int] = range(1), **changes: Any) -> SeedDataModule:
+    arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
+    made = SeedDataModule(table, streams(list(seeds), {}), **arguments)
+    made.setup()
+    return made
+
+
+def make_table(counts: tuple[int, ...] = (30, 10), **columns: Any) -> Table:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    width = np.random.default_rng(0).normal(5, 3, len(labels))
+    return Table(make_frame(pd.DataFrame({"width": width, **columns, "kind": labels}), "kind", "mean"), len(counts))
+
+
+@pytest.mark.parametrize(("name", "classes"), [("breast_cancer", 2), ("digits", 10), ("iris", 3), ("wine", 3)])
+def test_bundled_data_are_scikit_learns(name: str, classes: int) -> None:
+    x, target = getattr(datasets, f"load_{name}")(return_X_y=True)
+    table = Bundled(classes, name=name)
+    assert not isinstance(table, Law)
+    assert (table.size, table.features, table.classes) == (*x.shape, classes)
+    drawn, labels = table.sample([torch.Generator()] * 2)
+    for seed in range(2):
+        np.testing.assert_array_equal(drawn[seed], x)
+        np.testing.assert_array_equal(labels[seed], target)
+
+
+def test_another_number_of_classes_or_another_name_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"`classes` to be 3, as the data have, got 2"):
+        Bundled(2, name="iris")
+    with pytest.raises(SettingsError, match=rf"`name` to be one of {', '.join(NAMES)}, got .roses"):
+        Bundled(2, name="roses")
+
+
+def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
+    made = module(make_table(), range(5), val_fraction=0.1)
+    for part, rare in ((made.test, 2), (made.val, 1), (made.train, 7)):
+        assert part.target.sum(1).tolist() == [rare] * 5
+    assert (made.test.x.shape, made.val.x.shape, made.train.x.shape) == ((5, 8, 1), (5, 4, 1), (5, 28, 1))
+    assert len({tuple(rows.tolist()) for rows in made.test_rows}) == 5
+    widths = make_table().x.flatten()
+    for seed in range(5):
+        mean, deviation = (moment[seed, 0, 0] for moment in (made.scaling.mean, made.scaling.deviation))
+        parts = torch.cat([part.x[seed, :, 0] for part in (made.test, made.val, made.train)])
+        torch.testing.assert_close((parts.double() * deviation + mean).sort()[0], widths.sort()[0], atol=1e-5, rtol=0)
+
+
+def test_scaling_is_that_of_the_training_points_alone() -> None:
+    table = Bundled(3, name="wine")
+    made = module(table, [4])
+    order = table.order([made.test_size, 0, made.train.x.shape[1]], streams([4], {})[0].generator("split"))
+    test, train = order[: made.test_size], order[made.test_size :]
+    scaler = StandardScaler().fit(table.x[train])
+    np.testing.assert_allclose(made.train.x[0], scaler.transform(table.x[train]), atol=1e-6)
+    np.testing.assert_allclose(made.test.x[0], scaler.transform(table.x[test]), atol=1e-6)
+    pd.testing.assert_frame_equal(made.test_features(0), table.frame.features.iloc[test].reset_index(drop=True))
+    torch.testing.assert_close(made.encode(made.test_features(0)), made.test.x[0], atol=1e-6, rtol=0)
+
+
+def test_missing_and_constant_features_become_zero() -> None:
+    width = [np.nan, *np.arange(39.0)]
+    made = module(make_table(width=width, same=[7.0] * 40, none=[np.nan] * 40))
+    everything = torch.cat([made.train.x[0], made.test.x[0]])
+    assert everything.isfinite().all()
+    assert not everything[:, 1:].any()
+    assert (everything[:, 0] == 0).sum() == 1
+
+
+@pytest.mark.parametrize("name", ["iris", "digits"])
+def test_a_seed_alone_gets_the_data_it_gets_in_a_stack_bit_for_bit(name: str) -> None:
+    table = Bundled({"iris": 3, "digits": 10}[name], name=name)
+    stack = module(table, [3, 0, 8], val_fraction=0.1)
+    for index, seed in enumerate((3, 0, 8)):
+        alone = module(table, [seed], val_fraction=0.1)
+        for part in ("train", "val", "test"):
+            assert torch.equal(getattr(stack, part).x[index], getattr(alone, part).x[0])
+            assert torch.equal(getattr(stack, part).target[index], getattr(alone, part).target[0])
+
+
+@pytest.mark.parametrize(
+    ("counts", "changes", "words"),
+    [
+        ((30, 1), {}, "`target` to be one with 2 points or more of every class, one a split, got .1 of class 1"),
+        ((30, 2), {"val_fraction": 0.1}, "`target` to be one with 3 points or more of every class"),
+        ((30, 10), {"test_fraction": 0.02}, "`test_fraction` to be a fraction of 40 points"),
+    ],
+)
+def test_a_class_that_a_split_would_lack_is_refused(
+    counts: tuple[int, ...], changes: dict[str, float], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        module(make_table(counts), **changes)
+
+
+def test_a_file_that_has_changed_since_its_hash_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"width": range(10), "kind": ["a", "b"] * 5}).to_csv(path, index=False)
+    arguments: dict[str, Any] = {"path": str(path), "target": "kind", "missing": "error", "sha256": digest(str(path))}
+    assert CsvTable(2, **arguments).size == 10
+    path.write_text(path.read_text().replace("9", "10"))
+    with pytest.raises(SettingsError, match="which has changed"):
+        CsvTable(2, **arguments)
+
+
+def test_training_on_real_data_is_the_same_alone_and_in_a_stack_and_reported_without_a_law(
+    train: Any, tmp_path: Path
+) -> None:
+    short = ("data=iris", "trainer.max_epochs=2", "figures=first", "loss=brier")
+    train(*short, "seed=[0,1,2]", "study=stack")
+    train(*short, "seed=1", "study=alone")
+    stack, alone = (next((tmp_path / "outputs" / name).glob("*/seed=1")) for name in ("stack", "alone"))
+    first, second = (torch.load(run / "checkpoint.ckpt", weights_only=True)["state_dict"] for run in (stack, alone))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not any(name.startswith(("population", "bayes")) for name in read_results(stack).metrics)
+    assert read_results(stack).classes == 3
+    assert aggregate.main([str(tmp_path / "outputs" / "stack")]) == 0
+    report = tmp_path / "outputs" / "stack" / "report"
+    assert "the law of its data is not known" in (report / "report.md").read_text()
+    assert (report / "problems.txt").read_text().strip() == "none"
+    assert not (report / "regret.png").exists()
+
+
+def test_a_run_on_a_file_is_evaluated_and_predicts_from_the_columns_of_the_file(train: Any, tmp_path: Path) -> None:
+    colour = ["red", "blue", None, "red"] * 10
+    frame = pd.DataFrame({"width": range(40), "colour": colour, "kind": ["a", "b"] * 20})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    file = ("data=csv", "data.path=table.csv", "data.target=kind", "trainer.max_epochs=1")
+    assert "Expected `data.missing` to be drop or mean, as colour has no value in row 3" in train(*file, code=1).err
+    train(*file, "data.missing=mean")
+    [run] = (tmp_path / "outputs" / "runs").glob("*/seed=0")
+    assert evaluate.main([f"run={run}"]) == 0
+    frame.drop(columns="kind").to_csv(tmp_path / "points.csv", index=False)
+    assert evaluate.main([f"run={run}", "points=points.csv", "out=out.csv"]) == 0
+    assert list(pd.read_csv("out.csv").columns) == ["width", "colour", "pred", "p0", "p1"]
+    assert "Expected `data.path` to be" in train("data=csv", "data.target=kind", code=1).err
+    frame.assign(kind=[1, *[2] * 39]).to_csv(tmp_path / "table.csv", index=False)
+    err = train(*file, "data.missing=mean", code=1).err
+    assert err.startswith("Expected `data.target` to be one with 2 points or more of every class")
+    assert err.endswith('got "1 of class 1".')
+    assert (
+        "Expected `classes` to be 2, as the data have, got 4."
+        in train(*file, "data.missing=drop", "classes=4", code=1).err
+    )

@@ -1,0 +1,216 @@
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch.optim import SGD, Adam, Optimizer
+
+from src.engines.autograd import AutogradEngine
+from src.engines.flat_parameters import FlatParameters
+from src.engines.native import compile
+from src.engines.native import engine as native
+from src.engines.native.engine import NativeEngine, obstacle
+from src.engines.select import select_engine
+from src.losses.ce import CrossEntropy
+from src.models.activations import ACTIVATIONS, Activation
+from src.models.mlp import MLP
+from src.training.single_thread import one_thread
+from tests.commands import SHORT, results
+
+
+def stack(seeds: int = 2, hidden: Sequence[int] = (20, 9)) -> MLP:
+    generators = [Generator().manual_seed(seed) for seed in range(seeds)]
+    return MLP(2, 2, generators, hidden=list(hidden), activation="relu", init="kaiming", init_std=0.02)
+
+
+def epoch(seeds: int = 2, points: int = 23) -> list[tuple[Tensor, Tensor]]:
+    x = torch.randn(seeds, points, 2, generator=Generator().manual_seed(1))
+    target = (x.sum(-1) > 0).long()
+    return list(zip(x.split(5, dim=1), target.split(5, dim=1), strict=True))
+
+
+def adam(flat: FlatParameters) -> Optimizer:
+    return Adam([flat.values], lr=0.005, fused=True)
+
+
+def test_training_learns_and_goes_on_bit_for_bit_from_a_saved_state() -> None:
+    objective = CrossEntropy(2)
+    after = []
+    for parts in ([20], [7, 13]):
+        network = stack()
+        flat = FlatParameters(network)
+        optimizer = adam(flat)
+        for epochs in parts:
+            state = optimizer.state_dict()
+            optimizer = adam(flat)
+            optimizer.load_state_dict(state)
+            engine = NativeEngine(network.layers, objective.gradient, flat, optimizer)
+            outputs = [engine.train(epoch()) for _ in range(epochs)]
+        after.append(flat.values.detach())
+        assert optimizer.state[flat.values]["step"] == 20 * 5
+    assert torch.equal(*after)
+    first, last = (
+        objective.loss(torch.cat(each, dim=1), torch.cat([target for _, target in epoch()], dim=1))
+        for each in (outputs[0], outputs[-1])
+    )
+    assert (last < first).all()
+
+
+def test_seeds_that_train_in_chunks_which_fit_the_cache_end_where_they_do_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    after = []
+    for cache, chunks in ((2**30, [5]), (2**13, [2, 2, 1]), (1, [1] * 5)):
+        monkeypatch.setattr(native, "CACHE", cache)
+        network = stack(5)
+        flat = FlatParameters(network)
+        engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+        assert [len(network.head.weight[chunk]) for chunk in engine._chunks()] == chunks
+        outputs = [engine.train(epoch(5)) for _ in range(3)]
+        after.append((flat.values.detach(), torch.cat(outputs[-1], dim=1)))
+    for values, outputs in after[1:]:
+        assert torch.equal(values, after[0][0])
+        assert torch.equal(outputs, after[0][1])
+
+
+def test_a_changed_rate_counts_from_the_next_epoch_on() -> None:
+    network = stack()
+    flat = FlatParameters(network)
+    optimizer = adam(flat)
+    engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, optimizer)
+    engine.train(epoch())
+    before = flat.values.detach().clone()
+    optimizer.param_groups[0]["lr"] = 0.0
+    engine.train(epoch())
+    assert torch.equal(flat.values, before)
+
+
+def test_nan_and_infinity_stay_with_their_seed() -> None:
+    with one_thread():
+        values = {}
+        for poison in (1.0, math.nan, math.inf):
+            network = stack(3)
+            flat = FlatParameters(network)
+            network.trunk[0].weight.data[1, 0, 0] = poison  # type: ignore[union-attr, index]
+            engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+            for _ in range(3):
+                outputs = engine.train(epoch(3))
+            values[poison] = flat.rows(flat.values.detach()), torch.cat(outputs, dim=1)
+        for poison in (math.nan, math.inf):
+            for found, clean in zip(values[poison], values[1.0], strict=True):
+                assert not found[1].isfinite().all()
+                assert torch.equal(found[[0, 2]], clean[[0, 2]])
+
+
+def test_points_and_gradients_of_another_shape_or_precision_never_reach_the_kernel() -> None:
+    network = stack()
+    flat = FlatParameters(network)
+    wrong = NativeEngine(network.layers, lambda outputs, target: outputs[:, :1], flat, adam(flat))
+    with pytest.raises(ValueError, match=r"^the gradient of the loss: expected float32 of shape \(2, 5, 2\)"):
+        wrong.train(epoch())
+    engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+    for x in (torch.zeros(2, 5, 3), torch.zeros(1, 5, 2), torch.zeros(2, 5, 2, dtype=torch.float64)):
+        with pytest.raises(ValueError, match=r"^points: expected float32 of shape \(2, 5, 2\), got torch.float"):
+            engine.train([(x, torch.zeros(2, 5, dtype=torch.int64))])
+
+
+def test_what_the_kernel_cannot_do_is_said() -> None:
+    network = stack()
+    flat = FlatParameters(network)
+    assert obstacle(network.layers, flat.values, adam(flat)) is None
+    own = [(network.head, Activation(torch.sin, lambda dy, y: dy, 1.0))]
+    assert obstacle(own, flat.values, adam(flat)) == "lacks an activation of this network"
+    double = FlatParameters(stack().double())
+    assert obstacle(network.layers, double.values, adam(double)) == "computes on the CPU and in single precision"
+    for optimizer in (
+        SGD([flat.values], lr=0.1),
+        Adam([flat.values]),
+        Adam([flat.values], amsgrad=True, fused=True),
+        Adam([flat.values], maximize=True, fused=True),
+    ):
+        assert obstacle(network.layers, flat.values, optimizer) is not None
+
+
+def test_every_activation_has_a_code() -> None:
+    assert set(ACTIVATIONS.values()) < set(native.CODES)
+
+
+@pytest.fixture
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for the kernel anew, in this test and after it."""
+    monkeypatch.setattr(native, "library", native.library.__wrapped__)
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_the_kernel_is_compiled_once_and_without_a_compiler_or_a_cache_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.library() is not None
+    (made,) = (tmp_path / "losslab").iterdir()
+    before = made.stat()
+    assert native.library() is not None
+    assert list((tmp_path / "losslab").iterdir()) == [made]
+    assert made.stat().st_mtime_ns == before.st_mtime_ns
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made))
+    assert native.library() is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert native.library() is None
+    assert native.obstacle(stack().layers, *buffer()) == "needs a C compiler, cc, and a folder ~/.cache to write to"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the switches are those of x86-64")
+@pytest.mark.parametrize("narrower", [("-mno-avx512f",), ("-mno-avx512f", "-mno-avx")], ids=["8 lanes", "4 lanes"])
+@pytest.mark.usefixtures("no_kernel")
+def test_registers_of_any_width_give_the_gradients_of_autograd(
+    narrower: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, *narrower))
+    kernel = native.library()
+    monkeypatch.setattr(native, "library", lambda: kernel)
+    objective = CrossEntropy(2)
+    for hidden in ([20, 9], [50, 100, 50], [3, 4], [17, 8]):
+        gradients = []
+        for make in (AutogradEngine, lambda network, *rest: select_engine(network, *rest, wanted="native")):
+            network = stack(2, hidden=hidden)
+            flat = FlatParameters(network)
+            optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
+            make(network, objective, flat, optimizer).train(epoch()[:1])
+            gradients.append(optimizer.state[flat.values]["exp_avg"])
+        assert (gradients[0] - gradients[1]).norm() <= 1e-6 * gradients[0].norm()
+
+
+def buffer() -> tuple[Tensor, Optimizer]:
+    flat = FlatParameters(stack())
+    return flat.values, adam(flat)
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_compiler_that_fails_leaves_no_kernel_and_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.library() is None
+    assert list((tmp_path / "losslab").iterdir()) == []
+
+
+def test_without_a_compiler_a_run_is_trained_all_the_same_but_not_if_the_kernel_is_insisted_on(tmp_path: Path) -> None:
+    env = os.environ | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "src.train", *SHORT, "logger=none", "figures=none"]
+    refused = subprocess.run([*command, "engine=native"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Expected `engine` to be auto or torch, as the native kernel needs a C compiler")
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "outputs").exists()
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path)) == 1

@@ -1,0 +1,212 @@
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from src.engines.autograd import AutogradEngine
+from src.engines.base import Engine, output_gradient
+from src.engines.flat_parameters import FlatParameters
+from src.engines.layerwise import LayerwiseEngine
+from src.engines.native.engine import NativeEngine
+from src.engines.select import select_engine
+from src.losses.base import Objective
+from src.losses.ce import CrossEntropy
+from src.models.activations import ACTIVATIONS
+from src.models.linear import Linear
+from src.models.mlp import MLP
+from src.training.single_thread import one_thread
+from src.utils.validation import SettingsError
+from tests.losses.cases import TAKEN, make
+
+Make = Callable[[nn.Module, Objective, FlatParameters, Optimizer], Engine]
+
+
+def layerwise(network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> Engine:
+    return select_engine(network, objective, flat, optimizer, wanted="torch")
+
+
+def native(network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> Engine:
+    return select_engine(network, objective, flat, optimizer, wanted="native")
+
+
+FAST = {"layerwise": layerwise, "native": native}
+
+
+def network(
+    seeds: Sequence[int], out_features: int, hidden: Sequence[int] = (7, 12), activation: str = "relu"
+) -> nn.Module:
+    generators = [Generator().manual_seed(seed) for seed in seeds]
+    if not hidden:
+        return Linear(2, out_features, generators, init="normal", init_std=0.5)
+    return MLP(2, out_features, generators, hidden=list(hidden), activation=activation, init="kaiming", init_std=0.02)
+
+
+def batch(seeds: Sequence[int], classes: int, size: int = 5, number: int = 0) -> tuple[Tensor, Tensor]:
+    """Return the points (S, B, 2) and labels (S, B) that some seeds have, the same in any company."""
+    generators = [Generator().manual_seed(1000 * number + seed) for seed in seeds]
+    x = torch.stack([torch.randn(size, 2, generator=generator) for generator in generators])
+    return x, torch.stack([torch.randint(classes, (size,), generator=generator) for generator in generators])
+
+
+def gradient_of(
+    engine: Make, stack: nn.Module, objective: Objective, x: Tensor, target: Tensor
+) -> tuple[Tensor, FlatParameters, Tensor]:
+    """Return the outputs, the buffer and its gradient: without beta1, exp_avg of Adam after its first step."""
+    flat = FlatParameters(stack)
+    optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
+    (outputs,) = engine(stack, objective, flat, optimizer).train([(x, target)])
+    return outputs, flat, optimizer.state[flat.values]["exp_avg"]
+
+
+@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("loss", "classes"), TAKEN)
+def test_the_engines_compute_the_same_outputs_and_gradients(
+    loss: str, classes: int, activation: str, engine: str
+) -> None:
+    objective = make(loss, classes)
+    for hidden, size in (((7, 12), 5), ((50, 100, 50), 5), ((50, 100, 50), 13), ((1,), 3), ((33, 17), 32), ((), 4)):
+        stacks = (network(range(3), objective.out_features, hidden, activation) for _ in range(2))
+        (outputs, _, gradient), (expected, _, oracle) = (
+            gradient_of(make_engine, stack, objective, *batch(range(3), classes, size))
+            for make_engine, stack in zip((FAST[engine], AutogradEngine), stacks, strict=True)
+        )
+        assert (outputs - expected).norm() <= 1e-6 * expected.norm()
+        assert (gradient - oracle).norm() <= 1e-6 * oracle.norm()
+        assert oracle.norm() > 0
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("loss", "classes"), TAKEN)
+def test_the_engines_stay_together_for_500_steps(loss: str, classes: int, activation: str) -> None:
+    objective = make(loss, classes)
+    data = [batch(range(2), classes, number=step % 20) for step in range(500)]
+    after = []
+    for engine in (layerwise, AutogradEngine):
+        stack = network(range(2), objective.out_features, activation=activation).double()
+        flat = FlatParameters(stack)
+        with one_thread():
+            engine(stack, objective, flat, Adam([flat.values], lr=0.005, fused=True)).train(
+                [(x.double(), target) for x, target in data]
+            )
+        after.append(flat.values.detach())
+    assert (after[0] - after[1]).norm() <= 1e-6 * after[1].norm()
+    start = network(range(2), objective.out_features, activation=activation).double()
+    assert (after[0] - FlatParameters(start).values).norm() > 0.1
+
+
+OPTIMIZERS: dict[str, Callable[[Tensor], Optimizer]] = {
+    "adam": lambda values: Adam([values], lr=0.005, fused=True),
+    "adam with weight decay": lambda values: Adam(
+        [values], lr=0.01, betas=(0.8, 0.99), eps=1e-4, weight_decay=0.1, fused=True
+    ),
+    "adamw": lambda values: AdamW([values], lr=0.01, weight_decay=0.1, fused=True),
+}
+
+
+# In single precision two engines part within some hundred steps, as training is chaotic. So each step starts anew from
+# where the native engine is.
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_each_of_500_native_steps_is_that_of_autograd_and_torchs_optimizer(optimizer: str) -> None:
+    objective = CrossEntropy(3)
+    stacks = [network(range(2), 3) for _ in range(2)]
+    flat, plain = (FlatParameters(stack) for stack in stacks)
+    ours, theirs = (OPTIMIZERS[optimizer](buffer.values) for buffer in (flat, plain))
+    trained, oracle = native(stacks[0], objective, flat, ours), AutogradEngine(stacks[1], objective, plain, theirs)
+    with one_thread():
+        for step in range(500):
+            data = [batch(range(2), 3, number=step % 20)]
+            before = flat.values.detach().clone()
+            plain.values.data.copy_(before)
+            theirs.load_state_dict(copy.deepcopy(ours.state_dict()))
+            trained.train(data)
+            oracle.train(data)
+            change, expected = flat.values - before, plain.values - before
+            rounding = 1e-7 * before.norm()  # of the sum of a number and its change
+            assert (change - expected).norm() <= 1e-6 * expected.norm() + rounding
+            for name, value in theirs.state[plain.values].items():
+                assert (ours.state[flat.values][name] - value).norm() <= 1e-6 * value.norm()
+    assert ours.state[flat.values]["step"] == 500
+    assert (flat.values - FlatParameters(network(range(2), 3)).values).norm() > 0.1
+
+
+# The products of awkward widths and mini-batches start at other alignments in a stack than those of a seed alone.
+@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 16, 33])
+@pytest.mark.parametrize("hidden", [(50, 100, 50), (1,), (7,), (33, 65, 2), (64, 64), ()], ids=str)
+def test_a_seed_has_the_same_gradients_alone_and_in_a_stack(
+    hidden: tuple[int, ...], size: int, activation: str, engine: str
+) -> None:
+    def backward(seeds: Sequence[int], classes: int) -> list[Tensor]:
+        stack = network(seeds, classes, hidden, activation)
+        outputs, flat, gradient = gradient_of(FAST[engine], stack, CrossEntropy(classes), *batch(seeds, classes, size))
+        return [outputs, flat.rows(gradient)]
+
+    for classes in (2, 3, 5):
+        with one_thread():
+            together = backward(range(7), classes)
+            for seed in (1, 2, 6):
+                for stacked, alone in zip(together, backward([seed], classes), strict=True):
+                    assert torch.equal(stacked[seed], alone[0])
+
+
+def test_the_engine_is_the_fastest_that_can_train_the_network() -> None:
+    stack, objective = network([0], 2), CrossEntropy(2)
+    flat = FlatParameters(stack)
+    adam = Adam([flat.values], fused=True)
+
+    def chosen(stack: nn.Module = stack, optimizer: Optimizer = adam, **settings: Any) -> type:
+        return type(select_engine(stack, objective, flat, optimizer, **settings))
+
+    assert chosen() is NativeEngine
+    assert chosen(wanted="native") is NativeEngine
+    assert chosen(wanted="torch") is LayerwiseEngine
+    assert chosen(optimizer=torch.optim.SGD([flat.values])) is LayerwiseEngine
+    for wanted in ("auto", "torch"):
+        assert chosen(mixed=True, wanted=wanted) is AutogradEngine
+        assert chosen(nn.Sequential(stack), wanted=wanted) is AutogradEngine
+
+
+def test_a_native_engine_that_is_insisted_on_and_cannot_be_had_is_refused_with_the_reason() -> None:
+    stack, objective = network([0], 2), CrossEntropy(2)
+    flat = FlatParameters(stack)
+    adam = Adam([flat.values], fused=True)
+    for reason, settings in {
+        "only affine layers and activations": {"network": nn.Sequential(stack), "optimizer": adam},
+        "all in one precision": {"network": stack, "optimizer": adam, "mixed": True},
+        "only the optimizers adam and adamw": {"network": stack, "optimizer": torch.optim.SGD([flat.values])},
+    }.items():
+        with pytest.raises(SettingsError, match=rf"^Expected `engine` to be .*{reason}.*, got \"native\"") as refusal:
+            select_engine(objective=objective, flat=flat, wanted="native", **settings)  # type: ignore[arg-type]
+        assert len(refusal.value.problems) == 1
+
+
+def test_an_objective_without_a_closed_form_is_differentiated_by_autograd() -> None:
+    class Cubic:
+        out_features = 1
+
+        def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+            return (outputs.squeeze(-1) - target).pow(3).mean(-1)
+
+    objective: Any = Cubic()
+    outputs, target = torch.randn(3, 5, 1), torch.randint(2, (3, 5))
+    expected = 3 * (outputs - target[..., None]).square() / 5
+    with torch.no_grad():
+        torch.testing.assert_close(output_gradient(objective)(outputs, target), expected)
+    ce = CrossEntropy(2)
+    assert output_gradient(ce) == ce.gradient
+
+
+@pytest.mark.parametrize("engine", FAST)
+def test_the_padding_of_the_buffer_stays_zero(engine: str) -> None:
+    stack = network(range(3), 3, (7,))
+    flat = FlatParameters(stack)
+    optimizer = AdamW([flat.values], lr=0.1, weight_decay=0.1, fused=True)
+    FAST[engine](stack, CrossEntropy(3), flat, optimizer).train([batch(range(3), 3, number=step) for step in range(5)])
+    used = sum(value.count_nonzero() for value in stack.parameters())
+    assert flat.values.count_nonzero() == used == sum(value.numel() for value in stack.parameters())

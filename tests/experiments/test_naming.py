@@ -1,0 +1,318 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from src.config.paths import CONFIG_DIR
+from src.experiments.naming import completed, condition_folder, condition_name, fingerprint, resolve, scientific
+from src.storage.schema import FAILED, Results, seed_folder, write_results
+
+Settings = dict[str, Any]
+CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
+UNSCIENTIFIC = {
+    *("engine", "fail_fast", "allow_targets", "predictions", "returns", "trainer.checkpoint_every"),
+    *("seed", "study", "resume", "figures", "logger._target_", "trainer.accelerator", "trainer.devices"),
+    *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+}
+PINS = {"seeds.data", "seeds.split", "seeds.init", "seeds.shuffle"}
+
+
+def leaves(config: Settings, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of every setting."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+@pytest.fixture(scope="module")
+def default(settings: Callable[..., Settings]) -> Settings:
+    """The settings without overrides."""
+    return settings()
+
+
+def changed(config: Settings, name: str, value: Any) -> Settings:
+    """Return a copy with one setting changed."""
+    copy = json.loads(json.dumps(config))
+    *groups, last = name.split(".")
+    inner = copy
+    for group in groups:
+        inner = inner[group]
+    inner[last] = value
+    return copy
+
+
+# The fingerprint.
+
+
+def test_fingerprint_is_eight_hexadecimal_digits(default: Settings) -> None:
+    assert re.fullmatch("[0-9a-f]{8}", fingerprint(default, CHOICES))
+
+
+def test_fingerprint_changes_with_every_scientific_setting_and_with_no_other(default: Settings) -> None:
+    names = list(leaves(default))
+    assert set(names) >= UNSCIENTIFIC | PINS | {"classes", "data.points", "data.label_order", "model.hidden"}
+    marks = {name: fingerprint(changed(default, name, "something else"), CHOICES) for name in names}
+    same = {name for name, mark in marks.items() if mark == fingerprint(default, CHOICES)}
+    assert same == UNSCIENTIFIC
+    assert len(set(marks.values())) == len(names) - len(UNSCIENTIFIC) + 1
+
+
+def test_fingerprint_knows_which_streams_are_pinned_but_not_to_what(settings: Callable[..., Settings]) -> None:
+    marks = [
+        [fingerprint(settings(f"seeds.{purpose}={value}"), CHOICES) for value in (0, 7, "[0,1]")]
+        for purpose in ("data", "split", "init", "shuffle")
+    ]
+    assert all(len(set(same)) == 1 for same in marks)
+    plain = fingerprint(settings(), CHOICES)
+    both = fingerprint(settings("seeds.data=0", "seeds.init=0"), CHOICES)
+    assert len({plain, both, *(same[0] for same in marks)}) == 6
+
+
+def test_fingerprint_changes_with_an_added_setting(settings: Callable[..., Settings]) -> None:
+    plain = fingerprint(settings(), CHOICES)
+    assert fingerprint(settings("+optimizer.weight_decay=0"), CHOICES) != plain
+    assert fingerprint(settings("+trainer.limit_train_batches=1"), CHOICES) != plain
+
+
+@pytest.mark.parametrize("group", ["loss", "model", "data"])
+def test_fingerprint_changes_with_the_choice_of_a_group(default: Settings, group: str) -> None:
+    assert fingerprint(default, CHOICES | {group: "other"}) != fingerprint(default, CHOICES)
+    assert fingerprint(default, CHOICES | {"logger": "none", "hydra": "x"}) == fingerprint(default, CHOICES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "equal"),
+    [
+        ("data.val_fraction", 0, 0.0),
+        ("data.points", 80, 80.0),
+        ("optimizer.lr", 1, 1.0),
+        ("model.hidden", [50, 100], [50.0, 100]),
+        ("data.spacing", 0.2, 0.20),
+        ("data.spacing", 0, -0.0),
+    ],
+)
+def test_fingerprint_does_not_see_how_a_number_is_written(default: Settings, name: str, value: Any, equal: Any) -> None:
+    one, other = (fingerprint(changed(default, name, each), CHOICES) for each in (value, equal))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [
+        ("data.spacing", 0.2, 0.2000001),
+        ("model.hidden", [50, 100], [100, 50]),
+        ("data.label_order", None, [0, 1]),
+        ("seeds.data", None, 0),
+        ("optimizer.fused", True, 1),
+        ("data.noise", "1", 1),
+    ],
+)
+def test_fingerprint_tells_apart_what_differs(default: Settings, name: str, value: Any, other: Any) -> None:
+    assert fingerprint(changed(default, name, value), CHOICES) != fingerprint(changed(default, name, other), CHOICES)
+
+
+def test_fingerprint_does_not_depend_on_the_order_of_settings(default: Settings) -> None:
+    backwards = {
+        name: dict(reversed(value.items())) if isinstance(value, dict) else value
+        for name, value in reversed(default.items())
+    }
+    assert list(backwards) != list(default)
+    assert fingerprint(backwards, CHOICES) == fingerprint(default, CHOICES)
+
+
+# A finished sweep is found again by this number: whoever changes how it is made lets every stored run be trained anew.
+def test_the_derivation_of_the_fingerprint_never_changes() -> None:
+    config = {"classes": 4, "seed": 3, "data": {"points": 80.0, "order": None}, "trainer": {"max_epochs": 499}}
+    config["seeds"] = {"data": 0, "split": None}
+    assert fingerprint(config, CHOICES) == "553b0840"
+
+
+def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
+    before = json.dumps(default)
+    kept = scientific(default)
+    assert json.dumps(default) == before
+    assert set(leaves(kept)) == set(leaves(default)) - UNSCIENTIFIC - PINS
+
+
+# The name of a condition.
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "loss=ce,classes=4"),
+        (["loss=ce", "classes=4"], "loss=ce,classes=4"),
+        (["seed=[0,1]", "study=hw4", "resume=false", "figures=none", "logger=none"], "loss=ce,classes=4"),
+        (["experiment=hw4"], "loss=ce,classes=4"),
+        (["optimizer.lr=0.01", "data.noise=gaussian"], "loss=ce,classes=4,data.noise=gaussian,optimizer.lr=0.01"),
+        (["model=linear"], "loss=ce,classes=4,model=linear"),
+        (["model.hidden=[50,100]"], "loss=ce,classes=4,model.hidden=50,100"),
+        (["+optimizer.weight_decay=1e-3"], "loss=ce,classes=4,optimizer.weight_decay=1e-3"),
+        (["+loss.weight=2"], "loss=ce,classes=4,loss.weight=2"),
+        (["data.path=a/b c"], "loss=ce,classes=4,data.path=a_bc"),
+    ],
+)
+def test_condition_name_shows_loss_classes_and_what_was_overridden(overrides: list[str], name: str) -> None:
+    assert condition_name({"classes": 4}, CHOICES, overrides) == name
+
+
+def test_condition_name_shows_which_streams_are_pinned() -> None:
+    config = {"classes": 4, "seeds": {"data": 0, "split": None, "init": [1, 2], "shuffle": None}}
+    name = condition_name(config, CHOICES, ["seeds.data=0", "seeds.init=[1,2]", "optimizer.lr=1"])
+    assert name == "loss=ce,classes=4,optimizer.lr=1,pinned=data+init"
+    config["seeds"] = dict.fromkeys(config["seeds"])
+    assert condition_name(config, CHOICES, ["seeds.data=null"]) == "loss=ce,classes=4"
+
+
+def test_condition_name_does_not_depend_on_the_order_of_overrides() -> None:
+    overrides = ["optimizer.lr=0.01", "data.points=40", "model.hidden=[5]"]
+    names = {condition_name({"classes": 2}, CHOICES, order) for order in (overrides, overrides[::-1])}
+    assert names == {"loss=ce,classes=2,data.points=40,model.hidden=5,optimizer.lr=0.01"}
+
+
+@hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.text(max_size=80), max_size=6))
+def test_condition_name_is_always_a_short_portable_folder_name(values: list[str]) -> None:
+    name = condition_name({"classes": 2}, CHOICES, [f"data.option{index}={each}" for index, each in enumerate(values)])
+    assert re.fullmatch(r"loss=ce,classes=2[A-Za-z0-9_.,=+-]*", name)
+    assert len(name.encode()) <= 120
+
+
+# The folder of a condition.
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., DictConfig]:
+    """Return a function that composes a job whose study lies below a temporary folder."""
+
+    def composed(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            everything = ["hydra.sweep.dir=" + str(tmp_path / "outputs" / "runs"), *overrides]
+            return compose("train", overrides=everything, return_hydra_config=True)
+
+    return composed
+
+
+def mark_of(root: DictConfig) -> str:
+    return fingerprint(resolve(root), dict(root.hydra.runtime.choices))
+
+
+def test_resolve_gives_plain_containers_without_hydra(job: Callable[..., DictConfig]) -> None:
+    config = resolve(job("classes=3", "model.hidden=[4,5]"))
+    assert "hydra" not in config
+    assert (config["classes"], config["model"]["hidden"]) == (3, [4, 5])
+    assert all(type(value) in (dict, list, int, str, bool, type(None)) for value in config.values())
+    assert type(config["model"]["hidden"]) is list
+
+
+def test_condition_folder_is_the_readable_name_and_the_fingerprint(
+    job: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    root = job("classes=4", "optimizer.lr=0.01", "seed=[3,4]")
+    assert condition_folder(root) == f"loss=ce,classes=4,optimizer.lr=0.01-{mark_of(root)}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_resolver_gives_hydra_the_folder_of_a_run_and_of_a_sweep(
+    job: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    root = job("classes=4")
+    name = f"loss=ce,classes=4-{mark_of(root)}"
+    assert root.hydra.run.dir == str(tmp_path / "outputs" / "runs" / name)
+    assert root.hydra.sweep.subdir == name
+
+
+def test_a_folder_with_the_same_fingerprint_is_taken_however_it_is_called(
+    job: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    study = tmp_path / "outputs" / "runs"
+    known = study / f"loss=ce,classes=4-{mark_of(job('classes=4'))}"
+    known.mkdir(parents=True)
+    (study / "loss=ce,classes=4-00000000").mkdir()
+    assert condition_folder(job("classes=4", "optimizer.lr=5e-3", "data.noise=uniform", "model=mlp")) == known.name
+    assert condition_folder(job("classes=4", "optimizer.lr=6e-3")).startswith("loss=ce,classes=4,optimizer.lr=6e-3-")
+
+
+def test_wrong_settings_end_the_program_with_a_line_each_and_an_untouched_disk(
+    job: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        condition_folder(job("classes=1", "seed=-1", "optimizer.lr=0", "figures=some"))
+    lines = str(caught.value.code).splitlines()
+    assert [line.split("`")[1] for line in lines] == ["classes", "seed", "figures", "optimizer.lr"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("study", ["a/b", "../x", "", ".hidden", "-x", "a b", "x" * 101, "ümlaut", "[1]", "null"])
+def test_a_study_must_be_a_plain_folder_name(job: Callable[..., DictConfig], study: str) -> None:
+    with pytest.raises(SystemExit, match=r"^Expected `study` to be a folder name of up to 100 letters"):
+        condition_folder(job(f"study={study}" if study in ("[1]", "null") else f"study='{study}'"))
+
+
+@pytest.mark.parametrize("study", ["hw4", "a.b", "x" * 100, "2024-01-01", "lr=0.1,x_y+z"])
+def test_good_names_of_studies(job: Callable[..., DictConfig], study: str) -> None:
+    assert condition_folder(job(f"study='{study}'")).startswith("loss=ce,classes=2-")
+
+
+def test_a_study_below_a_file_cannot_be_written(job: Callable[..., DictConfig], tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("")
+    with pytest.raises(SystemExit, match=r"Expected `hydra\.sweep\.dir` to be a folder that can be written"):
+        condition_folder(job())
+    assert (tmp_path / "outputs").read_text() == ""
+
+
+# The seeds that are done.
+
+
+def write_run(condition: Path, seed: int, mark: str = "3f9a1c2b", **changes: Any) -> None:
+    folder = seed_folder(condition, seed)
+    folder.mkdir(parents=True)
+    fields: Settings = {"study": "s", "condition": condition.name, "fingerprint": mark, **CHOICES, "classes": 2}
+    fields |= {"seed": seed, "overrides": [], "config": {}, "versions": {}, "seconds": 1.0}
+    write_results(folder, Results(**fields | changes))
+
+
+def test_completed_seeds_of_the_same_condition_are_found_seed_0_included(tmp_path: Path) -> None:
+    for seed in (0, 1, 7):
+        write_run(tmp_path, seed, metrics={"test/accuracy": seed / 10})
+    folders = [seed_folder(tmp_path, seed) for seed in (7, 0, 3)]
+    done = completed(folders, "3f9a1c2b")
+    assert list(done) == folders[:2]
+    assert [results.metrics["test/accuracy"] for results in done.values()] == [0.7, 0]
+
+
+def test_failed_foreign_and_broken_seeds_are_not_done(tmp_path: Path) -> None:
+    write_run(tmp_path, 0)
+    write_run(tmp_path, 1, status=FAILED, error="the loss became NaN in epoch 1, step 2")
+    write_run(tmp_path, 2, mark="00000000")
+    seed_folder(tmp_path, 3).mkdir()
+    write_run(tmp_path, 4)
+    (seed_folder(tmp_path, 4) / "results.json").write_text('{"schema": 1')
+    folders = [seed_folder(tmp_path, seed) for seed in range(6)]
+    assert list(completed(folders, "3f9a1c2b")) == [seed_folder(tmp_path, 0)]
+
+
+def test_nothing_is_done_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert completed([tmp_path / "absent" / "seed=0"], "3f9a1c2b") == {}
+    assert completed([], "3f9a1c2b") == {}
+
+
+def test_study_and_artifacts_do_not_import_torch() -> None:
+    code = "import sys, src.experiments.naming, src.storage.schema; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_the_resolver_is_registered() -> None:
+    assert OmegaConf.has_resolver("condition")

@@ -1,0 +1,150 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.parallel.process_pool import DeadWorkerError, Pool
+from src.parallel.worker import Advance, Output, Result, cores, granted, reporter
+
+Heard = list[tuple[int, Any]]
+
+
+def run(
+    execute: Callable[[int, Any], Any], jobs: list[Any], workers: int = 2, **changes: Any
+) -> tuple[list[Result], Heard]:
+    heard: Heard = []
+    results = Pool(execute, workers, **changes).run(jobs, lambda number, message: heard.append((number, message)))
+    return results, heard
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
+    def slow_first(number: int, job: int) -> int:
+        time.sleep(0.1 * (number == 0))
+        return job * job
+
+    results, _ = run(slow_first, [1, 2, 3, 4], workers)
+    assert [result.value for result in results] == [1, 4, 9, 16]
+
+
+def test_no_more_processes_than_asked_for_work_and_each_takes_several_jobs() -> None:
+    results, _ = run(lambda *_: (time.sleep(0.05), os.getpid())[1], [0] * 6)
+    assert len({result.value for result in results}) == 2
+    assert os.getpid() not in {result.value for result in results}
+
+
+def test_workers_can_be_started_afresh_where_the_system_cannot_fork() -> None:
+    offset = 10  # reaches the worker with the function, by value
+    results, _ = run(lambda _, job: job + offset, [1, 2], start_method="spawn")
+    assert [result.value for result in results] == [11, 12]
+
+
+def test_what_a_job_raises_is_its_result_alone() -> None:
+    def unlucky(_: int, job: int) -> int:
+        if job == 13:
+            raise ValueError("unlucky")
+        if job == 14:
+            raise SystemExit("enough")
+        return job
+
+    results, _ = run(unlucky, [12, 13, 14, 15])
+    assert [result.value for result in results] == [12, None, None, 15]
+    assert isinstance(results[1].error, ValueError)
+    assert [str(result.error) for result in results[1:3]] == ["unlucky", "The job ended itself: enough"]
+
+
+def test_what_cannot_be_pickled_is_told_in_words() -> None:
+    class AwkwardError(Exception):
+        def __reduce__(self) -> Any:
+            raise TypeError("no")
+
+    def awkward(_: int, job: str) -> Any:
+        if job == "raised":
+            raise AwkwardError("stuck")
+        return sys._getframe()
+
+    results, _ = run(awkward, ["raised", "returned"])
+    assert str(results[0].error) == "AwkwardError: stuck"
+    assert "pickle" in str(results[1].error)
+
+
+def test_a_worker_that_dies_costs_its_own_job_only() -> None:
+    def fatal(_: int, job: str) -> str:
+        if job == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job == "left":
+            os._exit(7)
+        return job
+
+    results, _ = run(fatal, ["killed", "a", "left", "b", "c"])
+    assert [result.value for result in results] == [None, "a", None, "b", "c"]
+    assert all(isinstance(results[index].error, DeadWorkerError) for index in (0, 2))
+    assert str(results[0].error).startswith("The worker process was killed by SIGKILL (out of memory?)")
+    assert str(results[2].error).startswith("The worker process ended with code 7")
+
+
+def test_what_a_job_prints_and_reports_is_heard_before_its_result() -> None:
+    def speak(number: int, job: str) -> None:
+        print("out", job)
+        print("err", job, file=sys.stderr, end="")
+        report = reporter()
+        assert report is not None
+        report(job, 1, 2, "half")
+
+    _, heard = run(speak, ["one", "two"])
+    for number, job in enumerate(("one", "two")):
+        messages = [message for who, message in heard if who == number]
+        assert messages[0] == Output("stdout", f"out {job}\n")
+        assert sorted(map(str, messages[1:3])) == sorted(
+            map(str, [Advance(job, 1, 2, "half"), Output("stderr", f"err {job}")])
+        )
+        assert messages[3] == Result(None)
+    assert reporter() is None
+
+
+def test_cores_are_granted_for_a_while_and_never_inherited_by_a_worker() -> None:
+    with granted(5):
+        assert cores() == 5
+        results, _ = run(lambda *_: cores(), [0, 0])
+    assert cores() == 1
+    assert [result.value for result in results] == [1, 1]
+
+
+def test_a_pool_inside_a_pool() -> None:
+    def nested(_: int, job: int) -> list[int]:
+        return [result.value for result in Pool(lambda _, inner: inner + job, 2).run([1, 2], lambda *_: None)]
+
+    assert [result.value for result in run(nested, [10, 20])[0]] == [[11, 12], [21, 22]]
+
+
+SLEEP = """
+import sys, time
+from src.parallel.process_pool import Pool
+
+def job(number, folder):
+    open(f"{folder}/{number}", "w").write(str(__import__("os").getpid()))
+    time.sleep(60)
+
+Pool(job, 2).run([sys.argv[1]] * 3, lambda *_: None)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_worker_outlives_the_process_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SLEEP, str(tmp_path)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while len(pids := [path.read_text() for path in tmp_path.iterdir()]) < 2 or "" in pids:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(how)
+    process.wait(20)
+    while any(Path("/proc", pid).exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(list(tmp_path.iterdir())) == 2  # the third job was never started

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from tests.report.legible import assert_legible
+
+from src.analysis.comparisons import Plan, compare_losses
+from src.analysis.replication_unit import Unit
+from src.plotting.forest import differences, forest_figure
+from tests.analysis.studies import make_runs
+
+
+def table(losses: int = 2, seeds: int = 8, shift: float = 0.0, name: str = "loss"):
+    rng = np.random.default_rng(losses)
+    values = {("ce", classes): rng.normal(0.7, 0.02, seeds) for classes in (2, 10)}
+    for index in range(losses):
+        for classes in (2, 10):
+            values[f"{name}_{index:02d}", classes] = values["ce", classes] + rng.normal(shift, 0.01, seeds)
+    return compare_losses(make_runs(values), "population/accuracy", Plan("ce"), Unit())[0]
+
+
+def test_rows_stand_by_class_count_and_the_means_last():
+    rows = differences(table())
+    assert [row.block for row in rows] == ["2 classes"] * 2 + ["10 classes"] * 2 + ["mean over class counts"] * 2
+    assert [row.label for row in rows[:2]] == ["loss_00", "loss_01"]
+
+
+def test_every_interval_is_drawn_and_diamonds_are_filled_where_the_difference_stands():
+    comparisons = table(shift=0.02)
+    comparisons.loc[comparisons.index[0], "different"] = False
+    ax = forest_figure(comparisons, "ce", 0.05).axes[0]
+    rows = differences(comparisons)
+    diamonds = [line for line in ax.lines if line.get_marker() == "D"]
+    assert [line.get_xdata()[0] for line in diamonds] == pytest.approx([row.value for row in rows])
+    assert [line.get_markerfacecolor() != "white" for line in diamonds] == [row.different for row in rows]
+    thick = [line for line in ax.lines if line.get_linewidth() == 1.8]
+    np.testing.assert_allclose([line.get_xdata() for line in thick], [(row.low, row.high) for row in rows])
+    (right,) = ax.child_axes
+    assert [text.get_text() for text in right.get_yticklabels()][1] == rows[0].text
+
+
+def test_one_seed_has_a_diamond_and_no_interval():
+    comparisons = table(seeds=1)
+    figure = forest_figure(comparisons, "ce", 0.05)
+    assert not [line for line in figure.axes[0].lines if line.get_linewidth() == 1.8 and line.get_marker() == "None"]
+    assert differences(comparisons)[0].text.endswith(", no interval")
+    assert_legible(figure)
+
+
+@pytest.mark.parametrize(("losses", "name"), [(1, "mse"), (15, "loss"), (3, "$a_b$ " * 30)])
+def test_few_many_and_long_names_stay_legible(losses: int, name: str):
+    assert_legible(forest_figure(table(losses, name=name), "ce", 0.05))

@@ -1,0 +1,150 @@
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.plan import __main__ as plan
+from scripts.plan.__main__ import makespan, predict
+from scripts.plan.calibration import on_disk
+from scripts.plan.jobs import sweep_jobs
+from tests.commands import files, results
+
+pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [
+        (["loss=mse,ce", "classes=2,4", "seed=range(100000)"], [[100000]] * 4),
+        (["loss=mse,ce", "seed=range(10)", "hydra.sweeper.stack_size=4"], [[4, 4, 2]] * 2),
+        (["experiment=variance", "hydra.sweeper.stack_size=100"], [[90, 90, 36]] * 4),
+        (["experiment=hw4"], [[20]] * 4),
+        (["loss=mse,ce"], [[1], [1]]),
+        (["seed=[3,4,5]"], [[3]]),
+        (["seeds.data=1,2", "seeds.init=range(3)", "seed=7"], [[6]]),
+    ],
+)
+def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[int]]) -> None:
+    sweep = sweep_jobs([*words, "hydra/launcher=basic"])
+    assert [list(condition.seeds.values()) for condition in sweep.conditions] == sizes
+    numbers = sorted(num for condition in sweep.conditions for num in condition.seeds)
+    assert numbers == sweep.order == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize(
+    ("words", "workers", "stacks"),
+    [
+        (["seed=range(100)"], 2, [[50, 50]]),
+        (["seed=range(100)"], 3, [[34, 34, 32]]),
+        (["seed=range(9)"], 2, [[9]]),
+        (["loss=mse,ce,bce", "seed=range(20)"], 2, [[20], [20], [10, 10]]),
+        (["classes=2,3,4", "seed=range(20)"], 2, [[10, 10], [20], [20]]),  # the longest start first
+        (["loss=mse,ce", "seed=range(20)", "hydra/launcher=joblib"], 8, [[20], [20]]),
+    ],
+)
+def test_idle_cores_share_the_seeds_of_a_job(words: list[str], workers: int, stacks: list[list[int]]) -> None:
+    assert [*sweep_jobs(words).stacks(workers).values()] == stacks
+
+
+def forked(words: list[str], folder: Path, pipe: Connection) -> None:
+    """Run src.train in a process whose peak memory tells of nothing else, and send its seconds and bytes."""
+    from src.train import main  # sets the defaults of Hydra's version, which must not happen in the other tests
+
+    os.chdir(folder)
+    sys.argv = ["train.py", *words]
+    started = time.perf_counter()
+    main()
+    unit = 1 if sys.platform == "darwin" else 1024
+    pipe.send((time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
+
+
+def test_a_short_sweep_takes_what_was_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["loss=ce", "seed=range(24)", "hydra.sweeper.stack_size=16", "trainer.max_epochs=40"]
+    words += ["data.points=50", "figures=none", "hydra/launcher=basic"]
+    monkeypatch.setattr(plan, "_start_up", lambda: 0.0)  # torch is imported already
+    prediction = predict(words, None, plan.Console(quiet=True))
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=forked, args=(["-m", *words], tmp_path, there))
+    process.start()
+    seconds, memory = here.recv()
+    process.join()
+    total = prediction.total
+    assert (total.jobs, total.seeds) == (2, len(results(tmp_path))) == (2, 24)
+    assert seconds / 2.5 < prediction.seconds < 2.5 * seconds  # other processes may come and go; 1.5 on a quiet machine
+    assert memory / 1.5 < total.memory < 1.5 * memory
+    assert on_disk(tmp_path / "outputs") == pytest.approx(total.disk, rel=0.2)
+
+
+@given(durations=st.lists(st.floats(0, 100), min_size=1), workers=st.integers(1, 9))
+def test_workers_share_the_jobs(durations: list[float], workers: int) -> None:
+    span = makespan(durations, workers)
+    least = max(sum(durations) / workers, *durations)
+    assert least - 1e-9 <= span <= sum(durations) / workers + max(durations) + 1e-9
+
+
+def test_the_table_names_each_condition_and_the_sum(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [plan.Row(f"loss={loss}", 10, 1000, 60.0, 600.0, 2e9, 3e9) for loss in ("mse", "ce")]
+    asked: list[Any] = []
+
+    def predicted(*arguments: Any) -> plan.Prediction:
+        asked.extend(arguments[:2])
+        return plan.Prediction(rows, workers=4, shared=5e8, start_up=5.0, seconds=305.0)
+
+    monkeypatch.setattr(plan, "predict", predicted)
+    assert plan.main(["loss=mse,ce 'seed=range(1000)'", "logger=none", "--workers", "4"]) == 0
+    assert asked == [["loss=mse,ce", "seed=range(1000)", "logger=none"], 4]
+    shown = capsys.readouterr().out
+    assert [line.split() for line in shown.splitlines() if line.startswith((" loss", " all"))] == [
+        ["loss=mse", "10", "1,000", "0:01:00", "0:10:00", "2.0", "GB", "3.0", "GB"],
+        ["loss=ce", "10", "1,000", "0:01:00", "0:10:00", "2.0", "GB", "3.0", "GB"],
+        ["all", "20", "2,000", "0:01:00", "0:20:00", "2.0", "GB", "6.0", "GB"],
+    ]
+    assert "With 4 workers: 0:05:05, of which 5.0 s until the first job begins; 6.5 GB of memory; 6.0 GB" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["classes=2,1"], "Expected `classes` to be a whole number from 2 to 1000, got 1."),
+        (["seed=0,0"], "Expected `seed` to be a whole number from 0 to 2^63 - 1, or a list of one or more different"),
+        (["seed=range(2.5)"], "Expected `seed` to be"),
+        (["sed=1"], "Expected `sed` to be a setting or group that --help lists"),
+        (["loss=nonsense"], "Expected `loss` to be one of bce, "),
+        (["loss=ce", "hydra/sweeper=basic"], "Expected `hydra/sweeper` to be stack, got basic."),
+        (["loss='ce"], "Expected `SETTINGS` to be words with quotes that close (No closing quotation)"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "_start_up", lambda: 0.0)
+    assert plan.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"plan: {message}")
+    assert error.count("\n") == 1
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "plan: the following arguments are required: SETTINGS\n"),
+        (["loss=ce", "--workers", "0"], "plan: argument --workers: expected a whole number of at least 1, got '0'\n"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(arguments: list[str], message: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stop:
+        plan.main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == message

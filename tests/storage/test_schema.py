@@ -1,0 +1,407 @@
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src.storage.atomic import recover, replacing_folder
+from src.storage.schema import (
+    FAILED,
+    RESULTS,
+    ArtifactError,
+    Results,
+    read_results,
+    read_table,
+    seed_folder,
+    seed_folders,
+    write_results,
+)
+
+RUN = Results(
+    study="hw4",
+    condition="loss=ce,classes=4-3f9a1c2b",
+    fingerprint="3f9a1c2b",
+    loss="ce",
+    model="mlp",
+    data="noisy_cubic",
+    classes=4,
+    seed=0,
+    overrides=["loss=ce", "classes=4"],
+    config={"classes": 4, "model": {"hidden": [50, 100, 50]}, "seeds": {"data": None}, "note": "Größe"},
+    versions={"python": "3.11.0"},
+    seconds=12.5,
+    metrics={"test/accuracy": 0.71875, "test/correct": 46, "population/regret": 1e-17},
+    streams={"data": 0, "split": 0, "init": 0, "shuffle": 0},
+)
+CONTENT = {"schema": 1, **asdict(RUN)}
+
+
+def write_text(folder: Path, text: str | bytes) -> Path:
+    (folder / RESULTS).write_bytes(text.encode() if isinstance(text, str) else text)
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Return the content of every file below a folder, by path."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_one_line(error: ArtifactError) -> None:
+    assert str(error).splitlines() == [str(error)]
+
+
+# results.json.
+
+
+@pytest.mark.parametrize("results", [RUN, replace(RUN, status=FAILED, error="NaN in epoch 3", metrics={}, seed=2**62)])
+def test_results_come_back_as_they_were(tmp_path: Path, results: Results) -> None:
+    write_results(tmp_path, results)
+    assert read_results(tmp_path) == results
+    assert [path.name for path in tmp_path.iterdir()] == [RESULTS]
+
+
+def test_results_are_plain_json_with_the_documented_keys(tmp_path: Path) -> None:
+    write_results(tmp_path, RUN)
+    content = json.loads((tmp_path / RESULTS).read_text(encoding="utf-8"))
+    assert content == CONTENT
+    assert set(content) == {
+        *("schema", "status", "study", "condition", "fingerprint", "loss", "model", "data", "classes", "seed"),
+        *("streams", "overrides", "metrics", "config", "versions", "seconds", "error"),
+    }
+    assert (content["schema"], content["status"], content["error"]) == (1, "completed", None)
+
+
+def test_writing_again_replaces_the_results(tmp_path: Path) -> None:
+    write_results(tmp_path, RUN)
+    write_results(tmp_path, replace(RUN, seed=5))
+    assert read_results(tmp_path).seed == 5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_that_json_cannot_say_is_refused_and_nothing_is_written(tmp_path: Path, value: float) -> None:
+    write_results(tmp_path, RUN)
+    before = files(tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_results(tmp_path, replace(RUN, metrics={"test/loss": value}))
+    assert files(tmp_path) == before
+
+
+def test_unknown_keys_are_ignored_and_optional_ones_have_defaults(tmp_path: Path) -> None:
+    content = {name: value for name, value in CONTENT.items() if name not in ("metrics", "status", "error", "streams")}
+    results = read_results(write_text(tmp_path, json.dumps(content | {"host": "here"})))
+    assert results == replace(RUN, metrics={}, streams={})
+
+
+BROKEN: list[tuple[str | bytes, str]] = [
+    ("", "cannot be read: Expecting value"),
+    ("{", "cannot be read: Expecting property name"),
+    (json.dumps(CONTENT)[:-1], "cannot be read: Expecting ',' delimiter"),
+    (json.dumps(CONTENT) + "}", "cannot be read: Extra data"),
+    (b"\xff\xfe{}", "cannot be read: 'utf-8' codec"),
+    ("[" * 100_000, "cannot be read: maximum recursion depth"),
+    ('{"schema": 1' + "0" * 5000 + "}", "cannot be read: Exceeds the limit"),
+    ("[]", "holds list, expected an object"),
+    ("null", "holds NoneType, expected an object"),
+    ("{}", "has schema None, this losslab reads schema 1"),
+    (json.dumps(CONTENT | {"schema": 2}), "has schema 2, this losslab reads schema 1"),
+    (json.dumps(CONTENT | {"schema": "1"}), "has schema '1', this losslab reads schema 1"),
+    ('{"schema": 1, "study": "hw4"}', "lacks classes, condition, config, data, fingerprint, loss, model, overrides"),
+]
+WRONG_VALUES = [
+    *((name, 3, f"expected {name} to be text, got 3") for name in ("study", "condition", "fingerprint")),
+    *((name, None, f"expected {name} to be text, got None") for name in ("loss", "model", "data")),
+    *((name, -1, f"expected {name} to be a whole number of at least 0, got -1") for name in ("classes", "seed")),
+    ("seed", 1.0, "expected seed to be a whole number of at least 0, got 1.0"),
+    ("seed", True, "expected seed to be a whole number of at least 0, got True"),
+    ("status", "done", "expected status to be completed or failed, got 'done'"),
+    ("status", ["completed"], "expected status to be completed or failed, got ['completed']"),
+    ("error", 5, "expected error to be text or null, got 5"),
+    ("overrides", "loss=ce", "expected overrides to be a list of text, got 'loss=ce'"),
+    ("overrides", [1], "expected overrides to be a list of text, got [1]"),
+    ("seconds", "long", "expected seconds to be a finite number, got 'long'"),
+    ("seconds", None, "expected seconds to be a finite number, got None"),
+    *((name, [], f"expected {name} to be an object, got []") for name in ("config", "versions", "metrics", "streams")),
+    ("streams", {"data": -1}, "expected streams to hold whole numbers of at least 0, got {'data': -1}"),
+    ("streams", {"data": "../.."}, "expected streams to hold whole numbers of at least 0, got {'data': '../..'}"),
+    ("config", {"seeds": None}, "expected config.seeds to be an object, got None"),
+    ("config", {"seeds": [0]}, "expected config.seeds to be an object, got [0]"),
+    ("metrics", {"a": "high"}, "expected the metric 'a' to be a finite number, got 'high'"),
+    ("metrics", {"a": True}, "expected the metric 'a' to be a finite number, got True"),
+    ("metrics", {"a": None}, "expected the metric 'a' to be a finite number, got None"),
+    ("metrics", {"a": float("nan")}, "expected the metric 'a' to be a finite number, got nan"),
+    ("metrics", {"a": -float("inf")}, "expected the metric 'a' to be a finite number, got -inf"),
+    ("metrics", {"a": 10**310}, "expected the metric 'a' to be a finite number, got 1000000000"),
+    ("metrics", {"a\nb": None}, "expected the metric 'a\\nb' to be a finite number, got None"),
+]
+BROKEN += [(json.dumps(CONTENT | {name: value}), reason) for name, value, reason in WRONG_VALUES]
+
+
+@pytest.mark.parametrize(("text", "reason"), BROKEN, ids=[reason[:60] for _, reason in BROKEN])
+def test_broken_results_are_refused_in_one_line(tmp_path: Path, text: str | bytes, reason: str) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        read_results(write_text(tmp_path, text))
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / RESULTS))
+    assert reason in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_folder_without_results_is_not_that_of_a_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=f"^{tmp_path} is not the folder of a finished run: it has no results.json"):
+        read_results(tmp_path)
+    with pytest.raises(ArtifactError, match="is not the folder of a finished run"):
+        read_results(tmp_path / "absent")
+
+
+def test_results_that_are_a_folder_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / RESULTS).mkdir()
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_results(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_results(tmp_path / "file")
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(10**300, 10**320)
+    | st.floats(allow_subnormal=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def read_or_refuse(folder: Path, text: bytes) -> None:
+    """Read results that may be broken; only an error of one line, or results that can be written again, will do."""
+    try:
+        results = read_results(write_text(folder, text))
+    except ArtifactError as error:
+        assert_one_line(error)
+    else:
+        assert results.classes >= 0
+        assert results.seed >= 0
+        assert results.name.startswith(f"seed={results.seed}")
+        assert all(abs(value) < float("inf") for value in (results.seconds, *results.metrics.values()))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(changes=st.dictionaries(st.sampled_from(sorted(CONTENT)), json_values, max_size=3), absent=st.booleans())
+def test_results_with_arbitrary_values_are_read_or_refused(scratch: Path, changes: Any, absent: bool) -> None:
+    content = {name: value for name, value in CONTENT.items() if not absent or name not in changes}
+    read_or_refuse(scratch, json.dumps(content if absent else content | changes).encode())
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(metrics=st.dictionaries(st.text(max_size=6), json_values, max_size=3))
+def test_arbitrary_metrics_are_read_or_refused(scratch: Path, metrics: Any) -> None:
+    read_or_refuse(scratch, json.dumps(CONTENT | {"metrics": metrics}).encode())
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(start=st.floats(0, 1, allow_subnormal=False), length=st.integers(0, 40), junk=st.binary(max_size=6))
+def test_damaged_bytes_are_read_or_refused(scratch: Path, start: float, length: int, junk: bytes) -> None:
+    text = json.dumps(CONTENT, ensure_ascii=False).encode()
+    place = int(start * len(text))
+    read_or_refuse(scratch, text[:place] + junk + text[place + length :])
+
+
+def test_truncated_results_are_refused_wherever_they_end(tmp_path: Path) -> None:
+    text = json.dumps(CONTENT, ensure_ascii=False).encode()
+    for end in range(0, len(text), 7):
+        with pytest.raises(ArtifactError):
+            read_results(write_text(tmp_path, text[:end]))
+
+
+# Folders.
+
+
+def test_a_new_folder_appears_when_the_body_ends(tmp_path: Path) -> None:
+    target = tmp_path / "study" / "condition" / "seed=0"
+    target.parent.mkdir(parents=True)
+    with replacing_folder(target) as folder:
+        (folder / "a.txt").write_text("new")
+        assert not target.exists()
+    assert files(tmp_path) == {"study/condition/seed=0/a.txt": "new"}
+    assert [path.name for path in target.parent.iterdir()] == ["seed=0"]
+
+
+def test_an_old_folder_stays_whole_until_the_body_ends_and_is_then_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "seed=0"
+    target.mkdir()
+    (target / "a.txt").write_text("old")
+    (target / "only_old.txt").write_text("old")
+    with replacing_folder(target) as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "a.txt").write_text("new")
+        assert files(target) == {"a.txt": "old", "only_old.txt": "old"}
+    assert files(tmp_path) == {"seed=0/a.txt": "new"}
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_old_folder_survives_a_body_that_raises(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "seed=0"
+    target.mkdir()
+    (target / "a.txt").write_text("old")
+
+    def write_half() -> None:
+        with replacing_folder(target) as folder:
+            (folder / "a.txt").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert files(tmp_path) == {"seed=0/a.txt": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
+
+
+def test_nothing_is_left_of_a_first_body_that_raises(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broken"), replacing_folder(tmp_path / "seed=0"):
+        raise ValueError("broken")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_folder_survives_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+    target = tmp_path / "seed=0"
+    target.mkdir()
+    (target / "a.txt").write_text("old")
+    with pytest.raises(FileNotFoundError), replacing_folder(target) as folder:
+        shutil.rmtree(folder)
+    assert files(tmp_path) == {"seed=0/a.txt": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
+
+
+@pytest.mark.parametrize("kept", [("seed=0",), (".seed=0.old",), ("seed=0", ".seed=0.old")])
+def test_what_a_killed_process_left_is_cleared_away_and_what_it_moved_aside_put_back(
+    tmp_path: Path, kept: tuple[str, ...]
+) -> None:
+    for name in (".seed=0.new", *kept):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    recover(tmp_path / "seed=0")
+    assert files(tmp_path) == {"seed=0/a.txt": kept[0]}
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
+
+
+def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("seed=0", ".seed=0.new", ".seed=0.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stale.txt").write_text("stale")
+    with replacing_folder(tmp_path / "seed=0") as folder:
+        (folder / "a.txt").write_text("new")
+    assert files(tmp_path) == {"seed=0/a.txt": "new"}
+
+
+def test_a_folder_in_a_place_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "gone" / "seed=0"):
+        pytest.fail("the body must not run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seed_folders_are_sorted_by_condition_then_seed(tmp_path: Path) -> None:
+    expected = [
+        seed_folder(tmp_path / condition, seed) for condition in ("loss=ce-1", "loss=mse-2") for seed in (0, 2, 10)
+    ]
+    for folder in reversed(expected):
+        folder.mkdir(parents=True)
+    for other in ("a/.hydra", "a/.seed=3.99.new", "a/seed=x", "report", "a/b/seed=4", "a/seed=1,noise=2", "a/seed=-1"):
+        (tmp_path / other).mkdir(parents=True)
+    assert seed_folders(tmp_path) == expected
+    assert [folder.name for folder in expected[:3]] == ["seed=0", "seed=2", "seed=10"]
+
+
+def test_seed_folders_with_pins_are_sorted_by_number(tmp_path: Path) -> None:
+    members = [(0, {"data": 2, "init": 1}), (0, {"data": 2, "init": 10}), (0, {"data": 10, "init": 0}), (3, {})]
+    expected = [seed_folder(tmp_path / "condition", seed, pins) for seed, pins in members]
+    for folder in reversed(expected):
+        folder.mkdir(parents=True)
+    assert seed_folders(tmp_path) == expected
+    assert expected[0].name == "seed=0,data=2,init=1"
+
+
+def test_results_name_their_folder() -> None:
+    assert RUN.name == "seed=0"
+    pinned = {"data": 3, "split": None, "init": 1, "shuffle": None}
+    streams = {"data": 3, "split": 7, "init": 1, "shuffle": 7}
+    assert replace(RUN, seed=7, config={"seeds": pinned}, streams=streams).name == "seed=7,data=3,init=1"
+    assert replace(RUN, seed=7, config={}, streams={}).name == "seed=7"
+
+
+def test_a_study_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="absent is not a folder"):
+        seed_folders(tmp_path / "absent")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="file is not a folder"):
+        seed_folders(tmp_path / "file")
+    assert seed_folders(tmp_path) == []
+
+
+# Tables.
+
+
+def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
+    table = pd.DataFrame({"epoch": [1, 2], "train/loss": [0.1, 1 / 3], "val/loss": [float("nan"), float("inf")]})
+    table.to_csv(tmp_path / "history.csv", index=False)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "history.csv", ("epoch", "train/loss")), table)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "cannot be read: No columns to parse"),
+        (b"\n\n", "cannot be read: No columns to parse"),
+        (b"epoch,train/lo", "lacks the column train/loss"),
+        (b"step,loss\n1,2\n", "lacks the column epoch, train/loss"),
+        (b"epoch,train/loss\n1,0.5\n2,0.4,3\n", "cannot be read: Error tokenizing data"),
+        (
+            b"epoch,train/loss\n1,0.5,9\n2,0.4,9\n",
+            "cannot be read: Length of header or names does not match length of data",
+        ),
+        (b'epoch,train/loss\n1,"0.5\n', "cannot be read: Error tokenizing data"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "cannot be read: 'utf-8' codec can't decode"),
+        (b"\x00\x01\x02\x00", "lacks the column epoch, train/loss"),
+        (bytes(range(256)) * 4, "cannot be read"),
+    ],
+)
+def test_a_broken_table_is_refused_in_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "history.csv"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError) as caught:
+        read_table(path, ("epoch", "train/loss"))
+    message = str(caught.value)
+    assert message.startswith(f"{path} ")
+    assert reason in message
+    assert message.splitlines() == [message]
+
+
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"history\.csv is missing"):
+        read_table(tmp_path / "history.csv", ("epoch",))
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_table(tmp_path, ("epoch",))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(content=st.binary(max_size=60) | st.text("ab,\n\"1.'; ", max_size=40).map(str.encode))
+def test_an_arbitrary_table_is_read_or_refused(scratch: Path, content: bytes) -> None:
+    path = scratch / "table.csv"
+    path.write_bytes(content)
+    try:
+        table = read_table(path, ("a",))
+    except ArtifactError as error:
+        assert_one_line(error)
+    else:
+        assert "a" in table.columns

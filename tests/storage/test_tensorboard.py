@@ -1,0 +1,316 @@
+"""The event file, read back through TensorBoard's own reader and through a running TensorBoard."""
+
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image as pictures
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+from src.storage.tensorboard import EVENTS, write_events
+
+STARTED, ENDED = 1_700_000_000.0, 1_700_000_040.0
+METRICS = {"test/accuracy": 0.71875, "population/accuracy": 0.741, "population/regret": 0.009}
+HPARAMS = {"loss": "ce", "classes": 4, "seed": 0, "optimizer.lr": 0.005, "nested": True}
+
+
+def make_history(seed: int = 0, epochs: int = 30) -> pd.DataFrame:
+    epoch = np.arange(epochs)
+    values = np.random.default_rng(seed).random((epochs, 2))
+    columns = {"epoch": epoch, "step": 26 * (epoch + 1), "train/loss": values[:, 0], "train/accuracy": values[:, 1]}
+    return pd.DataFrame(columns)
+
+
+def make_png(path: Path, seed: int = 0) -> Path:
+    pictures.imsave(path, np.random.default_rng(seed).random((20, 30, 3)))
+    return path
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    arguments = {"history": make_history(), "metrics": METRICS, "hparams": HPARAMS} | changes
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_events(folder, started=STARTED, ended=ENDED, **arguments)
+
+
+def read(folder: Path) -> EventAccumulator:
+    everything = {"scalars": 0, "images": 0, "tensors": 0}
+    return EventAccumulator(str(folder), size_guidance=everything).Reload()
+
+
+def hparams_of(run: EventAccumulator, tag: str) -> bytes:
+    content: bytes = run.SummaryMetadata(tag).plugin_data.content
+    return content
+
+
+def test_curves_equal_the_history(tmp_path: Path) -> None:
+    history = make_history().assign(**{"val/loss": 0.5})
+    write(tmp_path, history=history, metrics={})
+    run = read(tmp_path)
+    assert set(run.Tags()["scalars"]) == {"train/loss", "train/accuracy", "val/loss"}
+    for tag in run.Tags()["scalars"]:
+        points = run.Scalars(tag)
+        assert [point.step for point in points] == history["step"].tolist()
+        assert [point.value for point in points] == history[tag].astype(np.float32).tolist()
+
+
+def test_wall_time_follows_the_steps_from_start_to_end(tmp_path: Path) -> None:
+    write(tmp_path)
+    run = read(tmp_path)
+    assert run.FirstEventTimestamp() == STARTED
+    points = run.Scalars("train/loss")
+    seconds = [point.wall_time - STARTED for point in points]
+    assert seconds == pytest.approx([40 * point.step / points[-1].step for point in points], abs=1e-5)
+
+
+def test_final_metrics_are_one_point_at_the_last_step(tmp_path: Path) -> None:
+    write(tmp_path)
+    run = read(tmp_path)
+    for tag, value in METRICS.items():
+        (point,) = run.Scalars(tag)
+        assert (point.step, point.value, point.wall_time) == (26 * 30, np.float32(value), ENDED)
+
+
+def test_a_metric_puts_no_stray_point_on_the_curve_of_its_name(tmp_path: Path) -> None:
+    write(tmp_path, metrics={"train/loss": 123.0})
+    values = [point.value for point in read(tmp_path).Scalars("train/loss")]
+    assert len(values) == 30
+    assert 123.0 not in values
+
+
+def test_image_is_the_png_file_unchanged(tmp_path: Path) -> None:
+    png = make_png(tmp_path / "scatter.png")
+    write(tmp_path, images={"figures/scatter": png})
+    (image,) = read(tmp_path).Images("figures/scatter")
+    assert image.encoded_image_string == png.read_bytes()
+    assert (image.step, image.width, image.height) == (26 * 30, 30, 20)
+    assert pictures.imread(io.BytesIO(image.encoded_image_string)).shape[:2] == (20, 30)
+
+
+@pytest.mark.parametrize(("failed", "status"), [(False, "STATUS_SUCCESS"), (True, "STATUS_FAILURE")])
+def test_hparams_session(tmp_path: Path, failed: bool, status: str) -> None:
+    hparams = HPARAMS | {"numpy": np.float64(0.25), "count": np.int64(3)}
+    path = write(tmp_path, hparams=hparams, failed=failed)
+    run = read(tmp_path)
+    start = metadata.parse_session_start_info_plugin_data(hparams_of(run, metadata.SESSION_START_INFO_TAG))
+    end = metadata.parse_session_end_info_plugin_data(hparams_of(run, metadata.SESSION_END_INFO_TAG))
+    found = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
+    assert found == hparams
+    assert found["nested"] is True
+    assert (start.start_time_secs, end.end_time_secs) == (STARTED, ENDED)
+    assert end.status == type(end).DESCRIPTOR.fields_by_name["status"].enum_type.values_by_name[status].number
+    assert b"hp_metric" not in path.read_bytes()
+
+
+def test_numbers_that_are_not_finite_are_written_as_they_are(tmp_path: Path) -> None:
+    history = make_history(epochs=5)
+    history["train/loss"] = [1.0, math.inf, -math.inf, 1e300, math.nan]
+    write(tmp_path, history=history, metrics={"test/loss": 1e300})
+    run = read(tmp_path)
+    values = [point.value for point in run.Scalars("train/loss")]
+    assert values[:4] == [1.0, math.inf, -math.inf, math.inf]
+    assert math.isnan(values[4])
+    assert run.Scalars("test/loss")[0].value == math.inf
+
+
+@pytest.mark.parametrize("history", [pd.DataFrame(), make_history(epochs=0)], ids=["nothing", "columns only"])
+def test_without_history_all_but_the_curves_is_written(tmp_path: Path, history: pd.DataFrame) -> None:
+    metrics = METRICS | {"train/loss": 0.5}
+    write(tmp_path, history=history, metrics=metrics, images={"scatter": make_png(tmp_path / "scatter.png")})
+    run = read(tmp_path)
+    assert set(run.Tags()["scalars"]) == set(metrics)
+    assert run.Tags()["images"] == ["scatter"]
+    assert run.Scalars("train/loss")[0].step == 0
+    assert metadata.SESSION_START_INFO_TAG in run.Tags()["tensors"]
+
+
+def test_a_single_row_at_step_zero(tmp_path: Path) -> None:
+    write(tmp_path, history=pd.DataFrame({"epoch": [0], "step": [0], "train/loss": [1.5]}))
+    (point,) = read(tmp_path).Scalars("train/loss")
+    assert (point.step, point.value, point.wall_time) == (0, 1.5, STARTED)
+
+
+def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
+    write(tmp_path)
+    path = write(tmp_path, history=make_history(seed=1, epochs=7))
+    assert [child.name for child in tmp_path.iterdir()] == [path.name] == [EVENTS]
+    assert len(read(tmp_path).Scalars("train/loss")) == 7
+
+
+def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = write(tmp_path).read_bytes()
+
+    def write_on_full_disk(self: object, data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("src.storage.tensorboard.RecordWriter.write", write_on_full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, metrics={})
+    assert [child.read_bytes() for child in tmp_path.iterdir()] == [before]
+
+
+def test_a_history_without_steps_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Expected `history` to have the column step, got epoch, train/loss"):
+        write(tmp_path, history=make_history()[["epoch", "train/loss"]])
+
+
+@pytest.mark.parametrize("content", [b"GIF89a" + bytes(40), b"\x89PNG\r\n\x1a\n", b""])
+def test_an_image_that_is_not_png_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "scatter.png"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"Expected the image scatter to be a PNG file, got .*scatter\.png"):
+        write(tmp_path, images={"scatter": path})
+
+
+def test_a_hyperparameter_of_another_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"Expected the hyperparameter hidden to be text, .*got \[50, 100\]"):
+        write(tmp_path, hparams={"hidden": [50, 100]})
+
+
+def test_torch_is_not_imported() -> None:
+    code = "import sys, src.storage.tensorboard; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+# What follows asks a running TensorBoard over HTTP, as its pages do.
+
+CE_0, CE_1, MSE_2 = (
+    "study/loss=ce,classes=4-3f9a/seed=0",
+    "study/loss=ce,classes=4-3f9a/seed=1",
+    "study/loss=mse/seed=2",
+)
+EXCESS = {"population/excess_ce": 0.125}
+MOMENTUM = {"optimizer.momentum": 0.9}
+Get = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of one condition, and a failed seed of another with other metrics and hyperparameters."""
+    root = tmp_path_factory.mktemp("logs")
+    for seed, name in enumerate((CE_0, CE_1)):
+        png = make_png(root / f"{seed}.png", seed)
+        metrics = METRICS | EXCESS | {"test/accuracy": 0.5 + seed / 4}
+        hparams = HPARAMS | {"seed": seed}
+        write(root / name, history=make_history(seed), metrics=metrics, hparams=hparams, images={"scatter": png})
+    history = make_history(2)
+    history.loc[29, "train/loss"] = math.nan
+    write(
+        root / MSE_2, history=history, metrics={}, hparams=HPARAMS | MOMENTUM | {"loss": "mse", "seed": 2}, failed=True
+    )
+    return root
+
+
+@pytest.fixture(scope="module", params=["false", "auto"], ids=["load_fast=false", "load_fast=auto"])
+def get(request: pytest.FixtureRequest, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]:
+    """A function that asks a running TensorBoard, once with its Python reader and once with its fast one."""
+    log = tmp_path_factory.mktemp("server") / "tensorboard.log"
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(study), "--host", "127.0.0.1", "--port", "0"]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [*command, f"--load_fast={request.param}", "--reload_interval=1"], stdout=output, stderr=subprocess.STDOUT
+        ) as server,
+    ):
+        try:
+            yield wait_until_loaded(server, log)
+        finally:
+            server.terminate()
+
+
+def wait_until_loaded(server: "subprocess.Popen[bytes]", log: Path) -> Get:
+    """Return a function that asks the server, when it has read the last event of all three runs."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        if address := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text()):
+            get = client(address.group() + "data")
+            ended = [group["sessions"][0].get("status") for group in session_groups(get).values()]
+            if sum(status in ("STATUS_SUCCESS", "STATUS_FAILURE") for status in ended) == 3:
+                return get
+        time.sleep(0.1)
+    raise AssertionError(f"TensorBoard was not ready in time: {log.read_text()}")
+
+
+def client(base: str) -> Get:
+    def get(path: str, *, post: object = None, raw: bool = False, **query: str) -> Any:
+        url = f"{base}/{path}?{urllib.parse.urlencode(query)}"
+        body = None if post is None else json.dumps(post).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            content = response.read()
+        return content if raw else json.loads(content)
+
+    return get
+
+
+def session_groups(get: Get) -> dict[str, Any]:
+    request = {"allowedStatuses": ["STATUS_SUCCESS", "STATUS_FAILURE"], "startIndex": 0, "sliceSize": 100}
+    groups = get("plugin/hparams/session_groups", post=request).get("sessionGroups", [])
+    return {group["name"]: group for group in groups}
+
+
+def test_server_lists_every_seed_as_a_run(get: Get) -> None:
+    assert sorted(get("runs")) == [CE_0, CE_1, MSE_2]
+
+
+def test_server_serves_scalars(get: Get) -> None:
+    tags = get("plugin/scalars/tags")
+    assert set(tags[CE_0]) == set(tags[CE_1]) == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
+    assert set(tags[MSE_2]) == {"train/loss", "train/accuracy"}
+    for seed, run in enumerate((CE_0, CE_1)):
+        history = make_history(seed)
+        points = get("plugin/scalars/scalars", run=run, tag="train/loss")
+        assert [point[1] for point in points] == history["step"].tolist()
+        assert [point[2] for point in points] == history["train/loss"].astype(np.float32).tolist()
+        ((wall_time, step, value),) = get("plugin/scalars/scalars", run=run, tag="test/accuracy")
+        assert (wall_time, step, value) == (ENDED, 780, 0.5 + seed / 4)
+
+
+def test_server_serves_curves_that_end_in_nan(get: Get) -> None:
+    points = get("plugin/scalars/scalars", run=MSE_2, tag="train/loss")
+    assert len(points) == 30
+    assert points[-1][2] == "NaN"
+
+
+def test_server_has_hparams_columns_of_all_runs(get: Get) -> None:
+    experiment = get("plugin/hparams/experiment", post={})
+    assert {info["name"] for info in experiment["hparamInfos"]} == {*HPARAMS, *MOMENTUM}
+    metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
+    assert metrics == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
+    assert [info["name"] for info in experiment["hparamInfos"] if info["differs"]] == ["loss", "seed"]
+
+
+def test_server_has_hparams_rows_with_final_metrics(get: Get) -> None:
+    groups = session_groups(get)
+    assert set(groups) == {CE_0, CE_1, MSE_2}
+    for seed, run in enumerate((CE_0, CE_1)):
+        assert groups[run]["hparams"] == HPARAMS | {"seed": seed}
+        values = {metric["name"]["tag"]: metric["value"] for metric in groups[run]["metricValues"]}
+        expected = METRICS | EXCESS | {"test/accuracy": 0.5 + seed / 4}
+        assert {tag: values[tag] for tag in expected} == pytest.approx(expected, rel=1e-6)
+        assert groups[run]["sessions"][0]["status"] == "STATUS_SUCCESS"
+    assert groups[MSE_2]["sessions"][0]["status"] == "STATUS_FAILURE"
+    assert groups[MSE_2]["hparams"] == HPARAMS | MOMENTUM | {"loss": "mse", "seed": 2}
+
+
+def test_server_serves_images(get: Get, study: Path) -> None:
+    tags = get("plugin/images/tags")
+    assert {run: list(images) for run, images in tags.items() if images} == {CE_0: ["scatter"], CE_1: ["scatter"]}
+    for seed, run in enumerate((CE_0, CE_1)):
+        assert tags[run]["scatter"]["samples"] == 1
+        (image,) = get("plugin/images/images", run=run, tag="scatter", sample="0")
+        assert (image["step"], image["wall_time"]) == (780, ENDED)
+        (key,) = urllib.parse.parse_qs(image["query"])["blob_key"]
+        assert get("plugin/images/individualImage", blob_key=key, raw=True) == (study / f"{seed}.png").read_bytes()
