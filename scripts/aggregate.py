@@ -91,7 +91,7 @@ def _parser() -> Parser:
         "--metric",
         metavar="NAME",
         help="metric that the question is about, and that chooses the median seed of each scatter plot (default: "
-        "population/accuracy, or test/accuracy where no law is known)",
+        "population/accuracy, or test/accuracy where no distribution is known)",
     )
     parser.add_argument("--open", action="store_true", help="show the page in a browser when it is written")
     return parser

@@ -14,14 +14,14 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from src.config.instantiate import Parts, build, check_settings, stack
+from src.config.instantiate import Components, build_components, check_settings, stack
 from src.experiments.write_run import prediction_columns
 from src.metrics.classification import evaluate
 from src.metrics.log_odds import log_odds
 from src.metrics.predictions import predict, seed_network
 from src.storage.atomic import replacing_file
 from src.storage.schema import CHECKPOINT, COMPLETED, ArtifactError, Results, read_results
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.console import stdout
 from src.utils.validation import Problem, SettingsError, check
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     try:
         settings = parse(words)
-        with one_thread():
+        with single_threaded():
             results, parts, network = load(Path(settings["run"]), allowed(settings))
             if "points" in settings:
                 return predict_points(parts, network, Path(settings["points"]), Path(settings["out"]))
@@ -81,7 +81,7 @@ def allowed(settings: dict[str, str]) -> list[str]:
     return [name.strip() for name in names.split(",")] if names else []
 
 
-def load(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[Results, Parts, Callable[[Tensor], Tensor]]:
+def load(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[Results, Components, Callable[[Tensor], Tensor]]:
     """Rebuild the data and the network of one finished seed.
 
     Args:
@@ -99,7 +99,7 @@ def load(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[Results, Part
         own = {"trainer": results.config["trainer"] | {"accelerator": "cpu"}, "allow_targets": list(allow_targets)}
         config = results.config | own
         check_settings(config)
-        parts = build(config, stack(config))
+        parts = build_components(config, stack(config))
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder} has a configuration without what losslab needs: {error!r}") from error
     path = folder / CHECKPOINT
@@ -115,10 +115,10 @@ def load(folder: Path, allow_targets: Sequence[str] = ()) -> tuple[Results, Part
     return results, parts, seed_network(parts.network, 0)
 
 
-def compare(results: Results, parts: Parts, network: Callable[[Tensor], Tensor]) -> int:
+def compare(results: Results, parts: Components, network: Callable[[Tensor], Tensor]) -> int:
     """Print every metric beside the stored one and return 1 if any differs, else 0."""
     data = parts.datamodule
-    metrics = evaluate(network, parts.objective, data.law, data.train, data.test, data.val)
+    metrics = evaluate(network, parts.objective, data.distribution, data.train, data.test, data.val)
     metrics |= log_odds(parts.network, parts.objective, 0)
     table = Table("metric", "stored", "recomputed", "", title=f"{results.condition}/{results.name}")
     different = 0
@@ -132,7 +132,7 @@ def compare(results: Results, parts: Parts, network: Callable[[Tensor], Tensor])
     return int(different > 0)
 
 
-def predict_points(parts: Parts, network: Callable[[Tensor], Tensor], source: Path, target: Path) -> int:
+def predict_points(parts: Components, network: Callable[[Tensor], Tensor], source: Path, target: Path) -> int:
     """Write the points of a CSV file with the label, and the probabilities if any, that the run gives each.
 
     Raises:

@@ -30,7 +30,7 @@ def job(config: DictConfig) -> float | None:
     """
     # torch and lightning take seconds to import, and --help and --cfg never come here
     from src.experiments.condition import Condition
-    from src.experiments.runner import FailedSeedsError, finish
+    from src.experiments.runner import FailedSeedsError, run_condition
     from src.experiments.summary_table import show
     from src.utils.console import stdout
 
@@ -43,7 +43,7 @@ def job(config: DictConfig) -> float | None:
         overrides=list(hydra_config.overrides.task),
     )
     try:
-        results = finish(condition)
+        results = run_condition(condition)
         show(stdout(), results, condition.folder)
         FailedSeedsError.check(results)
         values = [result.metrics[config.returns] for result in results if config.returns in result.metrics]

@@ -1,4 +1,4 @@
-"""The house: which module may know which, how long each may be, and that every file of conf trains."""
+"""The house: which module may know which, and that every file of conf trains."""
 
 import ast
 import subprocess
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from src.config.instantiate import build, check_settings, stack
+from src.config.instantiate import build_components, check_settings, stack
 from src.experiments.condition import fit
 from src.models.base import ClosedForm
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 ROOT = Path(__file__).parents[1]
 CODE = ("src", "scripts", "hydra_plugins")
@@ -36,7 +36,6 @@ FORBIDDEN = {
     "src/parallel": (*TRAINING, "src.analysis", "src.report"),
     "hydra_plugins": (*TRAINING, "src.analysis", "src.report"),
     "scripts/aggregate.py": TRAINING,
-    "scripts/benchmark": TRAINING,
     "scripts/benchmark/lecture_loop.py": ("lightning", "src"),
 }
 LIGHT = (
@@ -100,23 +99,6 @@ def test_hydra_plugins_is_no_package_of_its_own() -> None:
     assert not ROOT.joinpath("hydra_plugins", "__init__.py").exists()
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_modules_and_functions_are_small(module: Path) -> None:
-    lines = len(ROOT.joinpath(module).read_text(encoding="utf-8").splitlines())
-    assert lines < (80 if module == Path("src/train.py") else 250)
-    assert {name: length for name, length in functions(parse(module)) if length >= 40} == {}
-
-
-def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield the name and the length of each function, without its docstring."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            first = node.body[0]
-            described = ast.get_docstring(node) is not None
-            docstring = (first.end_lineno or 0) - first.lineno + 1 if described else 0
-            yield node.name, (node.end_lineno or 0) - node.lineno + 1 - docstring
-
-
 def files() -> Iterator[Path]:
     """Yield every file of the project that is text."""
     tops = [*CODE, "conf", "tests", ".ci", ".github"]
@@ -141,7 +123,7 @@ def test_no_file_names_the_address_of_a_registry() -> None:
 
 CONF = sorted(path.relative_to(ROOT / "conf") for path in ROOT.joinpath("conf").glob("*/*.yaml"))
 FEW = ("trainer.max_epochs=1",)
-TABLES = ("breast_cancer", "csv", "digits", "iris", "wine")  # points that no law draws
+TABLES = ("breast_cancer", "csv", "digits", "iris", "wine")  # points that no distribution draws
 
 
 @pytest.mark.parametrize("file", CONF, ids=str)
@@ -158,8 +140,8 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     else:
         composed = settings(choice, *partner, *FEW, "data.points=10") | {"classes": 2}
     check_settings(composed)
-    parts = build(composed, stack(composed)[:2])
-    with one_thread():
+    parts = build_components(composed, stack(composed)[:2])
+    with single_threaded():
         trainings = fit(parts, composed, [])
     for training in trainings:
         assert training.error is None

@@ -1,4 +1,4 @@
-"""A loss, a law and a network of one's own, in a folder outside of the project: nothing in the project is edited."""
+"""A loss, a distribution and a network that live outside of the project."""
 
 import textwrap
 from pathlib import Path
@@ -93,7 +93,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...
     return f"hydra.searchpath=[file://{tmp_path / 'settings'}]", "allow_targets=[my_package]"
 
 
-def test_a_loss_a_law_and_a_network_from_elsewhere_train_as_those_of_the_project(
+def test_a_loss_a_distribution_and_a_network_from_elsewhere_train_as_those_of_the_project(
     train, elsewhere: tuple[str, ...], tmp_path: Path
 ) -> None:
     mine = ("loss=my_hinge", "data=halves", "model=my_net", "loss.margin=0.5", "model.network.width=12")

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 import torch
 
-from src.config.instantiate import Parts, build, build_trainer, stack
-from src.training.single_thread import one_thread
+from src.config.instantiate import Components, build_components, build_trainer, stack
+from src.training.single_thread import single_threaded
 
 Settings = Callable[..., dict[str, Any]]
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
 
-def fit(settings: dict[str, Any]) -> Parts:
-    parts = build(settings, stack(settings))
-    with one_thread():
+def fit(settings: dict[str, Any]) -> Components:
+    parts = build_components(settings, stack(settings))
+    with single_threaded():
         build_trainer(settings, []).fit(parts.classifier, datamodule=parts.datamodule)
     return parts
 

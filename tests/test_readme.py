@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from tensorboard import program
 
 import scripts.aggregate
-import scripts.plan
+import scripts.plan.__main__
 import src.evaluate
 import src.losses
 from scripts.benchmark.options import parse
@@ -110,10 +110,10 @@ def test_every_topic_of_the_slides_has_a_command_that_works(train, tmp_path):
 
 def test_plan_takes_the_sweep(monkeypatch):
     taken = []
-    monkeypatch.setattr(scripts.plan, "predict", lambda words, workers, _: taken.append((words, workers)))
-    monkeypatch.setattr(scripts.plan, "_print", lambda _: None)
+    monkeypatch.setattr(scripts.plan.__main__, "predict", lambda words, workers, _: taken.append((words, workers)))
+    monkeypatch.setattr(scripts.plan.__main__, "_print", lambda _: None)
     [command] = [command[3:] for command in COMMANDS if command[2:3] == ["scripts.plan"]]
-    assert scripts.plan.main(command) == 0
+    assert scripts.plan.__main__.main(command) == 0
     [(words, workers)] = taken
     assert workers == 64
     assert [len(condition.seeds) for condition in sweep_jobs(words).conditions] == [100] * 4

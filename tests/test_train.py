@@ -18,7 +18,7 @@ from src.analysis.comparisons import Plan
 from src.analysis.findings import find
 from src.experiments import runner
 from src.models.mlp import MLP
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 from tests.commands import SHORT, files, results, run
 
 
@@ -61,7 +61,7 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path):
 
 def test_no_figure_and_no_network_stay_in_memory(train):
     def alive():
-        return Counter(type(thing) for thing in gc.get_objects() if type(thing) in (Figure, Classifier, MLP))
+        return Counter(type(thing) for thing in gc.get_objects() if type(thing) in (Figure, StackedClassifier, MLP))
 
     gc.collect()
     before = alive()

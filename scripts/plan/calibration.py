@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from src.config.instantiate import build
+from src.config.instantiate import build_components
 from src.experiments.condition import Condition, fit, train
 from src.experiments.write_run import Training
 from src.parallel.process_pool import START_METHOD
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.seeds import streams
 
 LARGEST = 256  # seeds that are trained to measure; what more of them cost grows in proportion
@@ -131,7 +131,7 @@ def _measure_fits(settings: dict[str, Any], sizes: Sequence[int]) -> dict[str, A
     inherited = _peak()
     _silence()
     epochs = settings["trainer"]["max_epochs"]
-    with one_thread():
+    with single_threaded():
         cold, warm = _fit(settings, 1, 1), _fit(settings, 1, 1)
         start, epoch, memory = [], [], []
         for size in sizes:
@@ -182,7 +182,7 @@ def _fit(settings: dict[str, Any], seeds: int, epochs: int) -> float:
 
 def _trainings(settings: dict[str, Any], seeds: int, epochs: int) -> list[Training]:
     shorter = settings | {"trainer": settings["trainer"] | {"max_epochs": epochs}}
-    parts = build(shorter, streams(list(range(seeds)), {}))
+    parts = build_components(shorter, streams(list(range(seeds)), {}))
     trainings = fit(parts, shorter, [])
     parts.classifier.release()
     return trainings

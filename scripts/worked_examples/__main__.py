@@ -20,7 +20,7 @@ from scripts.worked_examples.information import cross_entropy, entropy
 from scripts.worked_examples.loss_surfaces import draw
 from src.losses.ce import CrossEntropy
 from src.losses.ce_softmax import SoftmaxCrossEntropy
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.normal import linear_scores, log_odds, log_posterior, shared_covariance
 
 LOGITS = [(-0.0180, 0.0855), (-0.0244, 0.0741), (-0.0187, 0.0850), (-0.0258, 0.0687), (-0.0267, 0.0617)]
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     wrong = []
-    with one_thread():
+    with single_threaded():
         for example in [*sheet(), *information(), *generative(), *floors()]:
             table = Table(title=example.title, title_justify="left", box=box.SIMPLE_HEAD)
             table.add_column(no_wrap=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.storage.schema import UNSCIENTIFIC
+from src.storage.schema import EXCLUDED_FROM_FINGERPRINT
 
 _ABSENT = object()
 
@@ -28,7 +28,7 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
     A group's settings are compared only between configurations that chose the same option of it, the same
     ``_target_``: beside ``optimizer=SGD``, that it has no betas is no news. The number of classes, wherever it is
-    handed on, and what is not scientific (``artifacts.UNSCIENTIFIC``) do not count.
+    handed on, and what is not scientific (``artifacts.EXCLUDED_FROM_FINGERPRINT``) do not count.
 
     Args:
         configs: Resolved configurations.
@@ -71,7 +71,7 @@ def as_text(value: Any) -> str:
 
 
 def _counts(key: str) -> bool:
-    ignored = any(key == name or key.startswith(f"{name}.") for name in UNSCIENTIFIC)
+    ignored = any(key == name or key.startswith(f"{name}.") for name in EXCLUDED_FROM_FINGERPRINT)
     return not ignored and key.split(".")[-1] != "classes"
 
 

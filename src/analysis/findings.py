@@ -99,8 +99,8 @@ def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFra
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:
         notes.append(
-            "No run has a population accuracy, as the law of its data is not known: regret and all else of the "
-            "population is left out, and this is about the accuracy on the test points."
+            "No run has a population accuracy, as the distribution of its data is not known: regret and the other "
+            "population metrics are left out, and this is about the accuracy on the test points."
         )
     if spared := len(runs) - len(collection.predicted):
         notes.append(

@@ -35,7 +35,7 @@ class Design:
 def find_design(runs: pd.DataFrame, metric: str) -> Design | None:
     """Return the crossed design of one condition, or None where its streams are not crossed.
 
-    Streams whose seeds always go together are one factor, such as ``data+split``. Where cells are empty, the seeds
+    SeedStreams whose seeds always go together are one factor, such as ``data+split``. Where cells are empty, the seeds
     with most empty ones are left out until none is.
 
     Args:

@@ -17,15 +17,15 @@ from torch.optim import Optimizer
 
 from src.config.allowlist import target_problem, targets
 from src.config.validation import range_problems, shape_problems
-from src.data.datamodule import SeedDataModule
-from src.data.protocols import Law
+from src.data.datamodule import StackedDataModule
+from src.data.protocols import Distribution
 from src.losses.base import Objective
-from src.losses.none import NoLoss
+from src.losses.none import LogProbabilities
 from src.metrics.population import Population
 from src.models.base import ClosedForm
-from src.training.module import Classifier
-from src.training.single_thread import one_thread
-from src.utils.seeds import Streams, streams
+from src.training.module import StackedClassifier
+from src.training.single_thread import single_threaded
+from src.utils.seeds import SeedStreams, streams
 from src.utils.validation import Problem, SettingsError, check
 
 KINDS = {"model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
@@ -37,19 +37,19 @@ LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """What a condition is made of, for some of its seeds."""
 
-    datamodule: SeedDataModule
+    datamodule: StackedDataModule
     objective: Objective
     network: nn.Module
-    classifier: Classifier
+    classifier: StackedClassifier
 
     @cached_property
     def population(self) -> Population | None:
-        """The population of the law, where that is known."""
-        law = self.datamodule.law
-        return Population(self.objective, law) if isinstance(law, Law) else None
+        """The population of the distribution, where that is known."""
+        distribution = self.datamodule.distribution
+        return Population(self.objective, distribution) if isinstance(distribution, Distribution) else None
 
     @property
     def engine(self) -> str | None:
@@ -57,7 +57,7 @@ class Parts:
         return None if isinstance(self.network, ClosedForm) else self.classifier.engine.name
 
 
-def stack(config: dict[str, Any]) -> list[Streams]:
+def stack(config: dict[str, Any]) -> list[SeedStreams]:
     """Return the members of the stack that the settings ``seed`` and ``seeds`` ask for.
 
     Raises:
@@ -67,7 +67,7 @@ def stack(config: dict[str, Any]) -> list[Streams]:
     return _named("seeds", pins, partial(streams, config["seed"], pins))
 
 
-def build(config: dict[str, Any], members: list[Streams]) -> Parts:
+def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Components:
     """Build data, objective, network and classifier from the resolved settings.
 
     Args:
@@ -79,14 +79,16 @@ def build(config: dict[str, Any], members: list[Streams]) -> Parts:
     """
     classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
-    law = factory(config, "data", without=loader)(classes)
-    datamodule = _named("data", config["data"], partial(SeedDataModule, law, members, **loader))
-    objective = factory(config, "loss")(law.classes)
+    distribution = factory(config, "data", without=loader)(classes)
+    datamodule = _named("data", config["data"], partial(StackedDataModule, distribution, members, **loader))
+    objective = factory(config, "loss")(distribution.classes)
     initial = [member.generator("init") for member in members]
-    network = factory(config, "model")(law.features, objective.out_features, initial)
+    network = factory(config, "model")(distribution.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config))
     engine = config.get("engine", "auto")
-    return Parts(datamodule, objective, network, Classifier(network, objective, factory(config, "optimizer"), engine))
+    return Components(
+        datamodule, objective, network, StackedClassifier(network, objective, factory(config, "optimizer"), engine)
+    )
 
 
 def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
@@ -145,7 +147,7 @@ def _unknown(group: str, make: partial[Any]) -> Problem | None:
     return Problem(names, f"left out, as {make.func.__name__} has no such setting", values)
 
 
-@one_thread()
+@single_threaded()
 def check_settings(config: dict[str, Any]) -> None:
     """Check every setting of a condition by building it for its first seed, without training or writing.
 
@@ -154,7 +156,7 @@ def check_settings(config: dict[str, Any]) -> None:
     """
     check(*shape_problems(config))
     check(*range_problems(config))
-    parts = build(config, stack(config)[:1])
+    parts = build_components(config, stack(config)[:1])
     if not isinstance(parts.network, ClosedForm):
         parts.classifier.configure_optimizers()
     build_trainer(config, [])
@@ -181,8 +183,8 @@ def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any
 def _loss_problem(network: nn.Module, objective: Objective, config: dict[str, Any]) -> Problem | None:
     """Find a problem unless the model is fitted in closed form and has no loss, or is trained and has one."""
     loss, model = (config[group]["_target_"].split(".")[-2] for group in ("loss", "model"))
-    if isinstance(network, ClosedForm) == isinstance(objective, NoLoss):
+    if isinstance(network, ClosedForm) == isinstance(objective, LogProbabilities):
         return None
-    if isinstance(objective, NoLoss):
+    if isinstance(objective, LogProbabilities):
         return Problem("loss", f"a loss, as model={model} is trained to minimise one", loss)
     return Problem("loss", f"left out, as model={model} is fitted in closed form and minimises none", loss)

@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from src.data.protocols import Source
+from src.data.protocols import DataSource
 from src.data.tabular import Scaling, Table
-from src.utils.seeds import Streams
+from src.utils.seeds import SeedStreams
 from src.utils.validation import Problem, check, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
@@ -81,11 +81,11 @@ class WholeLoader:
         yield self.split.x, self.split.target
 
 
-class SeedDataModule(L.LightningDataModule):
-    """Draws S data sets from a law, or takes those of a table, and splits each.
+class StackedDataModule(L.LightningDataModule):
+    """Draws S data sets from a distribution, or takes those of a table, and splits each.
 
     Args:
-        law: The data-generating distribution, or a table, whose splits are stratified and scaled.
+        distribution: The data-generating distribution, or a table, whose splits are stratified and scaled.
         streams: The random streams of each seed.
         batch_size: Points B of a mini-batch, at least 1.
         test_fraction: Share of a sample that is held out for testing, in (0, 1).
@@ -100,7 +100,13 @@ class SeedDataModule(L.LightningDataModule):
     test: Split
 
     def __init__(
-        self, law: Source, streams: Sequence[Streams], *, batch_size: int, test_fraction: float, val_fraction: float
+        self,
+        distribution: DataSource,
+        streams: Sequence[SeedStreams],
+        *,
+        batch_size: int,
+        test_fraction: float,
+        val_fraction: float,
     ) -> None:
         super().__init__()
         check(
@@ -108,30 +114,32 @@ class SeedDataModule(L.LightningDataModule):
             number("test_fraction", test_fraction, above=0, below=1),
             number("val_fraction", val_fraction, least=0, below=1),
         )
-        self.law = law
+        self.distribution = distribution
         self.streams = streams
         self.batch_size = batch_size
-        self.test_size = round(law.size * test_fraction)
-        self.val_size = round(law.size * val_fraction)
-        train_size = law.size - self.test_size - self.val_size
-        rule = f"a fraction that leaves each split at least one of {law.size} points"
+        self.test_size = round(distribution.size * test_fraction)
+        self.val_size = round(distribution.size * val_fraction)
+        train_size = distribution.size - self.test_size - self.val_size
+        rule = f"a fraction that leaves each split at least one of {distribution.size} points"
         no_test, no_val, no_train = self.test_size < 1, val_fraction > 0 and self.val_size < 1, train_size < 1
         check(
             Problem("val_fraction", rule, val_fraction) if no_val or (no_train and self.val_size) else None,
             Problem("test_fraction", rule, test_fraction) if no_test or no_train else None,
         )
-        if isinstance(law, Table):
-            law.check_sizes(self.test_size, self.val_size)
+        if isinstance(distribution, Table):
+            distribution.check_sizes(self.test_size, self.val_size)
 
     def setup(self, stage: str | None = None) -> None:
         """Draw and split the data of every seed; the same streams always give the same data."""
-        x, target = self.law.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
-        if not isinstance(self.law, Table):
+        x, target = self.distribution.sample(
+            [streams.generator("data") for streams in self.streams]
+        )  # (S, N, D), (S, N)
+        if not isinstance(self.distribution, Table):
             x = x.float()  # at once, as double precision would take more memory than all the rest
         order = torch.stack([self._order(streams.generator("split")) for streams in self.streams])
         seeds = torch.arange(len(order))[:, None]
         parts = order.split(self._sizes, dim=1)
-        if isinstance(self.law, Table):
+        if isinstance(self.distribution, Table):
             self.scaling = Scaling(x[seeds, parts[-1]])
             self.test_rows = parts[0]
             x = self.scaling(x).float()
@@ -139,18 +147,18 @@ class SeedDataModule(L.LightningDataModule):
 
     @property
     def _sizes(self) -> list[int]:
-        return [self.test_size, self.val_size, self.law.size - self.test_size - self.val_size]
+        return [self.test_size, self.val_size, self.distribution.size - self.test_size - self.val_size]
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """Return the points, (N,), in an order that the splits cut."""
-        if isinstance(self.law, Table):
-            return self.law.order(self._sizes, generator)
-        return torch.randperm(self.law.size, generator=generator)
+        if isinstance(self.distribution, Table):
+            return self.distribution.order(self._sizes, generator)
+        return torch.randperm(self.distribution.size, generator=generator)
 
     def test_features(self, index: int) -> pd.DataFrame:
-        """Return the features of one seed's test points: those of a table as they came, those of a law as x1, x2."""
-        if isinstance(self.law, Table):
-            return self.law.rows(self.test_rows[index])
+        """Return the features of one seed's test points: a table's as given, a distribution's as x1, x2."""
+        if isinstance(self.distribution, Table):
+            return self.distribution.rows(self.test_rows[index])
         return pd.DataFrame({f"x{number + 1}": column.numpy() for number, column in enumerate(self.test.x[index].T)})
 
     def encode(self, features: pd.DataFrame) -> Tensor:
@@ -159,9 +167,9 @@ class SeedDataModule(L.LightningDataModule):
         Raises:
             SettingsError: If a feature is missing, or is not a finite number where it has to be one.
         """
-        if isinstance(self.law, Table):
-            return self.scaling(torch.from_numpy(self.law.frame.encode(features))[None])[0].float()
-        names = [f"x{number + 1}" for number in range(self.law.features)]
+        if isinstance(self.distribution, Table):
+            return self.scaling(torch.from_numpy(self.distribution.frame.encode(features))[None])[0].float()
+        names = [f"x{number + 1}" for number in range(self.distribution.features)]
         missing = not set(names) <= set(features.columns)
         rule = f"a CSV file with the columns {', '.join(names)}"
         check(Problem("points", rule, list(features.columns)) if missing else None)

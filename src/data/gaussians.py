@@ -1,4 +1,4 @@
-"""Normal classes: the law under which the Gaussian generative classifier is the truth."""
+"""Normal classes: the distribution under which the Gaussian generative classifier is the truth."""
 
 import math
 from collections.abc import Sequence
@@ -33,8 +33,9 @@ class Gaussians:
 
     Example:
         >>> unit = [[1.0, 0.0], [0.0, 1.0]]
-        >>> law = Gaussians(2, points=100, means=[[-1.0, 0.0], [1.0, 0.0]], covariances=[unit, unit], priors=[1, 1])
-        >>> round(law.bayes_accuracy(), 6)  # Phi(1)
+        >>> means = [[-1.0, 0.0], [1.0, 0.0]]
+        >>> distribution = Gaussians(2, points=100, means=means, covariances=[unit, unit], priors=[1, 1])
+        >>> round(distribution.bayes_accuracy(), 6)  # Phi(1)
         0.841345
     """
 
@@ -107,7 +108,7 @@ class Gaussians:
         return self._bayes_accuracy
 
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
-        """Return weighted points that integrate the law.
+        """Return weighted points that integrate the distribution.
 
         Every class has a power of two of Sobol's quasi-random points, mapped to its distribution: about
         256 * resolution over all classes. A point of class k weighs the prior of k over their number, and shares its

@@ -156,7 +156,7 @@ class NoisyCubic:
         return float(inside.amax(1).sum()) + self.labels.missed
 
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
-        """Return weighted points that integrate the law.
+        """Return weighted points that integrate the distribution.
 
         At each x the support of y is cut into about ``resolution`` cells whose edges include every place where a
         density or the Bayes rule jumps. A cell's point is its middle, its masses are exact; hence the integral is

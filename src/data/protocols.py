@@ -1,4 +1,4 @@
-"""The contracts of what gives data: any source, and a law, whose distribution is known exactly."""
+"""The contracts of what gives data: any source, and a distribution, whose distribution is known exactly."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -9,7 +9,7 @@ MOST_POINTS = 1_000_000
 MOST_SCALE = 1e6  # of widths and distances
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """Where points come from.
 
     Attributes:
@@ -28,10 +28,10 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Law(Source, Protocol):
+class Distribution(DataSource, Protocol):
     """A distribution of features and class that can be sampled and whose posterior is known.
 
-    A law of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
+    A distribution of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
     """
 
     def posterior(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Real data: a fixed table of points of which no law is known. Seeds differ in their splits."""
+"""Real data: a fixed table of points of which no distribution is known. Seeds differ in their splits."""
 
 from collections.abc import Sequence
 

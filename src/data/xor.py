@@ -26,8 +26,8 @@ class Xor:
         SettingsError: If an argument is out of its range.
 
     Example:
-        >>> law = Xor(2, points=40, noise_std=0.25)
-        >>> round(law.bayes_accuracy(), 4)  # Phi(2)^2 + Phi(-2)^2
+        >>> distribution = Xor(2, points=40, noise_std=0.25)
+        >>> round(distribution.bayes_accuracy(), 4)  # Phi(2)^2 + Phi(-2)^2
         0.9555
     """
 

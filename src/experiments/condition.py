@@ -15,7 +15,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from src.config.instantiate import Parts, build, build_trainer, factory, stack
+from src.config.instantiate import Components, build_components, build_trainer, factory, stack
 from src.experiments import write_run
 from src.experiments.naming import fingerprint
 from src.experiments.write_run import Training
@@ -29,9 +29,9 @@ from src.storage.atomic import replacing_folder
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.checkpoint import StackCheckpoint
 from src.training.callbacks.progress import TrainingProgress
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.console import stdout
-from src.utils.seeds import PURPOSES, Streams
+from src.utils.seeds import PURPOSES, SeedStreams
 
 log = logging.getLogger(__name__)
 
@@ -65,23 +65,28 @@ class Condition:
         settings = self.settings["logger"]
         return None if settings["_target_"] is None else factory(self.settings, "logger")
 
-    def seed_folder(self, member: Streams) -> Path:
+    def seed_folder(self, member: SeedStreams) -> Path:
         """Return the folder of one member of the stack."""
         return schema.seed_folder(self.folder, member.seed, member.pins)
 
-    def draws(self, member: Streams) -> bool:
+    def draws(self, member: SeedStreams) -> bool:
         """Whether the figures of a member are asked for."""
         wanted = self.settings["figures"]
         return wanted == "all" or (wanted == "first" and member == stack(self.settings)[0])
 
-    def checkpoints(self, members: list[Streams]) -> list[L.Callback]:
+    def checkpoints(self, members: list[SeedStreams]) -> list[L.Callback]:
         """Return what keeps checkpoints of a stack in training, where they are asked for."""
         every = self.settings["trainer"].get("checkpoint_every")
         names = [self.seed_folder(member).name for member in members]
         return [StackCheckpoint(self.folder, names, self.fingerprint, every)] if every else []
 
     def results(
-        self, member: Streams, seconds: float, metrics: dict[str, float], error: str | None, engine: str | None = None
+        self,
+        member: SeedStreams,
+        seconds: float,
+        metrics: dict[str, float],
+        error: str | None,
+        engine: str | None = None,
     ) -> Results:
         """Return what ``results.json`` says of a seed: the same, whatever other seeds trained beside it."""
         return Results(
@@ -105,7 +110,7 @@ class Condition:
         )
 
 
-def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
+def train(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
     """Train some seeds of a condition together and write a folder for each.
 
     Args:
@@ -119,11 +124,11 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
         OSError: If a file cannot be written; the seeds before it are finished.
         KeyboardInterrupt: After Ctrl-C.
         SystemExit: With code 143 where SIGTERM ends the training, by Lightning after the running epoch.
-        Exception: Whatever a loss, a law or a network raises while all seeds train.
+        Exception: Whatever a loss, a distribution or a network raises while all seeds train.
     """
     label = f"loss={condition.choices['loss']} classes={condition.settings['classes']} seeds={len(members)}"
-    with one_thread():  # also to build, as a forked worker that starts threads beside its parent's would hang
-        parts = build(condition.settings, members)
+    with single_threaded():  # also to build, as a forked worker that starts threads beside its parent's would hang
+        parts = build_components(condition.settings, members)
         started = time.time()
         trainings = fit(parts, condition.settings, [TrainingProgress(label, stdout()), *condition.checkpoints(members)])
         span = (started, time.time())
@@ -137,7 +142,7 @@ def train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
     return results
 
 
-def fit(parts: Parts, settings: dict[str, Any], callbacks: list[L.Callback]) -> list[Training]:
+def fit(parts: Components, settings: dict[str, Any], callbacks: list[L.Callback]) -> list[Training]:
     """Fit every seed to its training points: by a formula where the model has one, else step by step.
 
     Args:
@@ -161,7 +166,7 @@ def fit(parts: Parts, settings: dict[str, Any], callbacks: list[L.Callback]) -> 
     return write_run.trainings(parts.classifier)
 
 
-def fail(condition: Condition, member: Streams, error: Exception, seconds: float) -> Results:
+def fail(condition: Condition, member: SeedStreams, error: Exception, seconds: float) -> Results:
     """Write the folder of a seed that has nothing to show but the error, and return its results."""
     lines = str(error).strip().splitlines() or ["no message"]
     results = condition.results(member, seconds, {}, f"{type(error).__name__}: {lines[0]}")
@@ -171,7 +176,7 @@ def fail(condition: Condition, member: Streams, error: Exception, seconds: float
 
 
 def _write_safely(
-    condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]
+    condition: Condition, parts: Components, index: int, training: Training, span: tuple[float, float]
 ) -> Results:
     """Evaluate and write one seed; what it raises, but for files, is the failure of this seed alone."""
     try:
@@ -183,10 +188,12 @@ def _write_safely(
         return fail(condition, parts.datamodule.streams[index], error, span[1] - span[0])
 
 
-def _write(condition: Condition, parts: Parts, index: int, training: Training, span: tuple[float, float]) -> Results:
+def _write(
+    condition: Condition, parts: Components, index: int, training: Training, span: tuple[float, float]
+) -> Results:
     """Evaluate one seed of a trained stack and write its folder."""
     objective, data = parts.objective, parts.datamodule
-    law, member = data.law, data.streams[index]
+    distribution, member = data.distribution, data.streams[index]
     train_split, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
     metrics: dict[str, float] = {}
     images: dict[str, Path] = {}
@@ -196,7 +203,7 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
             images |= run_figures.loss_curve(folder, training, objective)
         if error is None:
             network = seed_network(parts.network, index)
-            metrics = evaluate(network, objective, law, train_split, test, val, parts.population)
+            metrics = evaluate(network, objective, distribution, train_split, test, val, parts.population)
             metrics |= log_odds(parts.network, objective, index)
             if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
@@ -206,9 +213,9 @@ def _write(condition: Condition, parts: Parts, index: int, training: Training, s
                     write_run.write_predictions(folder, data.test_features(index), test.target[0], predictions)
                 write_run.write_checkpoint(folder, parts.network, index, training)
                 if condition.settings["figures"] != "none":
-                    run_figures.write_regions(folder, network, objective, law, test)
+                    run_figures.write_regions(folder, network, objective, distribution, test)
                 if condition.draws(member):
-                    images |= run_figures.scatter(folder, network, objective, law, test, metrics)
+                    images |= run_figures.scatter(folder, network, objective, distribution, test, metrics)
         results = condition.results(member, span[1] - span[0], metrics, error, parts.engine)
         if condition.logger is not None:
             condition.logger(

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.storage.schema import (
     COMPLETED,
+    EXCLUDED_FROM_FINGERPRINT,
     RESULTS,
-    UNSCIENTIFIC,
     ArtifactError,
     NewerSchemaError,
     Results,
@@ -39,7 +39,7 @@ def scientific(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
         name: scientific(value, f"{prefix}{name}.") if isinstance(value, dict) else value
         for name, value in config.items()
-        if f"{prefix}{name}" not in UNSCIENTIFIC
+        if f"{prefix}{name}" not in EXCLUDED_FROM_FINGERPRINT
     }
 
 
@@ -77,7 +77,7 @@ def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: l
     for override in sorted(overrides):
         name, _, value = override.lstrip("+~").partition("=")
         top = name.split(".")[0].split("@")[0]
-        known = {*UNSCIENTIFIC, "loss", "classes", "experiment"}
+        known = {*EXCLUDED_FROM_FINGERPRINT, "loss", "classes", "experiment"}
         if (top not in known and name not in known) or name.startswith("loss."):
             words.append(f"{name}={value}")
     if pinned(config):

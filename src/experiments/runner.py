@@ -20,7 +20,7 @@ from src.storage.atomic import recover
 from src.storage.locks import claimed
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.checkpoint import clear
-from src.utils.seeds import PURPOSES, Streams
+from src.utils.seeds import PURPOSES, SeedStreams
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class FailedSeedsError(CompactHydraException):
             raise error
 
 
-def finish(condition: Condition) -> list[Results]:
+def run_condition(condition: Condition) -> list[Results]:
     """Train what is not done yet of a condition, and return the results of all its seeds, failed ones included.
 
     Seeds on which another launch works are left to it: when it has ended, what it finished is kept, and what it left,
@@ -87,7 +87,7 @@ def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
     return completed(folders, condition.fingerprint) if condition.settings["resume"] else {}
 
 
-def _train(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
+def _train(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
     """Train some seeds, spread over the processes that this job may start, none of which gets very few.
 
     Raises:
@@ -117,7 +117,7 @@ def part(seeds: int, cores: int) -> int:
     return -(-seeds // min(cores, max(1, seeds // LEAST)))
 
 
-def _train_stack(condition: Condition, members: list[Streams]) -> dict[Path, Results]:
+def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
     """Train a stack; halve one that memory cannot hold, and fail all seeds of one that raises anything else."""
     started = time.time()
     log.debug("%d seeds are trained", len(members))  # hydra.verbose=src.experiments.runner shows it

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from src.metrics.predictions import Predictions
 from src.storage import schema
 from src.storage.schema import Results
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 
 ROWS = 2**14  # of predictions.csv that are made at a time
 PACKAGES = ("losslab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
@@ -39,7 +39,7 @@ class Training:
     error: str | None
 
 
-def trainings(classifier: Classifier) -> list[Training]:
+def trainings(classifier: StackedClassifier) -> list[Training]:
     """Take a trained stack apart into its seeds."""
     epochs = len(classifier.step_loss)
     steps = len(classifier.step_loss[0])

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_stat_scores
 
 from src.data.datamodule import Split
-from src.data.protocols import Law, Source
+from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
 from src.metrics.population import Population
 
@@ -44,7 +44,7 @@ def split_metrics(
 def evaluate(
     network: Callable[[Tensor], Tensor],
     objective: Objective,
-    law: Source,
+    distribution: DataSource,
     train: Split,
     test: Split,
     val: Split | None = None,
@@ -55,17 +55,17 @@ def evaluate(
     Args:
         network: The network (N, D) -> (N, O).
         objective: Loss and decision rule.
-        law: The distribution of the data; metrics of the population are left out where it is not known.
+        distribution: The distribution of the data; metrics of the population are left out where it is not known.
         train: The training points of this seed alone, (1, N, D).
         test: The test points of this seed alone, (1, N, D).
         val: The validation points of this seed alone, (1, N, D), of which there may be none.
-        population: The population of the law, from whoever evaluates more networks than one.
+        population: The population of the distribution, from whoever evaluates more networks than one.
     """
-    metrics = split_metrics("train", network, train, objective, law.classes)
-    metrics |= split_metrics("test", network, test, objective, law.classes)
+    metrics = split_metrics("train", network, train, objective, distribution.classes)
+    metrics |= split_metrics("test", network, test, objective, distribution.classes)
     if val is not None and val.target.numel():
-        metrics |= split_metrics("val", network, val, objective, law.classes)
+        metrics |= split_metrics("val", network, val, objective, distribution.classes)
     metrics = {name: value for name, value in metrics.items() if name not in _COUNTS}
-    if isinstance(law, Law):
-        metrics |= (population or Population(objective, law)).metrics(network)
+    if isinstance(distribution, Distribution):
+        metrics |= (population or Population(objective, distribution)).metrics(network)
     return metrics

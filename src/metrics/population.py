@@ -5,16 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.data.protocols import Law
+from src.data.protocols import Distribution
 from src.losses.base import Objective
 from src.metrics.predictions import predict
 from src.utils.normal import linear_scores
 
-RESOLUTION = 512  # cells in y for each x; the default law's population accuracy is then good to about 1e-4
+RESOLUTION = 512  # cells in y for each x; the default distribution's population accuracy is then good to about 1e-4
 
 
 class Population:
-    r"""A law as weighted points, over which networks are measured by quadrature, not by sampling.
+    r"""A distribution as weighted points, over which networks are measured by quadrature, not by sampling.
 
     With m the joint mass of a point and a class, p the posterior and q the network's probabilities:
     ``population/accuracy`` is \sum m(x, decision(x)); ``population/regret`` the Bayes accuracy less that;
@@ -27,16 +27,16 @@ class Population:
 
     Args:
         objective: Loss and decision rule.
-        law: The distribution of the data.
+        distribution: The distribution of the data.
     """
 
-    def __init__(self, objective: Objective, law: Law) -> None:
+    def __init__(self, objective: Objective, distribution: Distribution) -> None:
         self._objective = objective
-        self._x, self._mass = law.population(RESOLUTION)  # (M, D), (M, C)
+        self._x, self._mass = distribution.population(RESOLUTION)  # (M, D), (M, C)
         self._weight = self._mass.sum(1, keepdim=True)  # (M, 1)
         self._posterior = self._mass / self._weight.clamp_min(torch.finfo(self._mass.dtype).tiny)  # (M, C)
         linear = linear_discriminant(self._x, self._mass)
-        self._references = {"bayes/accuracy": law.bayes_accuracy(), "linear/accuracy": self._accuracy(linear)}
+        self._references = {"bayes/accuracy": distribution.bayes_accuracy(), "linear/accuracy": self._accuracy(linear)}
         if (ideal := getattr(objective, "ideal", None)) is not None:
             self._references["ideal/accuracy"] = self._accuracy(ideal(self._posterior))
 
@@ -62,7 +62,7 @@ class Population:
 
 
 def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
-    r"""Return the decisions of the linear discriminant whose moments are those of the law.
+    r"""Return the decisions of the linear discriminant whose moments are those of the distribution.
 
     With the class means mu_k, the priors pi_k and the pooled covariance Sigma of the weighted points, class k scores
     x' Sigma^-1 mu_k - mu_k' Sigma^-1 mu_k / 2 + ln pi_k: what linear discriminant analysis tends to with more data.

@@ -37,7 +37,7 @@ class Group:
         label: Name of the condition, but for its class count.
         classes: Number of classes C.
         values: Accuracy of each seed, (S,).
-        bayes: Bayes accuracy, or None where the law is not known.
+        bayes: Bayes accuracy, or None where the distribution is not known.
         linear: Accuracy of the linear discriminant of infinite data, or None.
         ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
         units: What the interval of the mean is over, (n,), where single seeds are not independent; else None.

@@ -28,7 +28,7 @@ class Regions:
         x1: Grid values of the first feature, (G1,), increasing.
         x2: Grid values of the second feature, (G2,), increasing.
         pred: Predicted class at each grid point, (G2, G1), in [0, C).
-        bayes: A Bayes-optimal class at each grid point, (G2, G1), in [0, C), or None where the law is not known.
+        bayes: A Bayes-optimal class at each grid point, (G2, G1), in [0, C), or None where it is not known.
     """
 
     x1: NDArray[np.floating]

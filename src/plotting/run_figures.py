@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.data.datamodule import Split
-from src.data.protocols import Law, Source
+from src.data.protocols import DataSource, Distribution
 from src.experiments.write_run import Training
 from src.losses.base import Objective
 from src.metrics.predictions import predict
@@ -32,23 +32,25 @@ def loss_curve(folder: Path, training: Training, objective: Objective) -> dict[s
     return {"figures/loss": save(figure, folder / FIGURES / "loss", ("png",))[0]}
 
 
-def regions(network: Callable[[Tensor], Tensor], objective: Objective, law: Law, test: Split, side: int) -> Regions:
+def regions(
+    network: Callable[[Tensor], Tensor], objective: Objective, distribution: Distribution, test: Split, side: int
+) -> Regions:
     """Return a network's decision regions around the test points of its seed, (side, side)."""
     low, high = test.x[0].min(0).values, test.x[0].max(0).values
     pad = MARGIN * (high - low)
     x1, x2 = (torch.linspace(*ends, side) for ends in zip((low - pad).tolist(), (high + pad).tolist(), strict=True))
     grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1)  # (side, side, 2)
     labels = predict(network(grid.flatten(0, 1)), objective).preds.view(side, side)
-    return Regions(x1.numpy(), x2.numpy(), labels.numpy(), law.bayes_rule(grid).numpy())
+    return Regions(x1.numpy(), x2.numpy(), labels.numpy(), distribution.bayes_rule(grid).numpy())
 
 
 def write_regions(
-    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, law: Source, test: Split
+    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, distribution: DataSource, test: Split
 ) -> None:
-    """Write ``regions.csv``: a row a grid point with x1, x2, pred and bayes; for laws of two features."""
-    if law.features != 2 or not isinstance(law, Law):
+    """Write ``regions.csv``: a row a grid point with x1, x2, pred and bayes; for distributions of two features."""
+    if distribution.features != 2 or not isinstance(distribution, Distribution):
         return
-    stored = regions(network, objective, law, test, STORED)
+    stored = regions(network, objective, distribution, test, STORED)
     x1, x2 = np.meshgrid(stored.x1, stored.x2)
     columns = {"x1": x1, "x2": x2, "pred": stored.pred, "bayes": stored.bayes}
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
@@ -59,21 +61,21 @@ def scatter(
     folder: Path,
     network: Callable[[Tensor], Tensor],
     objective: Objective,
-    law: Source,
+    distribution: DataSource,
     test: Split,
     metrics: dict[str, float],
 ) -> dict[str, Path]:
     """Draw the test points of one seed over its decision regions and return the PNG by its tag; two features."""
-    if law.features != 2 or not isinstance(law, Law):
+    if distribution.features != 2 or not isinstance(distribution, Distribution):
         return {}
     x, target = test.x[0, :MOST], test.target[0, :MOST]
-    drawn = regions(network, objective, law, test, DRAWN)
-    curve = getattr(law, "curve", None)
+    drawn = regions(network, objective, distribution, test, DRAWN)
+    curve = getattr(distribution, "curve", None)
     figure = scatter_figure(
         x.numpy(),
         target.numpy(),
         predict(network(x), objective).preds.numpy(),
-        classes=law.classes,
+        classes=distribution.classes,
         regions=drawn,
         curve=None if curve is None else (drawn.x1, curve(torch.from_numpy(drawn.x1)).numpy()),
         title=(

@@ -12,8 +12,8 @@ from src.report.report_tables import Sheet, settings_sheet, sheets
 _CAPTIONS = {
     "accuracy": (
         "Accuracy",
-        "Every run of every condition. On the left what the test points say, on the right, if the law is known, "
-        "the exact accuracy of the same networks: the difference in width is what a finite test set does.",
+        "Every run of every condition. On the left what the test points say, on the right, if the distribution is "
+        "known, the exact accuracy of the same networks: the difference in width is what a finite test set does.",
     ),
     "sample_size": (
         "Regret by sample size",

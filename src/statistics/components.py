@@ -159,10 +159,10 @@ def test_set_spread(test_accuracy: ArrayLike, population_accuracy: ArrayLike, co
     .. math:: Var(test) = Var(p) + E[p (1 - p) / count]
 
     This is the law of total variance where, given a trained network of population accuracy p, its test points are
-    independent draws from the law: E[test | network] = p, so test - p and p do not covary. For a test set that is a
-    part of one sample on a grid it is an approximation, for two reasons. The points are drawn without replacement from
-    N cells of a grid, in which the network is right with different probabilities: the binomial part is too large by
-    (count - 1) / (N - 1) times their variance, over count, which is at most a few percent of it. And what the test
+    independent draws from the distribution: E[test | network] = p, so test - p and p do not covary. For a test set that
+    is a part of one sample on a grid it is an approximation, for two reasons. The points are drawn without replacement
+    from N cells of a grid, in which the network is right with different probabilities: the binomial part is too large
+    by (count - 1) / (N - 1) times their variance, over count, which is at most a few percent of it. And what the test
     set has, the training set lacks: around a test point the other classes are in the majority. So test accuracy is
     lower on average than p, and covaries with it: in 300 runs of the default problem (ce; C = 2 and C = 4) it was lower
     by 2.8 points, Var(test - p) was 0.82 and 0.91 of the binomial part, and the rest 7 and 6 % of what was measured,

@@ -14,7 +14,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
 
     Args:
         values: The sample, (n,).
-        confidence: How often the interval covers the true mean of a normal law, in (0, 1).
+        confidence: How often the interval covers the true mean of a normal distribution, in (0, 1).
 
     Returns:
         The mean and both ends; the ends are NaN where n < 2, and all three where n = 0.

@@ -17,8 +17,8 @@ def sign_flip(differences: ArrayLike, seed: int = 0) -> tuple[float, bool]:
 
     Where A and B do the same, each difference could as well have had the other sign. The p value is the share of the
     2^n choices of signs whose mean is at least as far from 0 as the one seen: of all of them where they are fewer than
-    10,000 (n up to 13), else of that many, 9,999 drawn and the one seen. It needs no normal law, but cannot be below
-    2 / 2^n. Differences count to 12 decimals.
+    10,000 (n up to 13), else of that many, 9,999 drawn and the one seen. It needs no normal distribution, but cannot
+    be below 2 / 2^n. Differences count to 12 decimals.
 
     Args:
         differences: The sample, (n,), finite.

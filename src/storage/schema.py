@@ -36,7 +36,7 @@ FAILED = "failed"
 NO_LOSS = "none"  # the choice of ``loss`` that goes with models that are fitted in closed form
 
 # Settings, with all below them, that change neither data nor training: a condition is the same whatever they say.
-UNSCIENTIFIC = (
+EXCLUDED_FROM_FINGERPRINT = (
     "seed",
     "seeds",
     "study",

@@ -15,7 +15,7 @@ from src.losses.base import Objective
 from src.metrics.predictions import by_blocks
 
 
-class Classifier(L.LightningModule):
+class StackedClassifier(L.LightningModule):
     """S networks, one objective and one optimizer that never mix the seeds.
 
     The sum of the seeds' losses is back-propagated, so the gradient of each seed is that of its own loss; the

@@ -7,7 +7,7 @@ import torch
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """Run tensor operations on one thread, and with denormal numbers flushed to zero, inside the body.
 
     The tensors of a stack are small, and threads that wait for each other at every operation cost more than they gain:

@@ -1,6 +1,6 @@
 """Normal distributions of classes: densities, Bayes' rule, and what the points of each class say of them.
 
-Laws and models share it. A class axis C stands before the axis D of the features; other leading axes broadcast.
+A class axis C stands before the axis D of the features; other leading axes broadcast.
 """
 
 import math

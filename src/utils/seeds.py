@@ -14,7 +14,7 @@ PURPOSES = ("data", "split", "init", "shuffle")
 
 
 @dataclass(frozen=True)
-class Streams:
+class SeedStreams:
     """The seeds of the random streams of one member of a stack.
 
     Attributes:
@@ -42,7 +42,7 @@ class Streams:
         """Return a fresh generator for a purpose; equal seeds of different purposes give unrelated numbers.
 
         Example:
-            >>> first, second = (Streams(0, 0, 0, 0, 0).generator("data") for _ in range(2))
+            >>> first, second = (SeedStreams(0, 0, 0, 0, 0).generator("data") for _ in range(2))
             >>> bool(torch.rand(1, generator=first) == torch.rand(1, generator=second))
             True
         """
@@ -53,7 +53,7 @@ class Streams:
         return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
 
 
-def streams(seed: int | Sequence[int], pinned: Mapping[str, int | Sequence[int] | None]) -> list[Streams]:
+def streams(seed: int | Sequence[int], pinned: Mapping[str, int | Sequence[int] | None]) -> list[SeedStreams]:
     """Return the streams of each member of a stack: every seed crossed with every combination of pinned seeds.
 
     Args:
@@ -73,7 +73,7 @@ def streams(seed: int | Sequence[int], pinned: Mapping[str, int | Sequence[int] 
     check(*(seeds_problem(purpose, value) for purpose, value in pinned.items() if value is not None))
     fixed = {purpose: as_list(pinned[purpose]) for purpose in PURPOSES if pinned.get(purpose) is not None}
     return [
-        Streams(own, **dict.fromkeys(PURPOSES, own) | dict(zip(fixed, seeds, strict=True)), pinned=tuple(fixed))
+        SeedStreams(own, **dict.fromkeys(PURPOSES, own) | dict(zip(fixed, seeds, strict=True)), pinned=tuple(fixed))
         for own, *seeds in product(as_list(seed), *fixed.values())
     ]
 

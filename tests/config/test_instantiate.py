@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from src.config.instantiate import build, build_trainer, check_settings, factory, stack
+from src.config.instantiate import build_components, build_trainer, check_settings, factory, stack
 from src.losses.ce import CrossEntropy
 from src.utils.validation import SettingsError
 
 
 def build_all(config):
-    return build(config, stack(config))
+    return build_components(config, stack(config))
 
 
 def test_stack_crosses_the_seeds_that_are_given(settings):
@@ -22,7 +22,7 @@ def test_stack_crosses_the_seeds_that_are_given(settings):
     ]
 
 
-def test_build_fits_the_network_to_law_and_objective(settings):
+def test_build_fits_the_network_to_distribution_and_objective(settings):
     parts = build_all(settings("classes=5", "model.hidden=[7]", "seed=[4,9]"))
     assert isinstance(parts.objective, CrossEntropy)
     assert [tuple(parameter.shape) for parameter in parts.network.parameters()] == [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from src.data import datamodule
-from src.data.datamodule import Batch, EpochLoader, SeedDataModule, Split
+from src.data.datamodule import Batch, EpochLoader, Split, StackedDataModule
 from src.data.noisy_cubic import NoisyCubic
 from src.utils.seeds import streams
 from src.utils.validation import SettingsError
@@ -16,16 +16,18 @@ from src.utils.validation import SettingsError
 few = settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def make_module(seeds: Sequence[int] = (0,), *, classes: int = 2, points: int = 80, **changes: Any) -> SeedDataModule:
-    law = NoisyCubic(
+def make_module(
+    seeds: Sequence[int] = (0,), *, classes: int = 2, points: int = 80, **changes: Any
+) -> StackedDataModule:
+    distribution = NoisyCubic(
         classes, points=points, noise="uniform", half_width=0.2, spacing=0.2, label_order=None, priors=None, flip=0
     )
     pins = {name: changes.pop(name, None) for name in ("data", "split", "shuffle")}
     arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
-    return SeedDataModule(law, streams(list(seeds), pins), **arguments)
+    return StackedDataModule(distribution, streams(list(seeds), pins), **arguments)
 
 
-def ready(*args: Any, **kwargs: Any) -> SeedDataModule:
+def ready(*args: Any, **kwargs: Any) -> StackedDataModule:
     module = make_module(*args, **kwargs)
     module.setup()
     return module
@@ -85,7 +87,7 @@ def test_sizes_are_rounded_shares_of_the_points(
 @pytest.mark.parametrize("val_fraction", [0, 0.25])
 def test_the_splits_are_a_partition_of_the_sample(val_fraction: float) -> None:
     module = ready([3, 8], val_fraction=val_fraction)
-    x, target = module.law.sample([stream.generator("data") for stream in module.streams])
+    x, target = module.distribution.sample([stream.generator("data") for stream in module.streams])
     for seed in range(2):
         parts = [rows(split, seed) for split in (module.train, module.val, module.test)]
         assert sorted(row for part in parts for row in part) == sorted(rows(Split(x.float(), target), seed))

@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 from src.data.label_noise import crossings
 from src.data.noisy_cubic import NoisyCubic, cubic
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
@@ -27,18 +27,20 @@ CASES = [
     (4, 0.5, [3, 1, 0, 2]),
     (5, 0.2, None),
 ]
-every_law = pytest.mark.parametrize(
-    "law_arguments", [(*case, noise) for case in CASES for noise in NOISES], ids=lambda value: "-".join(map(str, value))
+every_distribution = pytest.mark.parametrize(
+    "distribution_arguments",
+    [(*case, noise) for case in CASES for noise in NOISES],
+    ids=lambda value: "-".join(map(str, value)),
 )
 
 
 @pytest.fixture(autouse=True, scope="module")
 def on_one_thread() -> Iterator[None]:
-    with one_thread():
+    with single_threaded():
         yield
 
 
-def make_law(classes: int = 2, **changes: Any) -> NoisyCubic:
+def make_distribution(classes: int = 2, **changes: Any) -> NoisyCubic:
     defaults = {
         "points": 80,
         "noise": "uniform",
@@ -51,18 +53,21 @@ def make_law(classes: int = 2, **changes: Any) -> NoisyCubic:
     return NoisyCubic(classes, **(defaults | changes))
 
 
-def law_of(arguments: tuple[int, float, list[int] | None, str], **changes: Any) -> NoisyCubic:
+def distribution_of(arguments: tuple[int, float, list[int] | None, str], **changes: Any) -> NoisyCubic:
     classes, spacing, label_order, noise = arguments
-    return make_law(classes, spacing=spacing, label_order=label_order, noise=noise, **changes)
+    return make_distribution(classes, spacing=spacing, label_order=label_order, noise=noise, **changes)
 
 
-def densities(law: NoisyCubic, order: list[int] | None) -> list[Any]:
+def densities(distribution: NoisyCubic, order: list[int] | None) -> list[Any]:
     """Return each label's distribution of y around the cubic, as scipy has it."""
-    bands = list(range(law.classes)) if order is None else order
-    centres = [law.spacing * ((law.classes - 1) / 2 - bands.index(label)) for label in range(law.classes)]
-    if law.noise == "uniform":
-        return [stats.uniform(centre - law.half_width, 2 * law.half_width) for centre in centres]
-    return [stats.norm(centre, law.half_width / math.sqrt(3)) for centre in centres]
+    bands = list(range(distribution.classes)) if order is None else order
+    centres = [
+        distribution.spacing * ((distribution.classes - 1) / 2 - bands.index(label))
+        for label in range(distribution.classes)
+    ]
+    if distribution.noise == "uniform":
+        return [stats.uniform(centre - distribution.half_width, 2 * distribution.half_width) for centre in centres]
+    return [stats.norm(centre, distribution.half_width / math.sqrt(3)) for centre in centres]
 
 
 def slides_arrays() -> tuple[np.ndarray, np.ndarray]:
@@ -80,9 +85,9 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def around_curve(law: NoisyCubic, x1: float, offsets: np.ndarray) -> torch.Tensor:
+def around_curve(distribution: NoisyCubic, x1: float, offsets: np.ndarray) -> torch.Tensor:
     """Return points at one x, at some offsets from the cubic."""
-    y = law.curve(torch.tensor(x1, dtype=torch.float64)).item() + offsets
+    y = distribution.curve(torch.tensor(x1, dtype=torch.float64)).item() + offsets
     return torch.tensor(np.stack([np.full_like(y, x1), y], axis=-1))
 
 
@@ -90,7 +95,7 @@ def around_curve(law: NoisyCubic, x1: float, offsets: np.ndarray) -> torch.Tenso
 
 
 def test_two_classes_are_the_slides_arrays() -> None:
-    x, target = make_law().sample([generator()])
+    x, target = make_distribution().sample([generator()])
     assert (x.shape, x.dtype) == ((1, 160, 2), torch.float64)
     assert (target.shape, target.dtype) == ((1, 160), torch.int64)
     assert target[0].tolist() == [0, 1] * 80
@@ -106,51 +111,51 @@ def test_two_classes_are_the_slides_arrays() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_points_of_more_classes_are_stored_in_turn_at_each_x(classes: int) -> None:
-    law = make_law(classes, points=7)
-    x, target = law.sample([generator(0), generator(1)])
-    assert law.size == 7 * classes
+    distribution = make_distribution(classes, points=7)
+    x, target = distribution.sample([generator(0), generator(1)])
+    assert distribution.size == 7 * classes
     assert target.tolist() == [list(range(classes)) * 7] * 2
     assert torch.equal(x[..., 0], x[0, ::classes, 0].repeat_interleave(classes).expand(2, -1))
 
 
 def test_generators_are_used_alone_and_in_their_order() -> None:
-    law = make_law(3)
-    stacked, _ = law.sample([generator(4), generator(9)])
+    distribution = make_distribution(3)
+    stacked, _ = distribution.sample([generator(4), generator(9)])
     for index, seed in enumerate((4, 9)):
-        alone, _ = law.sample([generator(seed)])
+        alone, _ = distribution.sample([generator(seed)])
         assert torch.equal(stacked[index], alone[0])
     assert not torch.equal(stacked[0], stacked[1])
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_noise_has_the_distribution_that_is_asked_for(noise: str) -> None:
-    law = make_law(3, noise=noise, half_width=0.3, spacing=0.1)
+    distribution = make_distribution(3, noise=noise, half_width=0.3, spacing=0.1)
     one = generator(5)
-    x, _ = law.sample([one] * 100)  # (100, 240, 2)
+    x, _ = distribution.sample([one] * 100)  # (100, 240, 2)
     _, curve = slides_arrays()
     offsets = x[..., 1].numpy().reshape(-1, 3) - np.tile(curve, 100)[:, None]  # (8000, C)
-    for label, distribution in enumerate(densities(law, None)):
-        assert stats.kstest(offsets[:, label], distribution.cdf).pvalue > 0.01
-        assert abs(offsets[:, label].mean() - distribution.mean()) < 4 * distribution.std() / 8000**0.5
+    for label, density in enumerate(densities(distribution, None)):
+        assert stats.kstest(offsets[:, label], density.cdf).pvalue > 0.01
+        assert abs(offsets[:, label].mean() - density.mean()) < 4 * density.std() / 8000**0.5
         assert offsets[:, label].std() == pytest.approx(0.3 / math.sqrt(3), rel=0.03)
-    residuals = offsets - np.array([distribution.mean() for distribution in densities(law, None)])
+    residuals = offsets - np.array([distribution.mean() for distribution in densities(distribution, None)])
     if noise == "uniform":
         assert -0.3 - 1e-12 <= residuals.min() < -0.2999 < 0.2999 < residuals.max() <= 0.3 + 1e-12
     else:
         assert np.abs(residuals).max() > 3 * 0.3 / math.sqrt(3)
     correlation = np.corrcoef(residuals, rowvar=False) - np.eye(3)
     assert np.abs(correlation).max() < 4 / 8000**0.5
-    assert law.deviation == pytest.approx(0.3 / math.sqrt(3), rel=1e-15)
+    assert distribution.deviation == pytest.approx(0.3 / math.sqrt(3), rel=1e-15)
 
 
 def test_both_noises_have_the_same_deviation() -> None:
-    assert make_law(noise="uniform").deviation == make_law(noise="gaussian").deviation
+    assert make_distribution(noise="uniform").deviation == make_distribution(noise="gaussian").deviation
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_label_order_says_which_label_sits_on_which_band_from_the_top(order: tuple[int, ...]) -> None:
-    law = make_law(3, label_order=order, half_width=0.01, spacing=0.5)
-    x, target = law.sample([generator()])
+    distribution = make_distribution(3, label_order=order, half_width=0.01, spacing=0.5)
+    x, target = distribution.sample([generator()])
     _, curve = slides_arrays()
     offsets = x[0, :, 1].numpy() - np.repeat(curve, 3)
     for band, centre in enumerate((0.5, 0.0, -0.5)):
@@ -159,7 +164,7 @@ def test_label_order_says_which_label_sits_on_which_band_from_the_top(order: tup
 
 def test_cubic_and_curve_follow_the_slides() -> None:
     grid, curve = slides_arrays()
-    np.testing.assert_allclose(make_law().curve(torch.tensor(grid)).numpy(), curve, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(make_distribution().curve(torch.tensor(grid)).numpy(), curve, rtol=0, atol=1e-14)
     x = np.linspace(-10, 10, 41)
     np.testing.assert_allclose(cubic(torch.tensor(x)).numpy(), 3 * x**3 + 2 * x**2 + 5 * x, rtol=1e-14, atol=1e-12)
 
@@ -167,7 +172,7 @@ def test_cubic_and_curve_follow_the_slides() -> None:
 @few
 @given(st.integers(2, 200))
 def test_curve_runs_from_0_to_1_and_always_rises(points: int) -> None:
-    curve = make_law(points=points).curve(torch.linspace(0, 1, 301, dtype=torch.float64))
+    curve = make_distribution(points=points).curve(torch.linspace(0, 1, 301, dtype=torch.float64))
     assert (curve[0].item(), curve[-1].item()) == (0, 1)
     assert (curve.diff() > 0).all()
 
@@ -175,42 +180,42 @@ def test_curve_runs_from_0_to_1_and_always_rises(points: int) -> None:
 # The posterior and the Bayes rule.
 
 
-@every_law
-def test_posterior_is_bayes_rule_on_the_densities(law_arguments: Any) -> None:
-    law = law_of(law_arguments)
-    distributions = densities(law, law_arguments[2])
+@every_distribution
+def test_posterior_is_bayes_rule_on_the_densities(distribution_arguments: Any) -> None:
+    distribution = distribution_of(distribution_arguments)
+    distributions = densities(distribution, distribution_arguments[2])
     offsets = np.random.default_rng(0).uniform(-1.5, 1.5, 400)
     for x1 in (0.0, 0.3, 1.0):
         density = np.stack([distribution.pdf(offsets) for distribution in distributions], axis=-1)  # (400, C)
         total = density.sum(-1, keepdims=True)
         with np.errstate(invalid="ignore"):
-            expected = np.where(total > 0, density / total, 1 / law.classes)
-        posterior = law.posterior(around_curve(law, x1, offsets))
-        assert (posterior.shape, posterior.dtype) == ((400, law.classes), torch.float64)
+            expected = np.where(total > 0, density / total, 1 / distribution.classes)
+        posterior = distribution.posterior(around_curve(distribution, x1, offsets))
+        assert (posterior.shape, posterior.dtype) == ((400, distribution.classes), torch.float64)
         np.testing.assert_allclose(posterior.numpy(), expected, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(posterior.sum(-1).numpy(), 1, rtol=1e-14)
 
 
 def test_posterior_keeps_any_leading_axes_and_takes_single_precision() -> None:
-    law = make_law(3, noise="gaussian")
-    x, _ = law.sample([generator(0), generator(1)])
-    assert law.posterior(x).shape == (2, 240, 3)
-    torch.testing.assert_close(law.posterior(x.float()), law.posterior(x), rtol=0, atol=1e-5)
-    assert law.bayes_rule(x).shape == (2, 240)
-    assert law.bayes_rule(x).dtype == torch.int64
+    distribution = make_distribution(3, noise="gaussian")
+    x, _ = distribution.sample([generator(0), generator(1)])
+    assert distribution.posterior(x).shape == (2, 240, 3)
+    torch.testing.assert_close(distribution.posterior(x.float()), distribution.posterior(x), rtol=0, atol=1e-5)
+    assert distribution.bayes_rule(x).shape == (2, 240)
+    assert distribution.bayes_rule(x).dtype == torch.int64
 
 
 def test_posterior_of_gaussian_noise_is_certain_far_away_and_never_nan() -> None:
-    law = make_law(4, noise="gaussian")
-    far = around_curve(law, 0.5, np.array([-1e3, 1e3]))
-    assert law.posterior(far).tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
+    distribution = make_distribution(4, noise="gaussian")
+    far = around_curve(distribution, 0.5, np.array([-1e3, 1e3]))
+    assert distribution.posterior(far).tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
 
 
-@every_law
-def test_bayes_rule_picks_a_label_of_the_largest_posterior(law_arguments: Any) -> None:
-    law = law_of(law_arguments)
-    points = around_curve(law, 0.4, np.random.default_rng(1).uniform(-1.5, 1.5, 400))
-    posterior, label = law.posterior(points), law.bayes_rule(points)
+@every_distribution
+def test_bayes_rule_picks_a_label_of_the_largest_posterior(distribution_arguments: Any) -> None:
+    distribution = distribution_of(distribution_arguments)
+    points = around_curve(distribution, 0.4, np.random.default_rng(1).uniform(-1.5, 1.5, 400))
+    posterior, label = distribution.posterior(points), distribution.bayes_rule(points)
     assert torch.equal(posterior.gather(-1, label[:, None])[:, 0], posterior.max(-1).values)
 
 
@@ -220,7 +225,7 @@ def test_relabelling_the_bands_permutes_the_posterior(
     noise: str, order: list[int], half_width: float, spacing: float
 ) -> None:
     shape = {"noise": noise, "half_width": half_width, "spacing": spacing}
-    plain, relabelled = make_law(4, **shape), make_law(4, label_order=order, **shape)
+    plain, relabelled = make_distribution(4, **shape), make_distribution(4, label_order=order, **shape)
     points = around_curve(plain, 0.7, np.linspace(-2, 2, 57))
     torch.testing.assert_close(relabelled.posterior(points)[:, order], plain.posterior(points), rtol=0, atol=1e-14)
     assert relabelled.bayes_accuracy() == plain.bayes_accuracy()
@@ -229,25 +234,27 @@ def test_relabelling_the_bands_permutes_the_posterior(
 # The Bayes accuracy.
 
 
-def integrated_bayes_accuracy(law: NoisyCubic, order: list[int] | None) -> float:
+def integrated_bayes_accuracy(distribution: NoisyCubic, order: list[int] | None) -> float:
     """Integrate the largest joint density over y, piece by piece between the places where it may bend."""
-    distributions = densities(law, order)
+    distributions = densities(distribution, order)
     centres = sorted(distribution.mean() for distribution in distributions)
-    reach = law.half_width if law.noise == "uniform" else 12 * law.deviation
+    reach = distribution.half_width if distribution.noise == "uniform" else 12 * distribution.deviation
     bends = {edge for centre in centres for edge in (centre - reach, centre, centre + reach)}
     bends |= {(low + high) / 2 for low, high in pairwise(centres)}
 
     def largest(y: float) -> float:
-        return max(distribution.pdf(y) for distribution in distributions) / law.classes
+        return max(distribution.pdf(y) for distribution in distributions) / distribution.classes
 
     pieces = pairwise(sorted(bends))
     return sum(integrate.quad(largest, low, high)[0] for low, high in pieces if high - low > 1e-12)
 
 
-@every_law
-def test_bayes_accuracy_is_the_integral_of_the_largest_density(law_arguments: Any) -> None:
-    law = law_of(law_arguments)
-    assert law.bayes_accuracy() == pytest.approx(integrated_bayes_accuracy(law, law_arguments[2]), abs=1e-7)
+@every_distribution
+def test_bayes_accuracy_is_the_integral_of_the_largest_density(distribution_arguments: Any) -> None:
+    distribution = distribution_of(distribution_arguments)
+    assert distribution.bayes_accuracy() == pytest.approx(
+        integrated_bayes_accuracy(distribution, distribution_arguments[2]), abs=1e-7
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,14 +262,14 @@ def test_bayes_accuracy_is_the_integral_of_the_largest_density(law_arguments: An
     [(2, 0.2, 0.75), (3, 0.2, 2 / 3), (4, 0.2, 0.625), (2, 0.0, 0.5), (5, 0.0, 0.2), (4, 0.4, 1.0), (4, 9.0, 1.0)],
 )
 def test_uniform_bayes_accuracy_in_known_cases(classes: int, spacing: float, expected: float) -> None:
-    assert make_law(classes, spacing=spacing).bayes_accuracy() == pytest.approx(expected, rel=1e-15)
+    assert make_distribution(classes, spacing=spacing).bayes_accuracy() == pytest.approx(expected, rel=1e-15)
 
 
 def test_gaussian_bayes_accuracy_in_known_cases() -> None:
-    two = make_law(2, noise="gaussian").bayes_accuracy()  # one boundary, sqrt(3)/2 standard deviations away
+    two = make_distribution(2, noise="gaussian").bayes_accuracy()  # one boundary, sqrt(3)/2 standard deviations away
     assert two == pytest.approx(stats.norm.cdf(math.sqrt(3) / 2), rel=1e-14)
-    assert make_law(4, noise="gaussian", spacing=0.0).bayes_accuracy() == pytest.approx(0.25, rel=1e-15)
-    assert make_law(4, noise="gaussian", spacing=9.0).bayes_accuracy() == 1
+    assert make_distribution(4, noise="gaussian", spacing=0.0).bayes_accuracy() == pytest.approx(0.25, rel=1e-15)
+    assert make_distribution(4, noise="gaussian", spacing=9.0).bayes_accuracy() == 1
 
 
 @few
@@ -271,99 +278,97 @@ def test_bayes_accuracy_lies_between_chance_and_1_and_rises_with_the_spacing(
     classes: int, noise: str, half_width: float, spacing: float
 ) -> None:
     accuracy = [
-        make_law(classes, noise=noise, half_width=half_width, spacing=factor * spacing).bayes_accuracy()
+        make_distribution(classes, noise=noise, half_width=half_width, spacing=factor * spacing).bayes_accuracy()
         for factor in (0, 0.5, 1)
     ]
     assert accuracy[0] == pytest.approx(1 / classes)
     assert accuracy[0] - 1e-12 <= accuracy[1] <= accuracy[2] <= 1
-    scaled = make_law(classes, noise=noise, half_width=3 * half_width, spacing=3 * spacing).bayes_accuracy()
+    scaled = make_distribution(classes, noise=noise, half_width=3 * half_width, spacing=3 * spacing).bayes_accuracy()
     assert scaled == pytest.approx(accuracy[2], rel=1e-9)
 
 
 # The population.
 
 
-@every_law
-def test_population_masses_are_those_of_the_law(law_arguments: Any) -> None:
-    law = law_of(law_arguments, points=6)
-    x, mass = law.population(64)
+@every_distribution
+def test_population_masses_are_those_of_the_distribution(distribution_arguments: Any) -> None:
+    distribution = distribution_of(distribution_arguments, points=6)
+    x, mass = distribution.population(64)
     assert (x.dtype, mass.dtype) == (torch.float64, torch.float64)
     assert x.shape == (len(mass), 2)
-    assert mass.shape == (len(x), law.classes)
+    assert mass.shape == (len(x), distribution.classes)
     assert mass.min() >= 0
     assert mass.sum().item() == pytest.approx(1, abs=1e-12)
-    np.testing.assert_allclose(mass.sum(0).numpy(), 1 / law.classes, rtol=1e-12)
+    np.testing.assert_allclose(mass.sum(0).numpy(), 1 / distribution.classes, rtol=1e-12)
     values, counts = x[:, 0].unique(return_counts=True)
     torch.testing.assert_close(values, torch.linspace(0, 1, 6, dtype=torch.float64), rtol=0, atol=1e-12)
     assert len(set(counts.tolist())) == 1
-    assert 64 <= counts[0] <= 64 + 3 * law.classes
+    assert 64 <= counts[0] <= 64 + 3 * distribution.classes
 
 
-@every_law
-def test_population_cells_hold_the_mass_that_the_densities_give_them(law_arguments: Any) -> None:
-    law = law_of(law_arguments, points=3)
-    x, mass = law.population(40)
-    offsets = (x[:, 1] - law.curve(x[:, 0]))[: len(x) // 3].numpy()
-    mass = mass[: len(x) // 3].numpy() * 3 * law.classes  # of the first x value, given the class
-    for label, distribution in enumerate(densities(law, law_arguments[2])):
+@every_distribution
+def test_population_cells_hold_the_mass_that_the_densities_give_them(distribution_arguments: Any) -> None:
+    distribution = distribution_of(distribution_arguments, points=3)
+    x, mass = distribution.population(40)
+    offsets = (x[:, 1] - distribution.curve(x[:, 0]))[: len(x) // 3].numpy()
+    mass = mass[: len(x) // 3].numpy() * 3 * distribution.classes  # of the first x value, given the class
+    for label, density in enumerate(densities(distribution, distribution_arguments[2])):
         edges = np.concatenate([[-np.inf], (offsets[1:] + offsets[:-1]) / 2, [np.inf]])
-        roughly = np.diff(distribution.cdf(edges))  # edges midway between middles: right to within a cell
+        roughly = np.diff(density.cdf(edges))  # edges midway between middles: right to within a cell
         width = np.diff(offsets).max()
-        assert np.abs(np.cumsum(mass[:, label]) - np.cumsum(roughly)).max() <= width * distribution.pdf(
-            distribution.mean()
-        )
+        assert np.abs(np.cumsum(mass[:, label]) - np.cumsum(roughly)).max() <= width * density.pdf(density.mean())
 
 
-@every_law
-def test_population_integrates_the_bayes_rule_exactly_and_nothing_beats_it(law_arguments: Any) -> None:
-    law = law_of(law_arguments, points=5)
+@every_distribution
+def test_population_integrates_the_bayes_rule_exactly_and_nothing_beats_it(distribution_arguments: Any) -> None:
+    distribution = distribution_of(distribution_arguments, points=5)
     for resolution in (1, 7, 512):
-        x, mass = law.population(resolution)
-        reached = mass.gather(1, law.bayes_rule(x)[:, None]).sum().item()
-        assert reached == pytest.approx(law.bayes_accuracy(), abs=1e-9)
+        x, mass = distribution.population(resolution)
+        reached = mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item()
+        assert reached == pytest.approx(distribution.bayes_accuracy(), abs=1e-9)
         assert mass.max(1).values.sum().item() <= reached + 1e-12
 
 
-def closed_form(law: NoisyCubic, order: list[int] | None, upper: int, lower: int, offset: float) -> float:
+def closed_form(distribution: NoisyCubic, order: list[int] | None, upper: int, lower: int, offset: float) -> float:
     """Return the accuracy of the classifier that says ``upper`` above the curve plus an offset, and ``lower`` below."""
-    distributions = densities(law, order)
-    return float(distributions[upper].sf(offset) + distributions[lower].cdf(offset)) / law.classes
+    distributions = densities(distribution, order)
+    return float(distributions[upper].sf(offset) + distributions[lower].cdf(offset)) / distribution.classes
 
 
-@every_law
+@every_distribution
 @pytest.mark.parametrize("offset", [-0.23, 0.0123, 0.31])
-def test_population_integrates_a_threshold_to_within_a_cell(law_arguments: Any, offset: float) -> None:
-    law, order = law_of(law_arguments, points=11), law_arguments[2]
+def test_population_integrates_a_threshold_to_within_a_cell(distribution_arguments: Any, offset: float) -> None:
+    distribution, order = distribution_of(distribution_arguments, points=11), distribution_arguments[2]
     for resolution in (16, 256):
-        x, mass = law.population(resolution)
-        above = x[:, 1] > law.curve(x[:, 0]) + offset
+        x, mass = distribution.population(resolution)
+        above = x[:, 1] > distribution.curve(x[:, 0]) + offset
         accuracy = torch.where(above, mass[:, 0], mass[:, 1]).sum().item()
         a_cell = 11 * mass[:, :2].max().item()  # the threshold cuts the same cell at each x
-        assert abs(accuracy - closed_form(law, order, 0, 1, offset)) <= a_cell
+        assert abs(accuracy - closed_form(distribution, order, 0, 1, offset)) <= a_cell
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_population_integrates_a_horizontal_line(noise: str) -> None:
-    law = make_law(3, noise=noise)
-    x, mass = law.population(512)
+    distribution = make_distribution(3, noise=noise)
+    x, mass = distribution.population(512)
     accuracy = torch.where(x[:, 1] > 0.6, mass[:, 0], mass[:, 2]).sum().item()
     _, curve = slides_arrays()
-    expected = np.mean([closed_form(law, None, 0, 2, 0.6 - y) for y in curve])
+    expected = np.mean([closed_form(distribution, None, 0, 2, 0.6 - y) for y in curve])
     assert accuracy == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("classes", [2, 4])
 def test_population_agrees_with_simulation(classes: int, noise: str) -> None:
-    law = make_law(classes, noise=noise)
+    distribution = make_distribution(classes, noise=noise)
 
     def wavy(x: torch.Tensor) -> torch.Tensor:
-        return law.bayes_rule(x + 0.08 * torch.sin(9 * x[..., :1]))
+        return distribution.bayes_rule(x + 0.08 * torch.sin(9 * x[..., :1]))
 
     one = generator(3)
-    points, target = law.sample([one] * 1000)
-    x, mass = law.population(512)
-    for rule in (law.bayes_rule, wavy):
+    points, target = distribution.sample([one] * 1000)
+    x, mass = distribution.population(512)
+    for rule in (distribution.bayes_rule, wavy):
         simulated = (rule(points) == target).double().mean().item()
         exact = mass.gather(1, rule(x)[:, None]).sum().item()
         assert abs(simulated - exact) < 4 * (0.25 / target.numel()) ** 0.5
@@ -371,8 +376,8 @@ def test_population_agrees_with_simulation(classes: int, noise: str) -> None:
 
 @pytest.mark.parametrize("points", [65, 100, 1000])
 def test_population_thins_a_grid_finer_than_the_resolution(points: int) -> None:
-    law = make_law(points=points)
-    x, mass = law.population(64)
+    distribution = make_distribution(points=points)
+    x, mass = distribution.population(64)
     values = x[:, 0].unique()
     grid = np.linspace(0, 1, points)
     assert len(values) == 64
@@ -381,10 +386,10 @@ def test_population_thins_a_grid_finer_than_the_resolution(points: int) -> None:
     assert steps.max() - steps.min() <= 1
     assert values[0].item() + values[-1].item() == pytest.approx(1, abs=2 / points)
     assert mass.sum().item() == pytest.approx(1, abs=1e-12)
-    assert mass.gather(1, law.bayes_rule(x)[:, None]).sum().item() == pytest.approx(0.75, abs=1e-9)
+    assert mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item() == pytest.approx(0.75, abs=1e-9)
     line = torch.where(x[:, 1] > 0.6, mass[:, 0], mass[:, 1]).sum().item()
-    curve = law.curve(torch.tensor(grid)).numpy()
-    assert line == pytest.approx(np.mean([closed_form(law, None, 0, 1, 0.6 - y) for y in curve]), abs=2e-3)
+    curve = distribution.curve(torch.tensor(grid)).numpy()
+    assert line == pytest.approx(np.mean([closed_form(distribution, None, 0, 1, 0.6 - y) for y in curve]), abs=2e-3)
 
 
 @few
@@ -398,12 +403,12 @@ def test_population_thins_a_grid_finer_than_the_resolution(points: int) -> None:
 def test_population_is_a_distribution_that_integrates_the_bayes_rule(
     classes: int, noise: str, half_width: float, spacing: float, resolution: int
 ) -> None:
-    law = make_law(classes, points=3, noise=noise, half_width=half_width, spacing=spacing)
-    x, mass = law.population(resolution)
+    distribution = make_distribution(classes, points=3, noise=noise, half_width=half_width, spacing=spacing)
+    x, mass = distribution.population(resolution)
     assert mass.min() >= 0
     np.testing.assert_allclose(mass.sum(0).numpy(), 1 / classes, rtol=1e-9)
-    reached = mass.gather(1, law.bayes_rule(x)[:, None]).sum().item()
-    assert reached == pytest.approx(law.bayes_accuracy(), abs=1e-9)
+    reached = mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item()
+    assert reached == pytest.approx(distribution.bayes_accuracy(), abs=1e-9)
 
 
 # Priors and wrong labels.
@@ -419,12 +424,12 @@ every_mix = pytest.mark.parametrize("mix", MIXED, ids=str)
 every_noise = pytest.mark.parametrize("noise", NOISES)
 
 
-def label_densities(law: NoisyCubic, mix: dict[str, Any]) -> list[Any]:
+def label_densities(distribution: NoisyCubic, mix: dict[str, Any]) -> list[Any]:
     """Return the joint density of each label, as its definition has it: right labels, and those of other classes."""
     classes = mix["classes"]
     priors, flip = mix.get("priors") or [1 / classes] * classes, mix.get("flip", 0)
     rates = flip if isinstance(flip, list) else [flip] * classes
-    given = densities(law, mix.get("label_order"))
+    given = densities(distribution, mix.get("label_order"))
 
     def density(label: int, y: Any) -> Any:
         total = priors[label] * (1 - rates[label]) * given[label].pdf(y)
@@ -439,27 +444,29 @@ def label_densities(law: NoisyCubic, mix: dict[str, Any]) -> list[Any]:
 @every_mix
 @every_noise
 def test_posterior_of_priors_and_wrong_labels_is_bayes_rule_on_their_densities(noise: str, mix: dict[str, Any]) -> None:
-    law = make_law(noise=noise, **mix)
+    distribution = make_distribution(noise=noise, **mix)
     offsets = np.random.default_rng(2).uniform(-0.5, 0.5, 300)
-    joint = np.stack([density(offsets) for density in label_densities(law, mix)], axis=-1)
+    joint = np.stack([density(offsets) for density in label_densities(distribution, mix)], axis=-1)
     known = joint.sum(-1) > 0
-    points = around_curve(law, 0.6, offsets[known])
-    np.testing.assert_allclose(law.posterior(points), (joint[known] / joint[known].sum(-1, keepdims=True)), rtol=1e-9)
-    best = law.posterior(points).gather(-1, law.bayes_rule(points)[:, None])[:, 0]
-    torch.testing.assert_close(best, law.posterior(points).amax(-1), rtol=1e-12, atol=0)
+    points = around_curve(distribution, 0.6, offsets[known])
+    np.testing.assert_allclose(
+        distribution.posterior(points), (joint[known] / joint[known].sum(-1, keepdims=True)), rtol=1e-9
+    )
+    best = distribution.posterior(points).gather(-1, distribution.bayes_rule(points)[:, None])[:, 0]
+    torch.testing.assert_close(best, distribution.posterior(points).amax(-1), rtol=1e-12, atol=0)
 
 
 @every_mix
 @every_noise
 def test_bayes_accuracy_of_priors_and_wrong_labels_is_an_integral(noise: str, mix: dict[str, Any]) -> None:
-    law = make_law(noise=noise, points=5, **mix)
-    joint = label_densities(law, mix)
+    distribution = make_distribution(noise=noise, points=5, **mix)
+    joint = label_densities(distribution, mix)
     y = np.linspace(-1.6, 1.6, 320_001)
     largest = np.max([density(y) for density in joint], axis=0)
-    assert law.bayes_accuracy() == pytest.approx(integrate.trapezoid(largest, y), abs=1e-4)
-    x, mass = law.population(64)
-    reached = mass.gather(1, law.bayes_rule(x)[:, None]).sum().item()
-    assert reached == pytest.approx(law.bayes_accuracy(), abs=1e-9)
+    assert distribution.bayes_accuracy() == pytest.approx(integrate.trapezoid(largest, y), abs=1e-4)
+    x, mass = distribution.population(64)
+    reached = mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item()
+    assert reached == pytest.approx(distribution.bayes_accuracy(), abs=1e-9)
     assert mass.sum().item() == pytest.approx(1, abs=1e-12)
     shares = [integrate.trapezoid(density(y), y) for density in joint]
     np.testing.assert_allclose(mass.sum(0).numpy(), shares, atol=1e-4)
@@ -468,21 +475,23 @@ def test_bayes_accuracy_of_priors_and_wrong_labels_is_an_integral(noise: str, mi
 @every_mix
 @every_noise
 def test_a_sample_has_the_labels_that_the_population_has(noise: str, mix: dict[str, Any]) -> None:
-    law = make_law(noise=noise, points=2000, **mix)
-    points, target = law.sample([generator(5), generator(6)])
-    assert target.shape == (2, law.size) == points.shape[:2]
-    _, mass = law.population(16)
+    distribution = make_distribution(noise=noise, points=2000, **mix)
+    points, target = distribution.sample([generator(5), generator(6)])
+    assert target.shape == (2, distribution.size) == points.shape[:2]
+    _, mass = distribution.population(16)
     expected = target.numel() * mass.sum(0).numpy()
-    observed = torch.bincount(target.flatten(), minlength=law.classes).numpy()
+    observed = torch.bincount(target.flatten(), minlength=distribution.classes).numpy()
     if "priors" in mix or len(set(expected.round(6))) > 1:
         assert stats.chisquare(observed, expected).pvalue > 0.001
-    right = (law.bayes_rule(points) == target).double().mean().item()
-    assert abs(right - law.bayes_accuracy()) < 4 * (0.25 / target.numel()) ** 0.5
-    assert torch.equal(law.sample([generator(5)])[1][0], target[0])
+    right = (distribution.bayes_rule(points) == target).double().mean().item()
+    assert abs(right - distribution.bayes_accuracy()) < 4 * (0.25 / target.numel()) ** 0.5
+    assert torch.equal(distribution.sample([generator(5)])[1][0], target[0])
 
 
 def test_wrong_labels_move_no_point_and_are_as_many_as_asked_for() -> None:
-    (x, target), (noisy_x, noisy) = (make_law(4, points=5000, flip=flip).sample([generator(1)]) for flip in (0, 0.3))
+    (x, target), (noisy_x, noisy) = (
+        make_distribution(4, points=5000, flip=flip).sample([generator(1)]) for flip in (0, 0.3)
+    )
     assert torch.equal(x, noisy_x)
     wrong = noisy != target
     assert stats.binomtest(int(wrong.sum()), target.numel(), 0.3).pvalue > 0.01
@@ -547,12 +556,12 @@ WRONG = [
 @pytest.mark.parametrize(("changes", "line"), WRONG, ids=[str(changes) for changes, _ in WRONG])
 def test_a_wrong_argument_is_named_with_its_value_and_the_rule(changes: dict[str, Any], line: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        make_law(**changes)
+        make_distribution(**changes)
     assert str(caught.value) == f"Expected {line}"
 
 
 def test_all_wrong_arguments_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        make_law(points=0, noise="pink", half_width=0, spacing=-1, label_order=[3], priors=[1], flip=1)
+        make_distribution(points=0, noise="pink", half_width=0, spacing=-1, label_order=[3], priors=[1], flip=1)
     names = [problem.name for problem in caught.value.problems]
     assert names == ["points", "noise", "half_width", "spacing", "label_order", "priors", "flip"]

@@ -13,17 +13,17 @@ from src import evaluate
 from src.data.bundled import NAMES, Bundled
 from src.data.csv import CsvTable
 from src.data.dataframe import digest, make_frame
-from src.data.datamodule import SeedDataModule
-from src.data.protocols import Law
+from src.data.datamodule import StackedDataModule
+from src.data.protocols import Distribution
 from src.data.tabular import Table
 from src.storage.schema import read_results
 from src.utils.seeds import streams
 from src.utils.validation import SettingsError
 
 
-def module(table: Table, seeds: range | list[int] = range(1), **changes: Any) -> SeedDataModule:
+def module(table: Table, seeds: range | list[int] = range(1), **changes: Any) -> StackedDataModule:
     arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
-    made = SeedDataModule(table, streams(list(seeds), {}), **arguments)
+    made = StackedDataModule(table, streams(list(seeds), {}), **arguments)
     made.setup()
     return made
 
@@ -38,7 +38,7 @@ def make_table(counts: tuple[int, ...] = (30, 10), **columns: Any) -> Table:
 def test_bundled_data_are_scikit_learns(name: str, classes: int) -> None:
     x, target = getattr(datasets, f"load_{name}")(return_X_y=True)
     table = Bundled(classes, name=name)
-    assert not isinstance(table, Law)
+    assert not isinstance(table, Distribution)
     assert (table.size, table.features, table.classes) == (*x.shape, classes)
     drawn, labels = table.sample([torch.Generator()] * 2)
     for seed in range(2):
@@ -123,7 +123,7 @@ def test_a_file_that_has_changed_since_its_hash_is_refused(tmp_path: Path) -> No
         CsvTable(2, **arguments)
 
 
-def test_training_on_real_data_is_the_same_alone_and_in_a_stack_and_reported_without_a_law(
+def test_training_on_real_data_is_the_same_alone_and_in_a_stack_and_reported_without_a_distribution(
     train: Any, tmp_path: Path
 ) -> None:
     short = ("data=iris", "trainer.max_epochs=2", "figures=first", "loss=brier")
@@ -136,7 +136,7 @@ def test_training_on_real_data_is_the_same_alone_and_in_a_stack_and_reported_wit
     assert read_results(stack).classes == 3
     assert aggregate.main([str(tmp_path / "outputs" / "stack")]) == 0
     report = tmp_path / "outputs" / "stack" / "report"
-    assert "the law of its data is not known" in (report / "report.md").read_text()
+    assert "the distribution of its data is not known" in (report / "report.md").read_text()
     assert (report / "problems.txt").read_text().strip() == "none"
     assert not (report / "regret.png").exists()
 

@@ -6,13 +6,13 @@ import torch
 from scipy import stats
 
 from src.data.xor import Xor
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
 
 
 @pytest.fixture(autouse=True, scope="module")
 def on_one_thread() -> Iterator[None]:
-    with one_thread():
+    with single_threaded():
         yield
 
 
@@ -30,8 +30,8 @@ def joint(x: np.ndarray, noise_std: float) -> np.ndarray:
 
 
 def test_a_sample_has_its_points_around_the_four_corners() -> None:
-    law = Xor(2, points=2000, noise_std=0.1)
-    x, target = law.sample(generators(0))
+    distribution = Xor(2, points=2000, noise_std=0.1)
+    x, target = distribution.sample(generators(0))
     assert (x.shape, x.dtype, target.shape, target.dtype) == ((1, 8000, 2), torch.float64, (1, 8000), torch.int64)
     bits = x[0].round().long()
     assert torch.equal(bits[:, 0] ^ bits[:, 1], target[0])
@@ -41,26 +41,26 @@ def test_a_sample_has_its_points_around_the_four_corners() -> None:
 
 
 def test_generators_are_used_alone_and_in_their_order() -> None:
-    law = Xor(2, points=5, noise_std=0.3)
-    x, _ = law.sample(generators(4, 9))
+    distribution = Xor(2, points=5, noise_std=0.3)
+    x, _ = distribution.sample(generators(4, 9))
     for index, seed in enumerate((4, 9)):
-        assert torch.equal(x[index], law.sample(generators(seed))[0][0])
+        assert torch.equal(x[index], distribution.sample(generators(seed))[0][0])
 
 
 @pytest.mark.parametrize("noise_std", [0.15, 0.5, 2.0])
 def test_the_posterior_is_bayes_rule_on_the_sum_over_the_corners(noise_std: float) -> None:
-    law = Xor(2, points=5, noise_std=noise_std)
+    distribution = Xor(2, points=5, noise_std=noise_std)
     x = np.random.default_rng(0).uniform(-1, 2, (3, 50, 2))
     expected = joint(x, noise_std)
     expected /= expected.sum(-1, keepdims=True)
-    np.testing.assert_allclose(law.posterior(torch.from_numpy(x)), expected, rtol=1e-7, atol=1e-12)
-    np.testing.assert_array_equal(law.bayes_rule(torch.from_numpy(x)), expected.argmax(-1))
+    np.testing.assert_allclose(distribution.posterior(torch.from_numpy(x)), expected, rtol=1e-7, atol=1e-12)
+    np.testing.assert_array_equal(distribution.bayes_rule(torch.from_numpy(x)), expected.argmax(-1))
 
 
 def test_the_posterior_is_certain_far_away_and_never_nan() -> None:
-    law = Xor(2, points=5, noise_std=0.1)
+    distribution = Xor(2, points=5, noise_std=0.1)
     far = torch.tensor([[-1e3, -1e3], [1e3, -1e3], [1e3, 1e3]])
-    assert law.posterior(far).tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert distribution.posterior(far).tolist() == [[1, 0], [0, 1], [1, 0]]
 
 
 @pytest.mark.parametrize("noise_std", [0.15, 0.5, 2.0])
@@ -73,25 +73,27 @@ def test_the_bayes_accuracy_is_the_integral_of_the_largest_density(noise_std: fl
 
 @pytest.mark.parametrize("resolution", [1, 7, 64, 512])
 def test_the_population_is_exact_for_the_bayes_rule(resolution: int) -> None:
-    law = Xor(2, points=5, noise_std=0.4)
-    x, mass = law.population(resolution)
+    distribution = Xor(2, points=5, noise_std=0.4)
+    x, mass = distribution.population(resolution)
     assert len(x) == len(mass) == 4 * (-(-resolution // 4)) ** 2
     assert mass.sum().item() == pytest.approx(1, abs=1e-12)
     np.testing.assert_allclose(mass.sum(0), 0.5, rtol=1e-12)
-    assert mass.gather(1, law.bayes_rule(x)[:, None]).sum().item() == pytest.approx(law.bayes_accuracy(), abs=1e-12)
+    assert mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item() == pytest.approx(
+        distribution.bayes_accuracy(), abs=1e-12
+    )
 
 
 def test_the_population_holds_the_mass_of_the_corners_in_each_cell() -> None:
-    law = Xor(2, points=5, noise_std=0.4)
-    x, mass = law.population(512)
+    distribution = Xor(2, points=5, noise_std=0.4)
+    x, mass = distribution.population(512)
     side = x[:, 1].diff().max().item()
     inner = ((x - 0.5).abs() < 1.5).all(1)
     np.testing.assert_allclose(mass[inner], joint(x[inner].numpy(), 0.4) * side**2, rtol=0.01, atol=1e-9)
 
 
 def test_no_straight_line_gets_more_than_three_corners() -> None:
-    law = Xor(2, points=5, noise_std=0.1)
-    x, mass = law.population(128)
+    distribution = Xor(2, points=5, noise_std=0.1)
+    x, mass = distribution.population(128)
     angles, offsets = np.linspace(0, np.pi, 25), np.linspace(-1, 1, 41)
     best = 0.0
     for angle in angles:

@@ -18,7 +18,7 @@ from src.losses.ce import CrossEntropy
 from src.models.activations import ACTIVATIONS
 from src.models.linear import Linear
 from src.models.mlp import MLP
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
 from tests.losses.cases import TAKEN, make
 
@@ -89,7 +89,7 @@ def test_the_engines_stay_together_for_500_steps(loss: str, classes: int, activa
     for engine in (layerwise, AutogradEngine):
         stack = network(range(2), objective.out_features, activation=activation).double()
         flat = FlatParameters(stack)
-        with one_thread():
+        with single_threaded():
             engine(stack, objective, flat, Adam([flat.values], lr=0.005, fused=True)).train(
                 [(x.double(), target) for x, target in data]
             )
@@ -117,7 +117,7 @@ def test_each_of_500_native_steps_is_that_of_autograd_and_torchs_optimizer(optim
     flat, plain = (FlatParameters(stack) for stack in stacks)
     ours, theirs = (OPTIMIZERS[optimizer](buffer.values) for buffer in (flat, plain))
     trained, oracle = native(stacks[0], objective, flat, ours), AutogradEngine(stacks[1], objective, plain, theirs)
-    with one_thread():
+    with single_threaded():
         for step in range(500):
             data = [batch(range(2), 3, number=step % 20)]
             before = flat.values.detach().clone()
@@ -148,7 +148,7 @@ def test_a_seed_has_the_same_gradients_alone_and_in_a_stack(
         return [outputs, flat.rows(gradient)]
 
     for classes in (2, 3, 5):
-        with one_thread():
+        with single_threaded():
             together = backward(range(7), classes)
             for seed in (1, 2, 6):
                 for stacked, alone in zip(together, backward([seed], classes), strict=True):

@@ -19,7 +19,7 @@ from src.storage.schema import FAILED, Results, seed_folder, write_results
 
 Settings = dict[str, Any]
 CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
-UNSCIENTIFIC = {
+EXCLUDED_FROM_FINGERPRINT = {
     *("engine", "fail_fast", "allow_targets", "predictions", "returns", "trainer.checkpoint_every"),
     *("seed", "study", "resume", "figures", "logger._target_", "trainer.accelerator", "trainer.devices"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
@@ -62,11 +62,16 @@ def test_fingerprint_is_eight_hexadecimal_digits(default: Settings) -> None:
 
 def test_fingerprint_changes_with_every_scientific_setting_and_with_no_other(default: Settings) -> None:
     names = list(leaves(default))
-    assert set(names) >= UNSCIENTIFIC | PINS | {"classes", "data.points", "data.label_order", "model.hidden"}
+    assert set(names) >= EXCLUDED_FROM_FINGERPRINT | PINS | {
+        "classes",
+        "data.points",
+        "data.label_order",
+        "model.hidden",
+    }
     marks = {name: fingerprint(changed(default, name, "something else"), CHOICES) for name in names}
     same = {name for name, mark in marks.items() if mark == fingerprint(default, CHOICES)}
-    assert same == UNSCIENTIFIC
-    assert len(set(marks.values())) == len(names) - len(UNSCIENTIFIC) + 1
+    assert same == EXCLUDED_FROM_FINGERPRINT
+    assert len(set(marks.values())) == len(names) - len(EXCLUDED_FROM_FINGERPRINT) + 1
 
 
 def test_fingerprint_knows_which_streams_are_pinned_but_not_to_what(settings: Callable[..., Settings]) -> None:
@@ -143,7 +148,7 @@ def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
     before = json.dumps(default)
     kept = scientific(default)
     assert json.dumps(default) == before
-    assert set(leaves(kept)) == set(leaves(default)) - UNSCIENTIFIC - PINS
+    assert set(leaves(kept)) == set(leaves(default)) - EXCLUDED_FROM_FINGERPRINT - PINS
 
 
 # The name of a condition.

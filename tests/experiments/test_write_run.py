@@ -24,7 +24,7 @@ from src.losses.ce import CrossEntropy
 from src.metrics.predictions import Predictions
 from src.models.mlp import MLP
 from src.storage.schema import FAILED, Results, read_results, read_table
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 
 EPOCHS, STEPS, SEEDS = 3, 4, 2
 
@@ -34,9 +34,9 @@ def make_network(seeds: int = SEEDS) -> MLP:
     return MLP(2, 3, generators, hidden=[4, 5], activation="relu", init="normal", init_std=0.5)
 
 
-def make_classifier(*, validation: bool = False) -> Classifier:
+def make_classifier(*, validation: bool = False) -> StackedClassifier:
     """Return a classifier that looks trained: step t of epoch e of seed s has the loss 100 s + 10 e + t."""
-    classifier = Classifier(make_network(), CrossEntropy(3), torch.optim.SGD)
+    classifier = StackedClassifier(make_network(), CrossEntropy(3), torch.optim.SGD)
     seed = torch.arange(SEEDS)
     for epoch in range(EPOCHS):
         classifier.step_loss.append(100.0 * seed + 10.0 * epoch + torch.arange(STEPS)[:, None])
@@ -183,7 +183,7 @@ def test_a_checkpoint_holds_one_seed_and_loads_with_weights_only(tmp_path: Path,
         stored = state[f"network.{name}"]
         assert torch.equal(stored, value[seed : seed + 1])
         assert stored.untyped_storage().nbytes() == stored.numel() * 4  # and nothing of its neighbours
-    alone = Classifier(make_network(seeds=1), CrossEntropy(3), torch.optim.SGD)
+    alone = StackedClassifier(make_network(seeds=1), CrossEntropy(3), torch.optim.SGD)
     alone.load_state_dict(state)
     x = torch.randn(1, 6, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -193,13 +193,13 @@ def test_a_checkpoint_holds_one_seed_and_loads_with_weights_only(tmp_path: Path,
 def test_a_seed_leaves_its_history_and_then_its_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training = trainings(make_classifier(validation=True))[1]
     written: list[list[str]] = []
-    write = write_run.artifacts.write_results
+    write = write_run.schema.write_results
 
     def watch(folder: Path, results: Results) -> None:
         written.append(sorted(path.name for path in folder.iterdir()))
         write(folder, results)
 
-    monkeypatch.setattr(write_run.artifacts, "write_results", watch)
+    monkeypatch.setattr(write_run.schema, "write_results", watch)
     write_run.write_seed(tmp_path, make_results(seed=1), training)
     assert written == [["history.csv"]]
     assert read_results(tmp_path) == make_results(seed=1)

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 
 import scripts.aggregate
 import scripts.benchmark.__main__
-import scripts.plan
-import scripts.worked_examples
+import scripts.plan.__main__
+import scripts.worked_examples.__main__
 import src.evaluate
 from src.config.paths import CONFIG_DIR
 from tests.commands import files
@@ -478,8 +478,8 @@ OTHERS = [
     *((src.evaluate.main, line, words) for line, words in EVALUATE.items()),
     *((scripts.aggregate.main, line, words) for line, words in AGGREGATE.items()),
     *((scripts.benchmark.__main__.main, line, words) for line, words in BENCHMARK.items()),
-    *((scripts.plan.main, line, words) for line, words in PLAN.items()),
-    *((scripts.worked_examples.main, line, words) for line, words in WORKED_EXAMPLES.items()),
+    *((scripts.plan.__main__.main, line, words) for line, words in PLAN.items()),
+    *((scripts.worked_examples.__main__.main, line, words) for line, words in WORKED_EXAMPLES.items()),
 ]
 
 

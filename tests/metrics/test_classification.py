@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.data.datamodule import Split
 from src.data.noisy_cubic import NoisyCubic
-from src.data.protocols import Law
+from src.data.protocols import Distribution
 from src.losses.base import Objective
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
@@ -27,7 +27,7 @@ from src.metrics.classification import evaluate, split_metrics
 from src.metrics.population import Population, linear_discriminant
 from src.metrics.predictions import predict, seed_network
 from src.models.mlp import MLP
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 NOISES = ("uniform", "gaussian")
 OBJECTIVES = [
@@ -49,11 +49,11 @@ Network = Callable[[Tensor], Tensor]
 @pytest.fixture(autouse=True, scope="module")
 def as_evaluated() -> Iterator[None]:
     """Evaluate on one thread, as the program does."""
-    with one_thread():
+    with single_threaded():
         yield
 
 
-def make_law(classes: int, noise: str = "uniform", points: int = 80, **changes: Any) -> NoisyCubic:
+def make_distribution(classes: int, noise: str = "uniform", points: int = 80, **changes: Any) -> NoisyCubic:
     shape = {"half_width": 0.2, "spacing": 0.2, "label_order": None, "priors": None, "flip": 0} | changes
     return NoisyCubic(classes, points=points, noise=noise, **shape)
 
@@ -109,22 +109,24 @@ def linear_reference(x: np.ndarray, mass: np.ndarray) -> float:
     return float(mass[np.arange(len(x)), np.argmax(scores, axis=0)].sum())
 
 
-def reference_metrics(network: Network, objective: Objective, law: Law, resolution: int) -> dict[str, float]:
+def reference_metrics(
+    network: Network, objective: Objective, distribution: Distribution, resolution: int
+) -> dict[str, float]:
     """Return the population metrics by a loop over points and classes."""
-    x, mass = (tensor.numpy() for tensor in law.population(resolution))
+    x, mass = (tensor.numpy() for tensor in distribution.population(resolution))
     outputs = network(torch.tensor(x)).double().numpy()
-    preds, q = reference_preds(objective, outputs, law.classes), reference_probabilities(objective, outputs)
+    preds, q = reference_preds(objective, outputs, distribution.classes), reference_probabilities(objective, outputs)
     accuracy = excess = gap = 0.0
     for point, pred in enumerate(preds):
         weight = math.fsum(mass[point])
         accuracy += mass[point, pred]
         if q is not None and weight > 0:
-            for label in range(law.classes):
+            for label in range(distribution.classes):
                 if mass[point, label] > 0:
                     posterior = mass[point, label] / weight
                     excess += mass[point, label] * (math.log(posterior) - math.log(q[point, label]))
             gap += weight * abs(q[point, pred] - mass[point, pred] / weight)
-    bayes = law.bayes_accuracy()
+    bayes = distribution.bayes_accuracy()
     metrics = {"population/accuracy": accuracy, "population/regret": bayes - accuracy, "bayes/accuracy": bayes}
     metrics["linear/accuracy"] = linear_reference(x, mass)
     if isinstance(objective, MeanSquaredError):
@@ -151,24 +153,24 @@ def test_population_metrics_agree_with_a_loop(
     kind: Callable[[int], Objective], classes: int, noise: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(population, "RESOLUTION", 24)
-    objective, law = kind(classes), make_law(classes, noise, points=9)
+    objective, distribution = kind(classes), make_distribution(classes, noise, points=9)
     network = make_network(objective)
-    metrics = Population(objective, law).metrics(network)
-    assert metrics == pytest.approx(reference_metrics(network, objective, law, 24), rel=1e-9, abs=1e-12)
+    metrics = Population(objective, distribution).metrics(network)
+    assert metrics == pytest.approx(reference_metrics(network, objective, distribution, 24), rel=1e-9, abs=1e-12)
     assert 0.1 < metrics["population/accuracy"] < metrics["bayes/accuracy"] - 0.005  # so that every term counts
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_excess_ce_is_the_cross_entropy_less_the_entropy_as_simulated(classes: int) -> None:
-    law, objective = make_law(classes, "gaussian"), CrossEntropy(classes)
+    distribution, objective = make_distribution(classes, "gaussian"), CrossEntropy(classes)
     network = make_network(objective)
-    points, target = (part.flatten(0, 1) for part in law.sample(generators(1) * 1500))
+    points, target = (part.flatten(0, 1) for part in distribution.sample(generators(1) * 1500))
     q = predict(network(points), objective).probabilities
     assert q is not None
     label = target[:, None]
-    difference = (law.posterior(points).gather(1, label).log() - q.gather(1, label).log())[:, 0]
+    difference = (distribution.posterior(points).gather(1, label).log() - q.gather(1, label).log())[:, 0]
     error = difference.std().item() / len(difference) ** 0.5
-    metrics = Population(objective, law).metrics(network)
+    metrics = Population(objective, distribution).metrics(network)
     assert abs(difference.mean().item() - metrics["population/excess_ce"]) < 4 * error
     assert error < 0.02 * metrics["population/excess_ce"]
 
@@ -176,9 +178,9 @@ def test_excess_ce_is_the_cross_entropy_less_the_entropy_as_simulated(classes: i
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_a_network_that_knows_the_posterior_has_nothing_left_to_learn(classes: int, noise: str) -> None:
-    law = make_law(classes, noise, spacing=0.13)
-    metrics = Population(CrossEntropy(classes), law).metrics(lambda x: law.posterior(x).log())
-    assert metrics["population/accuracy"] == pytest.approx(law.bayes_accuracy(), abs=1e-9)
+    distribution = make_distribution(classes, noise, spacing=0.13)
+    metrics = Population(CrossEntropy(classes), distribution).metrics(lambda x: distribution.posterior(x).log())
+    assert metrics["population/accuracy"] == pytest.approx(distribution.bayes_accuracy(), abs=1e-9)
     assert metrics["population/regret"] == pytest.approx(0, abs=1e-9)
     assert metrics["population/excess_ce"] == pytest.approx(0, abs=1e-8)
     assert metrics["population/calibration_error"] == pytest.approx(0, abs=1e-4)
@@ -187,10 +189,10 @@ def test_a_network_that_knows_the_posterior_has_nothing_left_to_learn(classes: i
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_network_that_only_knows_the_priors(classes: int, noise: str) -> None:
-    law = make_law(classes, noise)
-    metrics = Population(CrossEntropy(classes), law).metrics(lambda x: torch.zeros(len(x), classes))
-    x, mass = law.population(population.RESOLUTION)
-    posterior = law.posterior(x)
+    distribution = make_distribution(classes, noise)
+    metrics = Population(CrossEntropy(classes), distribution).metrics(lambda x: torch.zeros(len(x), classes))
+    x, mass = distribution.population(population.RESOLUTION)
+    posterior = distribution.posterior(x)
     information = math.log(classes) + torch.xlogy(mass, posterior).sum().item()  # of the label, given the point
     assert metrics["population/accuracy"] == pytest.approx(1 / classes, abs=1e-12)
     assert metrics["population/excess_ce"] == pytest.approx(information, abs=1e-6)
@@ -202,13 +204,13 @@ def test_a_network_that_only_knows_the_priors(classes: int, noise: str) -> None:
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize(("classes", "spacing"), [(2, 0.2), (3, 0.05), (4, 0.3), (3, 0.0)])
 def test_the_bayes_rule_has_no_regret(classes: int, spacing: float, noise: str) -> None:
-    law = make_law(classes, noise, spacing=spacing, label_order=list(reversed(range(classes))))
-    network = lambda x: torch.nn.functional.one_hot(law.bayes_rule(x), classes).float()  # noqa: E731
-    metrics = Population(OneHotMeanSquaredError(classes), law).metrics(network)
+    distribution = make_distribution(classes, noise, spacing=spacing, label_order=list(reversed(range(classes))))
+    network = lambda x: torch.nn.functional.one_hot(distribution.bayes_rule(x), classes).float()  # noqa: E731
+    metrics = Population(OneHotMeanSquaredError(classes), distribution).metrics(network)
     assert metrics == {
-        "population/accuracy": pytest.approx(law.bayes_accuracy(), abs=1e-9),
+        "population/accuracy": pytest.approx(distribution.bayes_accuracy(), abs=1e-9),
         "population/regret": pytest.approx(0, abs=1e-9),
-        "bayes/accuracy": law.bayes_accuracy(),
+        "bayes/accuracy": distribution.bayes_accuracy(),
         "linear/accuracy": metrics["linear/accuracy"],
     }
 
@@ -216,17 +218,19 @@ def test_the_bayes_rule_has_no_regret(classes: int, spacing: float, noise: str) 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("classes", [2, 4])
 def test_linear_accuracy_is_what_linear_discriminant_analysis_reaches_with_much_data(classes: int, noise: str) -> None:
-    law = make_law(classes, noise)
-    points, target = (part.flatten(0, 1).numpy() for part in law.sample(generators(1) * 500))
+    distribution = make_distribution(classes, noise)
+    points, target = (part.flatten(0, 1).numpy() for part in distribution.sample(generators(1) * 500))
     fitted = LinearDiscriminantAnalysis().fit(points, target)
-    x, mass = law.population(population.RESOLUTION)
+    x, mass = distribution.population(population.RESOLUTION)
     labels = linear_discriminant(x, mass)
     reached = mass.gather(1, torch.tensor(fitted.predict(x.numpy()))[:, None]).sum().item()
-    exact = Population(CrossEntropy(classes), law).metrics(lambda x: torch.zeros(len(x), classes))["linear/accuracy"]
+    exact = Population(CrossEntropy(classes), distribution).metrics(lambda x: torch.zeros(len(x), classes))[
+        "linear/accuracy"
+    ]
     assert (labels.shape, labels.dtype) == ((len(x),), torch.int64)
     assert exact == pytest.approx(reached, abs=2e-3)
     assert exact == pytest.approx(linear_reference(x.numpy(), mass.numpy()), abs=1e-12)
-    assert 1 / classes + 0.02 < exact < law.bayes_accuracy() - 0.005
+    assert 1 / classes + 0.02 < exact < distribution.bayes_accuracy() - 0.005
 
 
 def test_the_linear_discriminant_finds_a_straight_optimum() -> None:
@@ -242,18 +246,18 @@ def test_the_linear_discriminant_finds_a_straight_optimum() -> None:
 def test_rounding_pays_for_labels_out_of_order_and_the_bayes_rule_does_not(
     order: list[int] | None, expected: float
 ) -> None:
-    law = make_law(4, label_order=order)
-    metrics = Population(MeanSquaredError(4), law).metrics(lambda x: torch.zeros(len(x), 1))
+    distribution = make_distribution(4, label_order=order)
+    metrics = Population(MeanSquaredError(4), distribution).metrics(lambda x: torch.zeros(len(x), 1))
     assert metrics["bayes/accuracy"] == pytest.approx(0.625, abs=1e-12)
     assert metrics["ideal/accuracy"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_median_of_corn_is_ideal_also_out_of_order_and_rounding_is_not() -> None:
-    law = make_law(4, "gaussian", label_order=[0, 2, 1, 3])
-    median = Population(ConditionalOrdinal(4), law).metrics(lambda x: torch.zeros(len(x), 3))["ideal/accuracy"]
-    rounding = Population(MeanSquaredError(4), law).metrics(lambda x: torch.zeros(len(x), 1))["ideal/accuracy"]
-    assert rounding < median <= law.bayes_accuracy()
-    mass = law.population(population.RESOLUTION)[1].numpy()
+    distribution = make_distribution(4, "gaussian", label_order=[0, 2, 1, 3])
+    median = Population(ConditionalOrdinal(4), distribution).metrics(lambda x: torch.zeros(len(x), 3))["ideal/accuracy"]
+    rounding = Population(MeanSquaredError(4), distribution).metrics(lambda x: torch.zeros(len(x), 1))["ideal/accuracy"]
+    assert rounding < median <= distribution.bayes_accuracy()
+    mass = distribution.population(population.RESOLUTION)[1].numpy()
     cumulated = np.cumsum(mass, axis=1) / mass.sum(1, keepdims=True)
     assert median == pytest.approx(mass[np.arange(len(mass)), (cumulated < 0.5).sum(1)].sum(), abs=1e-9)
 
@@ -262,19 +266,19 @@ def test_the_median_of_corn_is_ideal_also_out_of_order_and_rounding_is_not() -> 
 def test_regret_is_never_negative(kind: Callable[[int], Objective], classes: int) -> None:
     objective = kind(classes)
     for noise in NOISES:
-        law = make_law(classes, noise, points=10)
+        distribution = make_distribution(classes, noise, points=10)
         stack = make_stack(objective, seeds=4)
         for seed in range(4):
-            metrics = Population(objective, law).metrics(seed_network(stack, seed))
+            metrics = Population(objective, distribution).metrics(seed_network(stack, seed))
             assert metrics["population/regret"] >= -1e-12
             assert metrics.get("population/excess_ce", 0) >= -1e-12
 
 
-def fitted(classes: int, seed: int, law: Law, regress: bool) -> Network:
+def fitted(classes: int, seed: int, distribution: Distribution, regress: bool) -> Network:
     """Return a ReLU network with random trunk and a head fitted by least squares to a sample: jagged, but sensible."""
     shape = {"hidden": [50, 100, 50], "activation": "relu", "init": "kaiming", "init_std": 0.02}
     stack = MLP(2, 1 if regress else classes, generators(seed), **shape)
-    x, target = law.sample(generators(seed))
+    x, target = distribution.sample(generators(seed))
     features: list[Tensor] = []
     hook = stack.head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     with torch.no_grad():
@@ -296,21 +300,21 @@ def test_population_accuracy_has_converged_to_1e_4(
     classes: int, regress: bool, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objective = MeanSquaredError(classes) if regress else OneHotMeanSquaredError(classes)
-    law = make_law(classes)
-    network = fitted(classes, seed, law, regress)
+    distribution = make_distribution(classes)
+    network = fitted(classes, seed, distribution, regress)
     assert population.RESOLUTION == 512
-    usual = Population(objective, law).metrics(network)["population/accuracy"]
+    usual = Population(objective, distribution).metrics(network)["population/accuracy"]
     monkeypatch.setattr(population, "RESOLUTION", 8192)
-    fine = Population(objective, law).metrics(network)["population/accuracy"]
+    fine = Population(objective, distribution).metrics(network)["population/accuracy"]
     assert usual == pytest.approx(fine, abs=1e-4)
-    assert 0.6 * law.bayes_accuracy() < fine < law.bayes_accuracy() - 1e-3  # a boundary of its own
+    assert 0.6 * distribution.bayes_accuracy() < fine < distribution.bayes_accuracy() - 1e-3  # a boundary of its own
 
 
 # Metrics on the splits.
 
 
-def make_split(law: Law, seed: int, size: int) -> Split:
-    x, target = law.sample(generators(seed))
+def make_split(distribution: Distribution, seed: int, size: int) -> Split:
+    x, target = distribution.sample(generators(seed))
     return Split(x[:, -size:].float(), target[:, -size:])
 
 
@@ -329,10 +333,10 @@ def reference_loss(objective: Objective, outputs: np.ndarray, target: np.ndarray
 
 @every_objective
 def test_split_metrics_agree_with_scikit_learn(kind: Callable[[int], Objective], classes: int) -> None:
-    objective, law = kind(classes), make_law(classes)
-    train, test = make_split(law, 0, 64), make_split(law, 1, 32)
+    objective, distribution = kind(classes), make_distribution(classes)
+    train, test = make_split(distribution, 0, 64), make_split(distribution, 1, 32)
     network = make_network(objective, scale=1.0)
-    metrics = evaluate(network, objective, law, train, test)
+    metrics = evaluate(network, objective, distribution, train, test)
     for name, split in (("train", train), ("test", test)):
         outputs, target = network(split.x[0]).double().numpy(), split.target[0].numpy()
         preds = reference_preds(objective, outputs, classes)
@@ -357,7 +361,7 @@ def test_accuracy_of_the_slides_is_exact() -> None:
 def test_a_split_of_several_parts_has_the_metrics_of_one(
     kind: Callable[[int], Objective], classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective, split = kind(classes), make_split(make_law(classes), 0, 64)
+    objective, split = kind(classes), make_split(make_distribution(classes), 0, 64)
     network = make_network(objective)
     whole = split_metrics("train", network, split, objective, classes)
     assert whole["train/loss"] == objective.loss(network(split.x[0])[None], split.target).item()  # of one part: bitwise
@@ -367,9 +371,9 @@ def test_a_split_of_several_parts_has_the_metrics_of_one(
 
 @every_objective
 def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objective], classes: int) -> None:
-    objective, law = kind(classes), make_law(classes, points=10)
+    objective, distribution = kind(classes), make_distribution(classes, points=10)
     network = make_network(objective)
-    metrics = evaluate(network, objective, law, make_split(law, 0, 8), make_split(law, 1, 5))
+    metrics = evaluate(network, objective, distribution, make_split(distribution, 0, 8), make_split(distribution, 1, 5))
     names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
     names += ["population/accuracy", "population/regret", "bayes/accuracy", "linear/accuracy"]
     names += ["ideal/accuracy"] * hasattr(objective, "ideal")
@@ -408,8 +412,8 @@ def test_small_probabilities_survive_single_precision_outputs() -> None:
 
 
 def test_a_network_that_is_certain_and_wrong_has_a_large_but_finite_excess() -> None:
-    law = make_law(2)
-    certain = Population(CrossEntropy(2), law).metrics(lambda x: torch.tensor([1e6, 0.0]).expand(len(x), 2))
+    distribution = make_distribution(2)
+    certain = Population(CrossEntropy(2), distribution).metrics(lambda x: torch.tensor([1e6, 0.0]).expand(len(x), 2))
     assert 300 < certain["population/excess_ce"] < 400  # half of the points, at about -ln of the smallest double
     assert certain["population/accuracy"] == pytest.approx(0.5, abs=1e-12)
 
@@ -428,7 +432,7 @@ def test_each_seed_of_a_stack_is_the_network_that_it_is_in_the_stack() -> None:
 
 
 def test_a_seed_of_a_stack_is_bitwise_the_network_alone() -> None:
-    x, _ = make_law(2).population(64)
+    x, _ = make_distribution(2).population(64)
     stacked = seed_network(make_stack(CrossEntropy(2), seeds=3), 0)(x)
     alone = seed_network(make_stack(CrossEntropy(2), seeds=1), 0)(x)
     assert alone.dtype == torch.float32

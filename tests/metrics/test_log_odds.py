@@ -8,7 +8,7 @@ from src.losses.bce import BinaryCrossEntropy
 from src.losses.bce_onevsrest import OneVsRest
 from src.losses.ce import CrossEntropy
 from src.losses.mse import MeanSquaredError
-from src.losses.none import NoLoss
+from src.losses.none import LogProbabilities
 from src.metrics.log_odds import log_odds
 from src.models.gaussian import Gaussian
 from src.models.gaussian_shared import GaussianShared
@@ -34,8 +34,8 @@ def shared(classes: int) -> GaussianShared:
         (linear(1), BinaryCrossEntropy(2), 2),
         (linear(2), CrossEntropy(2), 2),
         (linear(3), CrossEntropy(3), 3),
-        (shared(2), NoLoss(2), 2),
-        (shared(3), NoLoss(3), 3),
+        (shared(2), LogProbabilities(2), 2),
+        (shared(3), LogProbabilities(3), 3),
     ],
 )
 def test_they_are_the_log_odds_of_the_probabilities(
@@ -60,7 +60,7 @@ def test_they_are_the_log_odds_of_the_probabilities(
     [
         (linear(1), MeanSquaredError(2)),
         (linear(3), OneVsRest(3)),
-        (Gaussian(3, 2, [Generator(), Generator()]), NoLoss(2)),
+        (Gaussian(3, 2, [Generator(), Generator()]), LogProbabilities(2)),
     ],
 )
 def test_there_are_none_where_they_are_not_linear_or_there_are_no_probabilities(

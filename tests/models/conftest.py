@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 
 @pytest.fixture(autouse=True)
 def as_trained() -> Iterator[None]:
     """Compute as the program does."""
-    with one_thread():
+    with single_threaded():
         yield

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from src.config.instantiate import build, stack
+from src.config.instantiate import build_components, stack
 from src.experiments.condition import fit
 from src.metrics.population import Population
 from src.metrics.predictions import seed_network
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 SEEDS = 20
 
@@ -22,13 +22,13 @@ def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
     monkeypatch.setattr("src.metrics.population.RESOLUTION", 128)
     epochs = [] if model == "cascade" else ["trainer.max_epochs=30"]  # one unit has its optimum by then
     composed = settings("experiment=xor", f"model={model}", *epochs) | {"seed": list(range(SEEDS))}
-    with one_thread():
-        parts = build(composed, stack(composed))
+    with single_threaded():
+        parts = build_components(composed, stack(composed))
         fit(parts, composed, [])
-        law, objective = parts.datamodule.law, parts.objective
+        distribution, objective = parts.datamodule.distribution, parts.objective
         networks = [seed_network(parts.network, index) for index in range(SEEDS)]
         accuracy = torch.tensor(
-            [Population(objective, law).metrics(network)["population/accuracy"] for network in networks]
+            [Population(objective, distribution).metrics(network)["population/accuracy"] for network in networks]
         )
     if model == "logistic":
         assert (accuracy < 0.76).all()  # the best line gets three of the four corners

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from src.losses.ce import CrossEntropy
 from src.metrics.predictions import seed_network
 from src.models.custom import Custom
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 from src.utils.validation import SettingsError
 
 
@@ -55,7 +55,7 @@ def batches(seeds: int) -> list[tuple[Tensor, Tensor]]:
 
 def trained(network: Custom, data: list[tuple[Tensor, Tensor]]) -> Custom:
     """Train as the program does, by its own engine, buffer and optimizer."""
-    classifier = Classifier(network, CrossEntropy(3), lambda parameters: torch.optim.Adam(parameters, lr=0.01))
+    classifier = StackedClassifier(network, CrossEntropy(3), lambda parameters: torch.optim.Adam(parameters, lr=0.01))
     classifier.configure_optimizers()
     network.train()
     classifier.engine.train(data)

@@ -10,15 +10,15 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from src.config.instantiate import Parts, build, stack
+from src.config.instantiate import Components, build_components, stack
 from src.experiments.condition import fit
 
 FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
 
 
-def trained(composed: dict[str, Any]) -> tuple[Parts, torch.Tensor]:
+def trained(composed: dict[str, Any]) -> tuple[Components, torch.Tensor]:
     """Return the parts after training, and their outputs (S, N, O) for the training points."""
-    parts = build(composed, stack(composed))
+    parts = build_components(composed, stack(composed))
     fit(parts, composed, [])
     with torch.no_grad():
         return parts, parts.network(parts.datamodule.train.x)

@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.config.instantiate import build, stack
+from src.config.instantiate import build_components, stack
 from src.data.noisy_cubic import NoisyCubic
 from src.experiments.condition import fit
 from src.metrics.population import Population, linear_discriminant
 from src.metrics.predictions import seed_network
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 
 def mean_regret(composed: dict[str, Any]) -> float:
-    with one_thread():
-        parts = build(composed, stack(composed))
+    with single_threaded():
+        parts = build_components(composed, stack(composed))
         assert all(training.error is None for training in fit(parts, composed, []))
         networks = [seed_network(parts.network, index) for index in range(len(parts.datamodule.streams))]
-        metrics = [Population(parts.objective, parts.datamodule.law).metrics(network) for network in networks]
+        metrics = [Population(parts.objective, parts.datamodule.distribution).metrics(network) for network in networks]
     return float(np.mean([each["population/regret"] for each in metrics]))
 
 
@@ -43,6 +43,6 @@ def test_regret_falls_like_one_over_n_for_the_true_model_and_levels_off_for_the_
 def test_the_linear_discriminant_of_infinite_data_has_a_known_accuracy(classes: int, expected: float) -> None:
     shape: dict[str, Any] = {"points": 80, "noise": "uniform", "half_width": 0.2, "spacing": 0.2}
     x, mass = NoisyCubic(classes, label_order=None, priors=None, flip=0, **shape).population(16384)
-    with one_thread():
+    with single_threaded():
         accuracy = mass.gather(1, linear_discriminant(x, mass)[:, None]).sum().item()
     assert accuracy == pytest.approx(expected, abs=2e-6)

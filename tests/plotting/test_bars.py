@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tests.report.legible import assert_legible
 
 from src.analysis.variance import decompose
 from src.plotting.bars import variance_bars, variance_figure
 from tests.analysis.studies import make_runs
+from tests.plotting.legible import assert_legible
 
 
 def variance(crossed: bool, losses: int = 2, name: str = "loss"):

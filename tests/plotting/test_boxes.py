@@ -86,7 +86,7 @@ def test_a_bayes_line_for_each_class_count_spans_its_rows_only(ax: Axes):
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
 
-def test_bayes_lines_break_where_the_law_changes_or_is_not_known(ax: Axes):
+def test_bayes_lines_break_where_the_distribution_changes_or_is_not_known(ax: Axes):
     groups = [group("a", 2, 3, 0.7), group("b", 2, 3, 0.8), group("c", 2, 3, 0.8), group("d", 2, 3, None)]
     plot_accuracy_boxes(ax, groups)
     drawn = lines(ax, "Bayes accuracy")

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from tests.report.legible import assert_legible
 
 from src.analysis.comparisons import Plan, compare_losses
 from src.analysis.replication_unit import Unit
 from src.plotting.forest import differences, forest_figure
 from tests.analysis.studies import make_runs
+from tests.plotting.legible import assert_legible
 
 
 def table(losses: int = 2, seeds: int = 8, shift: float = 0.0, name: str = "loss"):

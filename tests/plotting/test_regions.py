@@ -164,11 +164,11 @@ def test_a_curve_that_leaves_the_regions_does_not_widen_the_picture(ax: Axes):
     np.testing.assert_array_equal(ax.lines[-1].get_xdata(), far)
 
 
-@pytest.mark.parametrize("law", [None, "constant"])
-def test_no_boundary_where_no_law_is_known_or_one_class_is_always_best(ax: Axes, law: str | None):
+@pytest.mark.parametrize("distribution", [None, "constant"])
+def test_no_boundary_where_no_distribution_is_known_or_one_class_is_always_best(ax: Axes, distribution: str | None):
     x, target, pred = points()
     grid = regions(2)
-    bayes = None if law is None else np.zeros_like(grid.pred)
+    bayes = None if distribution is None else np.zeros_like(grid.pred)
     plot_test_scatter(ax, x, target, pred, classes=2, regions=Regions(grid.x1, grid.x2, grid.pred, bayes))
     assert all(isinstance(each, PathCollection) for each in ax.collections)
 

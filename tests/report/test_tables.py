@@ -46,7 +46,7 @@ def test_console_table_shows_mean_sd_and_interval(tmp_path: Path):
     assert "regret" in text
 
 
-def test_console_table_copes_with_one_seed_no_law_and_odd_names(tmp_path: Path):
+def test_console_table_copes_with_one_seed_no_distribution_and_odd_names(tmp_path: Path):
     write_run(tmp_path, "[red]<b>:smile:", metrics={"test/accuracy": 0.5})
     text = rendered(summarize(collect([tmp_path]).runs), ["test/accuracy"])
     assert "[red]<b>:smile:" in text

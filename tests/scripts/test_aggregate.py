@@ -175,7 +175,7 @@ def test_names_cannot_run_as_formulas_or_markup(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("svg_only")
-def test_one_seed_without_a_known_law(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_one_seed_without_a_known_distribution(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_run(tmp_path, metrics={"test/accuracy": 0.5})
     assert main([str(tmp_path)]) == 0
     out = capsys.readouterr().out

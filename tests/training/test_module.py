@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.config.instantiate import Parts, build, build_trainer, stack
+from src.config.instantiate import Components, build_components, build_trainer, stack
 from src.data import datamodule
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from tests.losses import cases
 from tests.losses.cases import TAKEN
 
@@ -31,22 +31,22 @@ def compose(settings: Settings) -> Settings:
     return cache(settings)
 
 
-def fit(settings: dict[str, Any], seeds: list[int], *callbacks: L.Callback) -> Parts:
+def fit(settings: dict[str, Any], seeds: list[int], *callbacks: L.Callback) -> Components:
     """Train some seeds together, as src.experiments.condition does."""
     settings = settings | {"seed": seeds}
-    parts = build(settings, stack(settings))
-    with one_thread():
+    parts = build_components(settings, stack(settings))
+    with single_threaded():
         build_trainer(settings, list(callbacks)).fit(parts.classifier, datamodule=parts.datamodule)
     return parts
 
 
-def same(parts: Parts, index: int, other: Parts, other_index: int) -> bool:
+def same(parts: Components, index: int, other: Components, other_index: int) -> bool:
     """Whether two seeds, each of its stack, have equal parameters and losses of every step, bit for bit."""
     pairs = zip(kept(parts, index), kept(other, other_index), strict=True)
     return all(torch.equal(first, second) for first, second in pairs)
 
 
-def kept(parts: Parts, index: int) -> list[Tensor]:
+def kept(parts: Components, index: int) -> list[Tensor]:
     """Return what the training of one seed leaves."""
     classifier = parts.classifier
     return [
@@ -121,7 +121,7 @@ def test_the_same_command_gives_the_same_bits_again(compose: Settings) -> None:
     assert same(first, 1, second, 1)
 
 
-def sequential(parts: Parts, index: int, activation: str = "relu") -> nn.Sequential:
+def sequential(parts: Components, index: int, activation: str = "relu") -> nn.Sequential:
     """Return one seed of a stack as a network of its own, written as the slides do."""
     layers: list[nn.Module] = []
     network: Any = parts.network
@@ -147,7 +147,7 @@ class Plain:
 
 def plain_loop(settings: dict[str, Any], index: int, optimizer: type[torch.optim.Optimizer]) -> Plain:
     """Train one seed as a script without losslab would, but on the same data, weights and mini-batches."""
-    parts = build(settings, stack(settings))
+    parts = build_components(settings, stack(settings))
     data = parts.datamodule
     data.setup()
     record = Plain(sequential(parts, index, settings["model"]["activation"]))
@@ -210,7 +210,7 @@ def test_training_is_that_of_a_plain_loop_over_each_seed(
     classifier = parts.classifier
     assert len(classifier.val_loss) == len(classifier.val_accuracy) == (5 if val_fraction else 0)
     for index in range(3):
-        with one_thread():
+        with single_threaded():
             plain = plain_loop(settings, index, optimizer)
         assert sum(map(len, plain.step_loss)) > 40
         for kind in ("step_loss", "train_loss", "val_loss", "train_accuracy", "val_accuracy"):
@@ -283,6 +283,6 @@ def test_the_optimizer_holds_one_buffer_that_the_network_looks_into(compose: Set
 
 def test_outputs_are_those_of_the_network(compose: Settings) -> None:
     settings = compose(*BRISK) | {"seed": [0, 1]}
-    parts = build(settings, stack(settings))
+    parts = build_components(settings, stack(settings))
     x = torch.randn(2, 5, 2)
     assert torch.equal(parts.classifier(x), parts.network(x))

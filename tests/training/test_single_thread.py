@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 
 @pytest.fixture(autouse=True)
@@ -15,20 +15,20 @@ def two_threads() -> Iterator[None]:
 
 
 def test_the_body_runs_on_one_thread_and_the_number_comes_back() -> None:
-    with one_thread():
+    with single_threaded():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
 
 
 def test_the_number_comes_back_after_an_error_too() -> None:
-    with pytest.raises(RuntimeError, match="broken"), one_thread():
+    with pytest.raises(RuntimeError, match="broken"), single_threaded():
         raise RuntimeError("broken")
     assert torch.get_num_threads() == 2
 
 
 def test_it_can_be_nested() -> None:
-    with one_thread():
-        with one_thread():
+    with single_threaded():
+        with single_threaded():
             pass
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
@@ -40,7 +40,7 @@ def test_a_large_product_does_not_depend_on_the_number_of_cores() -> None:
     products = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        with one_thread():
+        with single_threaded():
             products.append(a @ b)
     assert torch.equal(*products)
 
@@ -50,9 +50,9 @@ def test_denormals_are_flushed_inside_and_come_back() -> None:
         return (torch.tensor(1e-40) * torch.tensor(0.5)).item()
 
     assert smallest() > 0
-    with one_thread():
+    with single_threaded():
         assert smallest() == 0
-        with one_thread():
+        with single_threaded():
             pass
         assert smallest() == 0
     assert smallest() > 0

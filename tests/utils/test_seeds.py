@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from src.config.instantiate import Parts, build, stack
-from src.utils.seeds import PURPOSES, Streams, seeds_problem, streams
+from src.config.instantiate import Components, build_components, stack
+from src.utils.seeds import PURPOSES, SeedStreams, seeds_problem, streams
 from src.utils.validation import SettingsError
 
 UNPINNED = dict.fromkeys(PURPOSES)
 seeds = st.integers(0, 2**63 - 1)
 
 
-def first_numbers(stream: Streams, purpose: str) -> list[float]:
+def first_numbers(stream: SeedStreams, purpose: str) -> list[float]:
     return torch.rand(4, generator=stream.generator(purpose)).tolist()
 
 
@@ -69,8 +69,8 @@ def test_seeds_of_different_purposes_are_uncorrelated() -> None:
 def test_a_pinned_purpose_is_shared_and_the_others_follow_the_seed() -> None:
     free, pinned = streams([1, 2], UNPINNED), streams([1, 2], UNPINNED | {"split": 0})
     assert pinned == [
-        Streams(1, data=1, split=0, init=1, shuffle=1, pinned=("split",)),
-        Streams(2, data=2, split=0, init=2, shuffle=2, pinned=("split",)),
+        SeedStreams(1, data=1, split=0, init=1, shuffle=1, pinned=("split",)),
+        SeedStreams(2, data=2, split=0, init=2, shuffle=2, pinned=("split",)),
     ]
     assert [member.pins for member in free + pinned] == [{}, {}, {"split": 0}, {"split": 0}]
     assert first_numbers(pinned[0], "split") == first_numbers(pinned[1], "split")
@@ -89,8 +89,8 @@ def test_several_pins_are_crossed_with_the_seeds_and_with_each_other() -> None:
 
 
 def test_one_seed_need_not_be_a_list_and_0_is_a_seed() -> None:
-    assert streams(0, UNPINNED) == streams([0], {}) == [Streams(0, 0, 0, 0, 0)]
-    assert streams(5, {"init": 0}) == [Streams(5, 5, 5, 0, 5, pinned=("init",))]
+    assert streams(0, UNPINNED) == streams([0], {}) == [SeedStreams(0, 0, 0, 0, 0)]
+    assert streams(5, {"init": 0}) == [SeedStreams(5, 5, 5, 0, 5, pinned=("init",))]
 
 
 BAD_SEEDS = [-1, 1.0, 2.5, True, "0", None, 2**63, [], [1, 1], [0, -1], [0, "1"], [[0]], {"a": 1}]
@@ -142,19 +142,19 @@ def test_a_seed_of_two_words_is_not_mistaken_for_a_small_one_of_another_purpose(
 
 
 @pytest.fixture
-def parts_of(settings: Callable[..., dict[str, Any]]) -> Callable[..., Parts]:
+def parts_of(settings: Callable[..., dict[str, Any]]) -> Callable[..., Components]:
     """Return a function that builds what some seeds train with, and sets up their data."""
 
-    def built(seed_list: list[int], *overrides: str) -> Parts:
+    def built(seed_list: list[int], *overrides: str) -> Components:
         config = settings("data.points=10", "data.val_fraction=0.2", f"seed={seed_list}", *overrides)
-        parts = build(config, stack(config))
+        parts = build_components(config, stack(config))
         parts.datamodule.setup()
         return parts
 
     return built
 
 
-def test_every_loss_gets_the_same_data_split_shuffles_and_trunk(parts_of: Callable[..., Parts]) -> None:
+def test_every_loss_gets_the_same_data_split_shuffles_and_trunk(parts_of: Callable[..., Components]) -> None:
     reference = parts_of([0, 4], "loss=ce")
     epochs = [[*iter(loader)] for loader in [reference.datamodule.train_dataloader()] for _ in range(2)]
     for loss in ("mse", "ce_softmax", "bce", "mse_onehot", "mse_sigmoid"):
@@ -175,10 +175,10 @@ def test_every_loss_gets_the_same_data_split_shuffles_and_trunk(parts_of: Callab
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_pinning_fixes_its_own_part_of_a_run_and_no_other(purpose: str, parts_of: Callable[..., Parts]) -> None:
+def test_pinning_fixes_its_own_part_of_a_run_and_no_other(purpose: str, parts_of: Callable[..., Components]) -> None:
     free, pinned = parts_of([1, 2]), parts_of([1, 2], f"seeds.{purpose}=9")
 
-    def members(parts: Parts) -> dict[str, torch.Tensor]:
+    def members(parts: Components) -> dict[str, torch.Tensor]:
         module = parts.datamodule
         points = torch.cat([module.train.x, module.val.x, module.test.x], dim=1)  # (S, N, D)
         order = [stream.generator("shuffle").initial_seed() % 2**62 for stream in module.streams]

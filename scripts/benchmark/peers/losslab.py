@@ -3,13 +3,13 @@
 from scripts.benchmark.peers.plain_lightning import PauseBetweenStretches
 from scripts.benchmark.peers.work import Layers, Pause, Work
 from src.config.instantiate import build_trainer
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 
 def train(work: Work, pause: Pause) -> Layers:
     """Train all networks together."""
     parts = work.parts
     trainer = build_trainer(work.settings, [PauseBetweenStretches(work, pause)])
-    with one_thread():
+    with single_threaded():
         trainer.fit(parts.classifier, datamodule=parts.datamodule)
     return work.layers

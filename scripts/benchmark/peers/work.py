@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from src.config.instantiate import Parts, build, stack
+from src.config.instantiate import Components, build_components, stack
 from src.config.paths import CONFIG_DIR
 from src.experiments.naming import resolve
 
@@ -35,9 +35,9 @@ class Work:
     chunk: int | None = None
 
     @cached_property
-    def parts(self) -> Parts:
+    def parts(self) -> Components:
         """Data, objective, network and classifier, untrained."""
-        parts = build(self.settings, stack(self.settings))
+        parts = build_components(self.settings, stack(self.settings))
         parts.datamodule.setup()
         return parts
 

@@ -35,7 +35,7 @@ class Panel:
         classes: Number of classes C.
         predictions: The test points.
         seed: The seed, or the name of a run of a crossed design.
-        population: Its population accuracy, or None where the law is not known.
+        population: Its population accuracy, or None where the distribution is not known.
         regions: Its decision regions, or None where they were not saved.
     """
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from src.data.datamodule import EpochLoader
 from src.engines.flat_parameters import FlatParameters
 from src.storage.atomic import replacing_file
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class StackCheckpoint(L.Callback):
             return
         content = max(found, key=lambda each: each["epoch"])
         rows = torch.tensor([content["members"].index(member) for member in self.members])
-        _restore(cast(Classifier, pl_module), content, rows)
+        _restore(cast(StackedClassifier, pl_module), content, rows)
         for generator, row in zip(_generators(trainer), rows.tolist(), strict=True):
             generator.set_state(content["generators"][row])
         progress: Any = trainer.fit_loop.epoch_progress.current
@@ -62,7 +62,7 @@ class StackCheckpoint(L.Callback):
         epoch = trainer.current_epoch + 1
         if epoch % self.every or epoch == trainer.max_epochs:
             return
-        classifier = cast(Classifier, pl_module)
+        classifier = cast(StackedClassifier, pl_module)
         content = {
             "members": self.members,
             "fingerprint": self.fingerprint,
@@ -91,7 +91,7 @@ def clear(folder: Path, done: Collection[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _restore(classifier: Classifier, content: dict[str, Any], rows: Tensor) -> None:
+def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tensor) -> None:
     """Put the members' rows of a checkpoint into a classifier and its optimizer."""
     flat = classifier.flat
     flat.values.data.copy_(flat.from_rows(content["values"][rows]))

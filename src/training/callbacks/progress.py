@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from src.parallel.worker import reporter
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 
 RATE = 10  # tellings of progress a second, at most
 
@@ -49,7 +49,7 @@ class TrainingProgress(L.Callback):
         if time.monotonic() < self.due and done < total:
             return
         self.due = time.monotonic() + 1 / RATE
-        loss = f"mean loss {cast(Classifier, pl_module).train_loss[-1].mean():.4f}"
+        loss = f"mean loss {cast(StackedClassifier, pl_module).train_loss[-1].mean():.4f}"
         self.progress.update(self.task, completed=done, loss=loss)
         if self.report is not None:
             self.report(self.label, done, total, loss)

@@ -20,7 +20,7 @@ from src.engines.select import select_engine
 from src.losses.ce import CrossEntropy
 from src.models.activations import ACTIVATIONS, Activation
 from src.models.mlp import MLP
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 from tests.commands import SHORT, results
 
 
@@ -92,7 +92,7 @@ def test_a_changed_rate_counts_from_the_next_epoch_on() -> None:
 
 
 def test_nan_and_infinity_stay_with_their_seed() -> None:
-    with one_thread():
+    with single_threaded():
         values = {}
         for poison in (1.0, math.nan, math.inf):
             network = stack(3)

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report.legible import assert_legible
 
 from src.analysis.collect import collect
 from src.analysis.run_files import Curves, Predictions, read_curves
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
 from tests.analysis.studies import noisy_cubic, write_run, write_study
+from tests.plotting.legible import assert_legible
 
 
 def untouched(folders, description):
@@ -37,7 +37,7 @@ def test_accuracy_has_two_panels_on_the_same_scales(tmp_path: Path):
     assert_legible(figure)
 
 
-def test_accuracy_of_data_without_a_known_law_has_one_panel_and_no_bayes_line(tmp_path: Path):
+def test_accuracy_of_data_without_a_known_distribution_has_one_panel_and_no_bayes_line(tmp_path: Path):
     for seed in range(3):
         write_run(tmp_path, seed=seed, metrics={"test/accuracy": 0.5 + seed / 10})
     figure = accuracy_figure(collect([tmp_path]).completed)

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.report.legible import assert_legible
 
 from src.analysis.replication_unit import Unit
 from src.report.figures.regret import Line, plot_regret, plot_regret_rows, regret_figure
 from src.statistics.intervals import mean_interval
 from tests.analysis.studies import make_runs
+from tests.plotting.legible import assert_legible
 
 
 def test_means_and_intervals_stand_side_by_side_at_each_class_count():

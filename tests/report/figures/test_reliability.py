@@ -2,13 +2,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from tests.report.legible import assert_legible
 
 from src.analysis.collect import collect
 from src.analysis.reliability_bins import read_reliability, reliability
 from src.analysis.replication_unit import Unit
 from src.report.figures.reliability import calibration_figure, plot_reliability, reliability_figure
 from tests.analysis.studies import write_study
+from tests.plotting.legible import assert_legible
 
 
 def untouched(folders, description):

@@ -13,7 +13,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, ...]]]:
     """Make up what each command would take on two cores, and keep what was run at the same time."""
     ran: list[list[tuple[str, ...]]] = []
 
-    def finish(module: str, *words: str) -> Finished:
+    def run_condition(module: str, *words: str) -> Finished:
         if module == "scripts.benchmark.lecture_loop":
             networks = [TRAINING[words[0], words[1]]] * int(words[words.index("--seeds") + 1])
             return Finished(START_UP + sum(networks), 10**8, json.dumps({"seconds": networks}))
@@ -22,7 +22,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, ...]]]:
 
     def together(commands: Sequence[Sequence[str]]) -> list[Finished]:
         ran.append([tuple(each) for each in commands])
-        return [finish(*each) for each in commands]
+        return [run_condition(*each) for each in commands]
 
     for module in (command, whole):
         monkeypatch.setattr(module, "run_together", together)

@@ -7,28 +7,28 @@ import torch
 
 from scripts.benchmark import lecture_loop
 from src.data.noisy_cubic import NoisyCubic
-from src.training.single_thread import one_thread
+from src.training.single_thread import single_threaded
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_the_loops_points_are_those_of_the_law(classes: int) -> None:
+def test_the_loops_points_are_those_of_the_distribution(classes: int) -> None:
     torch.manual_seed(0)
     points, labels = lecture_loop.draw(classes)
-    law = NoisyCubic(
+    distribution = NoisyCubic(
         classes, points=80, noise="uniform", half_width=0.2, spacing=0.2, label_order=None, priors=None, flip=0
     )
-    x, target = law.sample([torch.Generator()])
+    x, target = distribution.sample([torch.Generator()])
     assert torch.equal(labels, target[0])
     torch.testing.assert_close(points[:, 0], x[0, :, 0].float())
-    noise = points[:, 1] - law.curve(points[:, 0]).float() - law.centres.float()[labels]
+    noise = points[:, 1] - distribution.curve(points[:, 0]).float() - distribution.centres.float()[labels]
     assert noise.abs().max() <= 0.2 + 1e-6
-    assert noise.std().item() == pytest.approx(law.deviation, rel=0.1)
+    assert noise.std().item() == pytest.approx(distribution.deviation, rel=0.1)
 
 
 @pytest.mark.parametrize(("loss", "classes", "steps"), [("ce", 2, 26), ("mse", 2, 26), ("ce", 4, 52), ("mse", 4, 52)])
 def test_the_loop_takes_the_lectures_steps_and_learns(loss: str, classes: int, steps: int) -> None:
     epochs = 3
-    with one_thread():
+    with single_threaded():
         losses, again, other = (lecture_loop.train(loss, classes, seed, epochs) for seed in (0, 0, 1))
     assert len(losses) == epochs * steps
     assert all(map(math.isfinite, losses))

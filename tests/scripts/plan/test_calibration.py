@@ -6,8 +6,8 @@ import pytest
 
 from scripts.plan import calibration
 from scripts.plan.calibration import Costs, Line
-from src.config.instantiate import Parts, build
-from src.utils.seeds import Streams
+from src.config.instantiate import Components, build_components
+from src.utils.seeds import SeedStreams
 
 
 def test_costs_add_up() -> None:
@@ -36,12 +36,12 @@ def test_a_line_goes_through_its_points_and_never_falls() -> None:
 def test_a_stack_that_was_measured_does_not_stay_in_memory(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[weakref.ref[Any]] = []
 
-    def watched(config: dict[str, Any], members: list[Streams]) -> Parts:
-        parts = build(config, members)
+    def watched(config: dict[str, Any], members: list[SeedStreams]) -> Components:
+        parts = build_components(config, members)
         built.extend((weakref.ref(parts.network), weakref.ref(parts.datamodule)))
         return parts
 
-    monkeypatch.setattr(calibration, "build", watched)
+    monkeypatch.setattr(calibration, "build_components", watched)
     gc.disable()
     try:
         assert calibration._fit(settings("loss=ce", "data.points=10"), seeds=3, epochs=2) > 0

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.training.module import Classifier
+from src.training.module import StackedClassifier
 from tests.commands import files
 
 SETTINGS = ("trainer.max_epochs=12", "trainer.checkpoint_every=3", "data.points=20", "data.val_fraction=0.1")
@@ -19,7 +19,7 @@ def killed(train, monkeypatch):
     """Train, but stop dead before an epoch."""
 
     def run(epoch, *words):
-        step = Classifier.training_step
+        step = StackedClassifier.training_step
 
         def dies(self, batches, index):
             if len(self.step_loss) == epoch - 1:
@@ -27,7 +27,7 @@ def killed(train, monkeypatch):
             step(self, batches, index)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Classifier, "training_step", dies)
+            patched.setattr(StackedClassifier, "training_step", dies)
             with pytest.raises(Killed):
                 train(*words)
 

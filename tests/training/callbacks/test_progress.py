@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from src.config.instantiate import build, build_trainer, stack
+from src.config.instantiate import build_components, build_trainer, stack
 from src.experiments.summary_table import show
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.progress import TrainingProgress
@@ -57,7 +57,7 @@ def test_failed_seeds_are_named_with_their_reason():
     assert "seed=3 failed" in shown([broken])
 
 
-def test_runs_without_a_law_show_a_dash():
+def test_runs_without_a_distribution_show_a_dash():
     metrics = {"test/accuracy": 0.5, "test/correct": 1, "test/count": 2}
     lines = shown([replace(result(0, 0.5), metrics=metrics)]).splitlines()
     assert "Bayes" not in lines[0]
@@ -74,7 +74,7 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=120)
     chosen = settings("trainer.max_epochs=3", "data.points=4")
-    parts = build(chosen, stack(chosen))
+    parts = build_components(chosen, stack(chosen))
     build_trainer(chosen, [TrainingProgress("loss=ce", console)]).fit(parts.classifier, datamodule=parts.datamodule)
     text = stream.getvalue()
     assert ("3/3" in text and "mean loss" in text) if terminal else text == ""
@@ -84,7 +84,7 @@ def test_a_worker_tells_of_some_epochs_and_of_the_last(settings, monkeypatch):
     told = []
     monkeypatch.setattr("src.training.callbacks.progress.reporter", lambda: lambda *progress: told.append(progress))
     chosen = settings("trainer.max_epochs=30", "data.points=4")
-    parts = build(chosen, stack(chosen))
+    parts = build_components(chosen, stack(chosen))
     started = time.monotonic()
     trainer = build_trainer(chosen, [TrainingProgress("loss=ce", Console(file=io.StringIO()))])
     trainer.fit(parts.classifier, datamodule=parts.datamodule)
