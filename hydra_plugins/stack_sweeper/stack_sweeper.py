@@ -1,4 +1,3 @@
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, narrowed, raise_failures, rerun_command
 from hydra_plugins.stack_sweeper._parts import label_parts
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
+from src.storage.atomic import replacing_file
 
 
 class StackSweeper(BasicSweeper):
@@ -81,9 +81,8 @@ class StackSweeper(BasicSweeper):
             resolve_folder(self._compose(job), num)
 
         sweep_dir.mkdir(parents=True, exist_ok=True)
-        scratch = sweep_dir / f".multirun.{os.getpid()}.yaml"  # another launch of the sweep may write the same
-        OmegaConf.save(self.config, scratch)
-        scratch.replace(sweep_dir / "multirun.yaml")
+        with replacing_file(sweep_dir / "multirun.yaml") as scratch:  # another launch of the sweep may write the same
+            OmegaConf.save(self.config, scratch)
         returns = self._launch()
         # A launcher that only submits its jobs may return fewer results.
         results = zip(jobs, (result for batch in returns for result in batch), strict=False)

@@ -1,7 +1,9 @@
-"""Files and folders that a reader sees old and whole, or new and whole, never in part, whenever the power fails."""
+"""Atomic replacement of files and directories: readers see the old content or the new one, never a part of either."""
 
 import os
 import shutil
+import sys
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,12 +11,22 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing_file(target: Path) -> Iterator[Path]:
-    """Yield the path of a scratch file beside ``target`` that takes its place when the body ends without an error."""
-    scratch = target.with_name(f".{target.stem}.{os.getpid()}.new{target.suffix}")
+def replacing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield the path of a scratch file beside ``target`` that takes its place when the body ends without an error.
+
+    The scratch file has the suffix of the target, by which some libraries choose a format, but not its name, by which
+    others find what they read: TensorBoard reads every file whose name contains ``tfevents``.
+
+    Args:
+        target: The file to replace, in a directory that exists.
+        durable: Whether to wait until the content is on the disk. Without it the file may be empty after a power
+            failure, which does not matter inside ``replacing_folder``: that waits for all files at once.
+    """
+    scratch = target.with_name(f".{uuid.uuid4().hex}.new{target.suffix}")
     try:
         yield scratch
-        _flush(scratch)
+        if durable:
+            _flush(scratch)
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
@@ -64,7 +76,10 @@ def flush(*paths: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    windows = sys.platform == "win32"
+    if windows and path.is_dir():
+        return  # Windows opens no directories
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

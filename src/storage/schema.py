@@ -24,6 +24,8 @@ from typing import Any
 
 import pandas as pd
 
+from src.storage.atomic import replacing_file
+
 SCHEMA = 1
 RESULTS = "results.json"
 HISTORY = "history.csv"
@@ -136,15 +138,14 @@ def seed_folder(condition: Path, seed: int, pins: Mapping[str, int] = MappingPro
 
 
 def write_results(folder: Path, results: Results) -> None:
-    """Write ``results.json`` into a folder, beside first and then renamed.
+    """Write ``results.json`` into a folder, atomically.
 
     Raises:
         ValueError: If a metric is NaN or infinite, which JSON cannot say.
     """
     text = json.dumps(asdict(results), indent=2, allow_nan=False)
-    scratch = folder / f".{RESULTS}.new"
-    scratch.write_text(text + "\n", encoding="utf-8")
-    scratch.replace(folder / RESULTS)
+    with replacing_file(folder / RESULTS, durable=False) as scratch:
+        scratch.write_text(text + "\n", encoding="utf-8")
 
 
 def read_results(folder: Path) -> Results:

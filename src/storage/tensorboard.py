@@ -18,10 +18,11 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from src.storage.atomic import replacing_file
+
 EVENTS = "events.out.tfevents.losslab"
 """TensorBoard reads every file with ``tfevents`` in its name; a fixed name makes a second writing replace the first."""
 
-_SCRATCH = ".events.new"  # must not contain "tfevents"
 _FILE_VERSION = "brain.Event:2"
 _AXES = ("epoch", "step")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +41,7 @@ def write_events(
     images: Mapping[str, Path] = {},
     failed: bool = False,
 ) -> Path:
-    """Write the event file of one seed into its folder, beside first and then renamed.
+    """Write the event file of one seed into its folder, atomically.
 
     A column of ``history`` becomes a curve over ``step`` under its own name, NaN and infinity included. A metric
     becomes one point at the last step, unless a curve has its name: then the curve's last value stands for it. The
@@ -85,15 +86,11 @@ def write_events(
 
 def _write(folder: Path, events: list[Event]) -> Path:
     """Write events to the folder's event file, which appears whole or not at all."""
-    scratch, path = folder / _SCRATCH, folder / EVENTS
-    try:
-        with scratch.open("wb") as file:
-            writer = RecordWriter(file)
-            for event in events:
-                writer.write(event.SerializeToString())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    path = folder / EVENTS
+    with replacing_file(path, durable=False) as scratch, scratch.open("wb") as file:
+        writer = RecordWriter(file)
+        for event in events:
+            writer.write(event.SerializeToString())
     return path
 
 
