@@ -99,6 +99,17 @@ def test_hydra_plugins_is_no_package_of_its_own() -> None:
     assert not ROOT.joinpath("hydra_plugins", "__init__.py").exists()
 
 
+def test_names_of_tests_have_at_most_70_characters() -> None:
+    """Longer ones make a list of failures unreadable."""
+    names = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in ROOT.joinpath("tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > 70
+    }
+    assert names == set()
+
+
 def files() -> Iterator[Path]:
     """Yield every file of the project that is text."""
     tops = [*CODE, "conf", "tests", ".ci", ".github"]

@@ -93,7 +93,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...
     return f"hydra.searchpath=[file://{tmp_path / 'settings'}]", "allow_targets=[my_package]"
 
 
-def test_a_loss_a_distribution_and_a_network_from_elsewhere_train_as_those_of_the_project(
+def test_a_loss_a_distribution_and_a_network_from_elsewhere_train(
     train, elsewhere: tuple[str, ...], tmp_path: Path
 ) -> None:
     mine = ("loss=my_hinge", "data=halves", "model=my_net", "loss.margin=0.5", "model.network.width=12")
@@ -108,9 +108,7 @@ def test_a_loss_a_distribution_and_a_network_from_elsewhere_train_as_those_of_th
     assert evaluate.main([f"run={run}", "allow_targets=my_package"]) == 0
 
 
-def test_a_network_named_on_the_command_line_trains_where_the_same_command_allows_its_package(
-    train, elsewhere: tuple[str, ...], tmp_path: Path, capfd
-) -> None:
+def test_a_network_of_an_allowed_package_trains(train, elsewhere: tuple[str, ...], tmp_path: Path, capfd) -> None:
     mine = ("model=custom", "model.network._target_=my_package.Net", "+model.network.width=4")
     refused = train(*mine, *SHORT, code=1).err
     assert refused.startswith("Expected `model.network._target_` to be in src, torch, lightning or a package of")

@@ -74,7 +74,7 @@ def test_no_figure_and_no_network_stay_in_memory(train):
 
 
 @pytest.mark.parametrize("model", ["gaussian", "gaussian_shared"])
-def test_a_model_in_closed_form_leaves_the_same_files_but_the_curve_of_a_loss(tmp_path, train, model):
+def test_a_model_in_closed_form_leaves_all_files_except_a_loss_curve(tmp_path, train, model):
     done = train(f"model={model}", "classes=4", "seed=[3,4]", "study=stack")
     train(f"model={model}", "classes=4", "seed=4", "figures=none", "study=alone")
     [stack, alone] = (next((tmp_path / "outputs" / study).iterdir()) for study in ("stack", "alone"))

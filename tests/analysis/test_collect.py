@@ -42,7 +42,7 @@ def test_models_are_told_apart_by_their_choice_alone(tmp_path: Path):
     assert list(runs.columns).count("model") == 1
 
 
-def test_a_model_that_is_fitted_in_closed_form_gives_its_name_in_place_of_a_loss(tmp_path: Path):
+def test_a_closed_form_model_is_named_in_place_of_a_loss(tmp_path: Path):
     write_run(tmp_path, model="mlp")
     write_run(tmp_path, "none", model="gaussian", config={"model": {"_target_": "src.models.gaussian.Gaussian"}})
     assert list(collect([tmp_path]).runs["label"]) == ["ce, model=mlp", "gaussian"]

@@ -8,7 +8,7 @@ from src.analysis.comparison_groups import choose_baseline, name_contenders
 from tests.analysis.studies import write_run, write_study
 
 
-def test_a_contender_is_a_loss_with_its_own_options_and_the_rest_is_the_setting(tmp_path: Path):
+def test_a_contender_is_a_loss_with_its_own_options(tmp_path: Path):
     for rate in (0.1, 0.2):
         write_run(tmp_path, "mse", config={"optimizer": {"lr": rate}})
         for smoothing in (0.0, 0.3):
@@ -68,7 +68,7 @@ def test_conditions_that_look_alike_are_contenders_of_their_own(tmp_path: Path):
     assert set(name_contenders(collect([tmp_path]).runs)["contender"]) == {"ce (aaaa1111)", "ce (bbbb2222)"}
 
 
-def test_the_baseline_is_ce_else_the_first_and_what_is_asked_for_must_be_there(tmp_path: Path):
+def test_the_baseline_is_ce_or_the_first_and_must_exist(tmp_path: Path):
     named = name_contenders(collect([write_study(tmp_path / "a", seeds=1)]).runs)
     assert choose_baseline(named) == "ce"
     assert choose_baseline(named, "mse") == "mse"

@@ -31,7 +31,7 @@ def values(runs: pd.DataFrame, loss: str, classes: int) -> np.ndarray:
     return runs[(runs["loss"] == loss) & (runs["classes"] == classes)]["population/accuracy"].to_numpy()
 
 
-def test_every_loss_and_class_count_has_the_numbers_of_scipy_and_statsmodels():
+def test_every_comparison_has_the_numbers_of_scipy_and_statsmodels():
     runs = study()
     table, lines = compare(runs)
     assert lines == []

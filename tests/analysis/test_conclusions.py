@@ -47,7 +47,7 @@ def claims(sentences: list[str]) -> bool:
 
 
 @pytest.mark.usefixtures("quick")
-def test_studies_without_an_effect_claim_one_in_few_and_only_what_the_corrected_test_finds():
+def test_studies_without_an_effect_rarely_claim_one():
     claimed = 0
     for seed in range(100):
         table = compared(study(seed))
@@ -124,7 +124,7 @@ def test_a_difference_that_does_not_survive_correction_is_none():
     assert "corrected for 10 comparisons" in describe(row, Unit())
 
 
-def test_an_answer_is_about_three_sentences_however_many_comparisons_there_are():
+def test_an_answer_is_short_however_many_comparisons_there_are():
     table = compared(study(1, effect=0.05))
     sentences = answer(table, "population/accuracy", Plan("ce"), Unit())
     assert len(sentences) == 4

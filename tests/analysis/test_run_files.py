@@ -56,7 +56,7 @@ def test_a_condition_whose_histories_are_gone_has_no_curves(tmp_path: Path):
     assert problems[0].endswith("history.csv is missing")
 
 
-def test_a_run_that_was_fitted_in_closed_form_has_no_curve_and_that_is_no_problem(tmp_path: Path):
+def test_a_run_fitted_in_closed_form_has_no_curve(tmp_path: Path):
     write_run(tmp_path)
     (write_run(tmp_path, "none", model="gaussian") / HISTORY).write_text("epoch,step,train/loss,train/accuracy\n")
     curves, problems = read_curves(collect([tmp_path]).runs, untouched)

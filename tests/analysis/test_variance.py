@@ -27,7 +27,7 @@ def part(table: pd.DataFrame, metric: str, source: str) -> float:
     return float(row["variance"].iloc[0])
 
 
-def test_a_crossed_design_is_found_and_its_components_are_those_of_the_mean_squares():
+def test_components_of_a_crossed_design_are_those_of_the_mean_squares():
     runs = crossed()
     design = find_design(runs, "population/accuracy")
     assert design.levels == {"data+split": 12, "init": 6, "shuffle": 3}

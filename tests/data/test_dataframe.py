@@ -82,7 +82,7 @@ def test_too_many_texts_and_no_features_are_refused() -> None:
     assert "a feature beside the target" in refusal(pd.DataFrame({"kind": [0, 1]}), "kind", "error")
 
 
-def test_new_points_are_encoded_like_the_old_ones_and_unknown_texts_are_refused() -> None:
+def test_new_points_are_encoded_like_old_ones_or_refused() -> None:
     frame = make_frame(table(), "kind", "error")
     assert frame.encode(pd.DataFrame({"colour": ["red"], "width": ["7"], "more": [0]})).tolist() == [[7, 0, 1]]
     with pytest.raises(SettingsError, match=r"column colour holds blue, red, got .green"):

@@ -274,7 +274,7 @@ def test_gaussian_bayes_accuracy_in_known_cases() -> None:
 
 @few
 @given(st.integers(2, 8), st.sampled_from(NOISES), st.floats(0.01, 1), st.floats(0, 2, allow_subnormal=False))
-def test_bayes_accuracy_lies_between_chance_and_1_and_rises_with_the_spacing(
+def test_bayes_accuracy_rises_with_the_spacing_from_chance_to_1(
     classes: int, noise: str, half_width: float, spacing: float
 ) -> None:
     accuracy = [
@@ -443,7 +443,7 @@ def label_densities(distribution: NoisyCubic, mix: dict[str, Any]) -> list[Any]:
 
 @every_mix
 @every_noise
-def test_posterior_of_priors_and_wrong_labels_is_bayes_rule_on_their_densities(noise: str, mix: dict[str, Any]) -> None:
+def test_posterior_of_priors_and_wrong_labels_is_bayes_rule(noise: str, mix: dict[str, Any]) -> None:
     distribution = make_distribution(noise=noise, **mix)
     offsets = np.random.default_rng(2).uniform(-0.5, 0.5, 300)
     joint = np.stack([density(offsets) for density in label_densities(distribution, mix)], axis=-1)

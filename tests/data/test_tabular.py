@@ -123,9 +123,7 @@ def test_a_file_that_has_changed_since_its_hash_is_refused(tmp_path: Path) -> No
         CsvTable(2, **arguments)
 
 
-def test_training_on_real_data_is_the_same_alone_and_in_a_stack_and_reported_without_a_distribution(
-    train: Any, tmp_path: Path
-) -> None:
+def test_training_on_real_data_is_the_same_alone_and_in_a_stack(train: Any, tmp_path: Path) -> None:
     short = ("data=iris", "trainer.max_epochs=2", "figures=first", "loss=brier")
     train(*short, "seed=[0,1,2]", "study=stack")
     train(*short, "seed=1", "study=alone")
@@ -141,7 +139,7 @@ def test_training_on_real_data_is_the_same_alone_and_in_a_stack_and_reported_wit
     assert not (report / "regret.png").exists()
 
 
-def test_a_run_on_a_file_is_evaluated_and_predicts_from_the_columns_of_the_file(train: Any, tmp_path: Path) -> None:
+def test_a_run_on_a_file_is_evaluated_and_predicts(train: Any, tmp_path: Path) -> None:
     colour = ["red", "blue", None, "red"] * 10
     frame = pd.DataFrame({"width": range(40), "colour": colour, "kind": ["a", "b"] * 20})
     frame.to_csv(tmp_path / "table.csv", index=False)

@@ -86,7 +86,7 @@ def test_blocks_are_contiguous_and_the_buffer_is_whole_vector_registers(shapes: 
     assert not flat.values[~own(flat, network)].any()
 
 
-def test_a_module_may_ask_for_larger_blocks_which_are_zero_beyond_its_parameters() -> None:
+def test_a_larger_block_is_zero_beyond_its_parameter() -> None:
     network = mlp(3)
     assert network.trunk[0].storage == {"weight": (2, 8), "bias": (1, 8)}
     flat = FlatParameters(network)
@@ -115,7 +115,7 @@ def test_backward_writes_the_gradient_of_plain_autograd(activation: str) -> None
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_steps_on_the_buffer_are_steps_on_the_network_and_leave_the_padding_zero(optimizer: str) -> None:
+def test_steps_on_the_buffer_are_steps_on_the_network(optimizer: str) -> None:
     plain, network, x = mlp(3), mlp(3), points(3)
     flat = FlatParameters(network)
     stepper, expected = OPTIMIZERS[optimizer]([flat.values]), OPTIMIZERS[optimizer](list(plain.parameters()))

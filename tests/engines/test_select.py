@@ -172,7 +172,7 @@ def test_the_engine_is_the_fastest_that_can_train_the_network() -> None:
         assert chosen(nn.Sequential(stack), wanted=wanted) is AutogradEngine
 
 
-def test_a_native_engine_that_is_insisted_on_and_cannot_be_had_is_refused_with_the_reason() -> None:
+def test_an_unavailable_native_engine_is_refused_with_the_reason() -> None:
     stack, objective = network([0], 2), CrossEntropy(2)
     flat = FlatParameters(stack)
     adam = Adam([flat.values], fused=True)

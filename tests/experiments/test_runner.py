@@ -86,9 +86,7 @@ def test_a_seed_that_cannot_be_evaluated_fails_alone(train, statuses, monkeypatc
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to"),
     ],
 )
-def test_a_stack_too_large_for_memory_is_halved_until_it_fits_and_gives_the_same(
-    error, train, raising, statuses, tmp_path, monkeypatch
-):
+def test_a_stack_too_large_for_memory_is_halved_until_it_fits(error, train, raising, statuses, tmp_path, monkeypatch):
     train("--multirun", "seed=range(5)", "study=whole", *SHORT)
     raising(error, more_than=2)
     done = train("--multirun", "seed=range(5)", "study=halved", *SHORT)
@@ -167,7 +165,7 @@ def test_a_killed_replacement_is_undone_by_the_next_launch(train, statuses, tmp_
     assert done.err == ""
 
 
-def test_the_command_for_failed_seeds_trains_finished_ones_of_a_cross_no_second_time(train, raising, tmp_path):
+def test_the_rerun_of_failed_seeds_keeps_the_finished_ones(train, raising, tmp_path):
     crossed = ("seed=[0,1]", "seeds.init=[5,6]", "resume=false", *SHORT)
     train(*crossed)
     raising(ValueError("unlucky"))

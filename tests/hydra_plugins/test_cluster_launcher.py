@@ -157,7 +157,7 @@ def test_parts_of_a_condition_keep_a_configuration_and_a_log_each(tmp_path: Path
 
 
 @pytest.mark.parametrize("cluster", EACH, indirect=True)
-def test_jobs_have_one_thread_and_the_folder_of_the_launch_and_say_why_they_stop(
+def test_jobs_have_one_thread_the_launch_folder_and_return_their_error(
     cluster: str, launch: Callable[..., list[JobReturn]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -39,9 +39,7 @@ class TestHydrasIntegrationSuite(IntegrationTestSuite):
 
 @pytest.mark.parametrize("jobs", range(1, 10))
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
-def test_no_more_cores_are_shared_than_there_are_and_the_last_jobs_leave_none_idle_in_vain(
-    jobs: int, workers: int
-) -> None:
+def test_the_last_jobs_share_all_cores_and_no_more(jobs: int, workers: int) -> None:
     shared = shares(jobs, workers)
     assert len(shared) == jobs
     rounds = jobs // workers * workers
@@ -102,7 +100,7 @@ def test_a_sweep_leaves_the_same_files_whatever_the_number_of_workers(train: Any
     assert one == two == four
 
 
-def test_the_longest_jobs_start_first_and_each_failure_is_that_of_its_own_job(train: Any, tmp_path: Path) -> None:
+def test_the_longest_jobs_start_first_and_failures_keep_their_job(train: Any, tmp_path: Path) -> None:
     grids = 'hydra.sweeper.grids=["classes=2 optimizer.lr=1e20","classes=3","classes=5"]'
     done = train("--multirun", grids, "study=s", "hydra.launcher.workers=2", *SHORT, code=1)
     starts = {

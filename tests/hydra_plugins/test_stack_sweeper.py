@@ -309,7 +309,7 @@ def test_params_are_swept_and_the_command_line_has_precedence(app: App) -> None:
     assert app.files("lr=*") == ["out/lr=1", "out/lr=2", "out/lr=3"]
 
 
-def test_a_sweep_is_the_union_over_its_grids_and_the_command_line_has_precedence(app: App) -> None:
+def test_a_sweep_is_the_union_over_its_grids(app: App) -> None:
     grids = "params: {seed: 'range(2)'}\n    grids: ['lr=1,2', 'lr=3 seed=5', '']"
     app.config.write_text(CONFIG.replace("params: {}", grids))
     assert ran(app("--multirun")) == ["1 [0, 1]", "2 [0, 1]", "3 5", "1 [0, 1]"]  # the last has the default lr

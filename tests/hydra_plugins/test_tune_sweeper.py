@@ -18,9 +18,7 @@ TUNE = (
 )
 
 
-def test_each_condition_runs_as_it_stands_and_with_what_was_best_on_other_seeds_and_resumes(
-    train, tmp_path: Path
-) -> None:
+def test_each_condition_runs_untuned_and_tuned_and_resumes(train, tmp_path: Path) -> None:
     train(*TUNE)
     trials, scores = results(tmp_path / "outputs" / "tuned-tuning"), defaultdict(list)
     assert len(trials) == 2 * 2 * 2
@@ -62,7 +60,7 @@ def test_what_cannot_be_tuned_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_job_returns_the_metric_that_is_asked_for_also_of_the_validation_split(train, tmp_path: Path) -> None:
+def test_a_job_may_return_a_metric_of_the_validation_split(train, tmp_path: Path) -> None:
     train(*TUNE, "data.val_fraction=0.2", "returns=val/accuracy", "loss=ce")
     best = OmegaConf.load(tmp_path / "outputs" / "tuned-tuning" / "optimization_results.yaml")
     trials = results(tmp_path / "outputs" / "tuned-tuning").values()

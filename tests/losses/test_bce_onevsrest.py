@@ -12,7 +12,7 @@ def test_the_loss_is_torchs_on_the_one_hot_target_for_each_seed() -> None:
     torch.testing.assert_close(OneVsRest(4).loss(outputs, target), expected)
 
 
-def test_probabilities_are_the_sigmoids_divided_by_their_sum_also_where_all_are_tiny() -> None:
+def test_probabilities_are_normalized_sigmoids_also_where_all_are_tiny() -> None:
     outputs, _ = random_points(4, 4)
     sigmoid = torch.sigmoid(outputs)
     torch.testing.assert_close(OneVsRest(4).probabilities(outputs), sigmoid / sigmoid.sum(-1, keepdim=True))

@@ -19,7 +19,7 @@ def test_the_loss_is_the_slides_loop_for_each_seed(classes: int) -> None:
     torch.testing.assert_close(SoftmaxCrossEntropy(classes).loss(outputs, target), torch.stack(expected))
 
 
-def test_decisions_and_probabilities_are_those_of_the_network_and_its_softmax() -> None:
+def test_decisions_and_probabilities_are_those_of_the_softmax() -> None:
     outputs = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     objective = SoftmaxCrossEntropy(classes=4)
     assert torch.equal(objective.decode(outputs), outputs.argmax(-1))

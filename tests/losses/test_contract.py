@@ -44,7 +44,7 @@ def test_the_file_names_a_class_in_the_module_of_the_same_name(name: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "classes"), REFUSED)
-def test_only_binary_objectives_refuse_a_number_of_classes_and_they_name_it(name: str, classes: int) -> None:
+def test_only_binary_objectives_refuse_a_number_of_classes(name: str, classes: int) -> None:
     with pytest.raises(SettingsError, match=rf"objective {name}, which is binary, got {classes}\.$") as refusal:
         make(name, classes)
     assert [problem.name for problem in refusal.value.problems] == ["classes"]
@@ -58,7 +58,7 @@ def test_out_features_is_a_positive_whole_number(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_loss_is_one_finite_number_a_seed_in_the_precision_of_the_outputs(case: Case, dtype: torch.dtype) -> None:
+def test_the_loss_is_one_finite_number_per_seed_in_the_same_precision(case: Case, dtype: torch.dtype) -> None:
     for scale in (0.0, 1.0, 1000.0):
         outputs, target = points(case, 3, 5, scale)
         loss, slope = gradient(case[0], outputs.to(dtype), target)
@@ -69,7 +69,7 @@ def test_the_loss_is_one_finite_number_a_seed_in_the_precision_of_the_outputs(ca
         assert (loss >= 0).all()
 
 
-def test_the_loss_is_a_mean_over_the_points_whose_weights_are_a_matter_of_their_labels(case: Case) -> None:
+def test_the_loss_is_a_mean_over_points_weighted_by_label(case: Case) -> None:
     """Most losses weigh all points alike; corn, as published, is a mean over pairs of a point and a logit."""
     outputs, target = points(case, 40, 7)
     target = target[:1].expand(40, 7)
@@ -198,9 +198,7 @@ def test_a_stack_decides_for_each_seed_as_alone(case: Case) -> None:
 
 @few
 @given(scale=st.sampled_from([0.0, 0.1, 1.0, 30.0, 1000.0]), number=st.integers(0, 10**6))
-def test_probabilities_are_none_or_a_distribution_that_the_decision_follows(
-    case: Case, scale: float, number: int
-) -> None:
+def test_probabilities_are_a_distribution_that_the_decision_follows(case: Case, scale: float, number: int) -> None:
     outputs, _ = points(case, 3, 9, scale, number)
     probabilities = case[0].probabilities(outputs)
     if probabilities is None:

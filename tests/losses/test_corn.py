@@ -37,7 +37,7 @@ def test_the_rank_counts_the_products_above_one_half() -> None:
     assert len(set(expected.flat)) > 2
 
 
-def test_the_sum_over_a_points_tasks_is_the_negative_log_likelihood_of_its_label() -> None:
+def test_the_sum_over_tasks_is_the_negative_log_likelihood() -> None:
     outputs, _ = random_points(3, 4)
     objective = ConditionalOrdinal(4)
     for label in range(4):

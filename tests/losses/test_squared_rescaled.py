@@ -20,7 +20,7 @@ def test_the_loss_is_the_formula_of_the_paper_written_out(k: float, reach: float
     np.testing.assert_allclose(objective.loss(outputs, target), expected, rtol=1e-12)
 
 
-def test_the_published_values_for_few_classes_are_the_one_hot_squared_error() -> None:
+def test_the_published_values_are_the_one_hot_squared_error() -> None:
     outputs, target = random_points(5, 5)
     assert (settings("squared_rescaled")["k"], settings("squared_rescaled")["M"]) == (1, 1)
     expected = OneHotMeanSquaredError(5).loss(outputs, target)

@@ -217,7 +217,7 @@ def test_the_bayes_rule_has_no_regret(classes: int, spacing: float, noise: str) 
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("classes", [2, 4])
-def test_linear_accuracy_is_what_linear_discriminant_analysis_reaches_with_much_data(classes: int, noise: str) -> None:
+def test_linear_accuracy_is_that_of_linear_discriminant_analysis(classes: int, noise: str) -> None:
     distribution = make_distribution(classes, noise)
     points, target = (part.flatten(0, 1).numpy() for part in distribution.sample(generators(1) * 500))
     fitted = LinearDiscriminantAnalysis().fit(points, target)

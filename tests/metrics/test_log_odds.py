@@ -63,7 +63,5 @@ def test_they_are_the_log_odds_of_the_probabilities(
         (Gaussian(3, 2, [Generator(), Generator()]), LogProbabilities(2)),
     ],
 )
-def test_there_are_none_where_they_are_not_linear_or_there_are_no_probabilities(
-    network: torch.nn.Module, objective: Objective
-) -> None:
+def test_none_where_not_linear_or_without_probabilities(network: torch.nn.Module, objective: Objective) -> None:
     assert log_odds(network, objective, 0) == {}

@@ -62,7 +62,7 @@ def test_outputs_are_logarithms_of_probabilities(kind: Kind) -> None:
     torch.testing.assert_close(outputs.exp().sum(-1), torch.ones(4, 60, dtype=torch.float64))
 
 
-def test_the_shared_covariance_makes_the_posterior_a_softmax_of_linear_functions() -> None:
+def test_a_shared_covariance_gives_a_softmax_of_linear_functions() -> None:
     x, target = points(4, 3, 2)
     network = fitted(GaussianShared, x, target, 3)
     assert isinstance(network, GaussianShared)
@@ -143,8 +143,6 @@ def changed(change: str) -> tuple[Tensor, Tensor]:
         (GaussianShared, "none", "class 1 has no training point"),
     ],
 )
-def test_a_singular_covariance_names_class_and_features_and_spares_the_other_seeds(
-    kind: Kind, change: str, problem: str | None
-) -> None:
+def test_a_singular_covariance_is_named_and_spares_other_seeds(kind: Kind, change: str, problem: str | None) -> None:
     x, target = changed(change)
     assert kind(3, 3, [Generator(), Generator()]).fit(x, target) == [None, problem]

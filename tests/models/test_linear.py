@@ -60,7 +60,7 @@ def test_alignment_copies_the_points_and_adds_rows_of_zeros(points: int, rows: i
 
 
 @pytest.mark.parametrize("widths", [(2, 50, 100), (4, 8), (2, 7, 3), (1, 1), (3, 4, 4)])
-def test_as_many_rows_as_alignment_says_make_every_product_start_at_16_bytes(widths: tuple[int, ...]) -> None:
+def test_aligned_rows_make_every_product_start_at_16_bytes(widths: tuple[int, ...]) -> None:
     layers = [StackedLinear(2, *pair) for pair in pairwise(widths)]
     rows = alignment(layers)
     for layer in layers:

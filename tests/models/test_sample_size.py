@@ -23,7 +23,7 @@ def mean_regret(composed: dict[str, Any]) -> float:
     return float(np.mean([each["population/regret"] for each in metrics]))
 
 
-def test_regret_falls_like_one_over_n_for_the_true_model_and_levels_off_for_the_other(
+def test_regret_falls_like_one_over_n_for_the_true_model_only(
     settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.metrics.population.RESOLUTION", 64)  # good to 2e-5, a twentieth of the least regret here

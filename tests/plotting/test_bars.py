@@ -28,7 +28,7 @@ def test_plain_seeds_have_one_bar_of_two_parts():
     assert bars[0].text == f"sd {sum(bars[0].parts.values()) ** 0.5:.1f} points"
 
 
-def test_a_crossed_design_has_a_bar_of_its_sources_and_one_with_the_test_set():
+def test_a_crossed_design_has_two_bars_of_sources():
     bars = variance_bars(variance(crossed=True))
     assert [(bar.label, bar.metric) for bar in bars[:2]] == [("loss0", "population"), ("loss0", "test")]
     assert bars[1].parts.keys() - bars[0].parts.keys() == {"finite test set"}

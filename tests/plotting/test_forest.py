@@ -23,7 +23,7 @@ def test_rows_stand_by_class_count_and_the_means_last():
     assert [row.label for row in rows[:2]] == ["loss_00", "loss_01"]
 
 
-def test_every_interval_is_drawn_and_diamonds_are_filled_where_the_difference_stands():
+def test_every_interval_is_drawn_and_significant_diamonds_are_filled():
     comparisons = table(shift=0.02)
     comparisons.loc[comparisons.index[0], "different"] = False
     ax = forest_figure(comparisons, "ce", 0.05).axes[0]

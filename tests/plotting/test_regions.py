@@ -111,7 +111,7 @@ def test_no_wrong_point_no_ring(ax: Axes):
     assert legend_texts(ax) == ["class 0", "class 1"]
 
 
-def test_regions_are_filled_to_their_cells_and_the_bayes_boundary_is_where_labels_change(ax: Axes):
+def test_regions_fill_their_cells_and_show_the_bayes_boundary(ax: Axes):
     x, target, pred = points()
     grid = regions(2)
     plot_test_scatter(ax, x, target, pred, classes=2, regions=grid)
@@ -165,7 +165,7 @@ def test_a_curve_that_leaves_the_regions_does_not_widen_the_picture(ax: Axes):
 
 
 @pytest.mark.parametrize("distribution", [None, "constant"])
-def test_no_boundary_where_no_distribution_is_known_or_one_class_is_always_best(ax: Axes, distribution: str | None):
+def test_no_boundary_without_a_distribution_or_with_one_best_class(ax: Axes, distribution: str | None):
     x, target, pred = points()
     grid = regions(2)
     bayes = None if distribution is None else np.zeros_like(grid.pred)

@@ -238,7 +238,7 @@ def test_a_new_folder_appears_when_the_body_ends(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["seed=0"]
 
 
-def test_an_old_folder_stays_whole_until_the_body_ends_and_is_then_replaced(tmp_path: Path) -> None:
+def test_an_old_folder_stays_whole_until_it_is_replaced(tmp_path: Path) -> None:
     target = tmp_path / "seed=0"
     target.mkdir()
     (target / "a.txt").write_text("old")
@@ -285,9 +285,7 @@ def test_an_old_folder_survives_when_the_new_one_cannot_take_its_place(tmp_path:
 
 
 @pytest.mark.parametrize("kept", [("seed=0",), (".seed=0.old",), ("seed=0", ".seed=0.old")])
-def test_what_a_killed_process_left_is_cleared_away_and_what_it_moved_aside_put_back(
-    tmp_path: Path, kept: tuple[str, ...]
-) -> None:
+def test_leftovers_of_a_killed_process_are_cleared_or_restored(tmp_path: Path, kept: tuple[str, ...]) -> None:
     for name in (".seed=0.new", *kept):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.txt").write_text(name)

@@ -30,7 +30,7 @@ print(bool((weight < 1).all()))
 @pytest.mark.parametrize(
     ("first", "loaded"), [("", "False False"), ("import scipy.signal, torch._dynamo", "True True")]
 )
-def test_lightning_comes_without_what_takes_long_which_works_as_ever_afterwards(first: str, loaded: str) -> None:
+def test_lightning_is_imported_without_its_slow_parts(first: str, loaded: str) -> None:
     command = [sys.executable, "-c", PROGRAM.format(first=first)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -95,7 +95,7 @@ def test_the_slides_posterior_by_bayes_rule_and_as_a_sigmoid(x: list[float]) -> 
 
 
 @pytest.mark.parametrize("x", [*MEAN, [65.3, 65.55]], ids=str)
-def test_the_slides_posterior_under_a_shared_covariance_is_a_sigmoid_of_w_x_plus_b(x: list[float]) -> None:
+def test_the_slides_posterior_is_a_sigmoid_of_w_x_plus_b(x: list[float]) -> None:
     shared = shared_covariance(prior, covariance).numpy()
     np.testing.assert_allclose(shared, (79 * np.array(COVARIANCE[0]) + 61 * np.array(COVARIANCE[1])) / 140, rtol=1e-14)
     inverse, (first, second) = np.linalg.inv(shared), np.array(MEAN)

@@ -135,7 +135,7 @@ def test_two_streams_are_equal_only_if_seed_and_purpose_are(a: int, b: int, firs
 
 
 @pytest.mark.parametrize("purpose", PURPOSES[1:])
-def test_a_seed_of_two_words_is_not_mistaken_for_a_small_one_of_another_purpose(purpose: str) -> None:
+def test_a_seed_of_two_words_is_no_small_one_of_another_purpose(purpose: str) -> None:
     # As 32-bit words, (2**32 * purpose + 5, 0) reads 5, purpose, 0; so does (5, purpose) when padded with zeros.
     large, small = streams([2**32 * PURPOSES.index(purpose) + 5, 5], UNPINNED)
     assert first_numbers(large, "data") != first_numbers(small, purpose)

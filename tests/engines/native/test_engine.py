@@ -62,7 +62,7 @@ def test_training_learns_and_goes_on_bit_for_bit_from_a_saved_state() -> None:
     assert (last < first).all()
 
 
-def test_seeds_that_train_in_chunks_which_fit_the_cache_end_where_they_do_all_at_once(
+def test_seeds_trained_in_chunks_end_where_they_do_all_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     after = []
@@ -108,7 +108,7 @@ def test_nan_and_infinity_stay_with_their_seed() -> None:
                 assert torch.equal(found[[0, 2]], clean[[0, 2]])
 
 
-def test_points_and_gradients_of_another_shape_or_precision_never_reach_the_kernel() -> None:
+def test_other_shapes_and_precisions_never_reach_the_kernel() -> None:
     network = stack()
     flat = FlatParameters(network)
     wrong = NativeEngine(network.layers, lambda outputs, target: outputs[:, :1], flat, adam(flat))
@@ -148,7 +148,7 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_kernel")
-def test_the_kernel_is_compiled_once_and_without_a_compiler_or_a_cache_there_is_none(
+def test_the_kernel_is_compiled_once_and_needs_compiler_and_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -203,7 +203,7 @@ def test_a_compiler_that_fails_leaves_no_kernel_and_no_files(tmp_path: Path, mon
     assert list((tmp_path / "losslab").iterdir()) == []
 
 
-def test_without_a_compiler_a_run_is_trained_all_the_same_but_not_if_the_kernel_is_insisted_on(tmp_path: Path) -> None:
+def test_without_a_compiler_only_engine_native_is_refused(tmp_path: Path) -> None:
     env = os.environ | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "src.train", *SHORT, "logger=none", "figures=none"]
     refused = subprocess.run([*command, "engine=native"], cwd=tmp_path, env=env, capture_output=True, text=True)

@@ -37,7 +37,7 @@ def test_accuracy_has_two_panels_on_the_same_scales(tmp_path: Path):
     assert_legible(figure)
 
 
-def test_accuracy_of_data_without_a_known_distribution_has_one_panel_and_no_bayes_line(tmp_path: Path):
+def test_accuracy_without_a_distribution_has_one_panel(tmp_path: Path):
     for seed in range(3):
         write_run(tmp_path, seed=seed, metrics={"test/accuracy": 0.5 + seed / 10})
     figure = accuracy_figure(collect([tmp_path]).completed)

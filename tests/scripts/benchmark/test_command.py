@@ -15,7 +15,7 @@ def test_a_command_really_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatc
     assert not any(tmp_path.iterdir())
 
 
-def test_commands_run_at_the_same_time_and_the_memory_of_their_children_counts(
+def test_commands_run_together_and_their_childrens_memory_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = "import time; x = b'x' * 150_000_000; time.sleep(1.5)"
