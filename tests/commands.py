@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SHORT = ("trainer.max_epochs=2", "data.points=10", "figures=none")
+# Of data=noisy_cubic, the default; other data have other settings of their size.
+SHORT = ("trainer.max_epochs=2", "data.samples_per_class=10", "figures=none")
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,8 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     if group == "data" and name in TABLES:
         composed = settings(choice, *FEW, *[f"data.path={table}", "data.target=label"] * (name == "csv"))
     else:
-        composed = settings(choice, *partner, *FEW, "data.points=10") | {"classes": 2}
+        [size] = settings(choice)["data"].keys() & {"samples", "samples_per_class", "samples_per_corner"}
+        composed = settings(choice, *partner, *FEW, f"data.{size}=10") | {"classes": 2}
     check_settings(composed)
     parts = build_components(composed, stack(composed)[:2])
     with single_threaded():

@@ -15,7 +15,7 @@ from tests.commands import run
 def finished(tmp_path_factory):
     """Return the folder of one finished seed of a small stack."""
     folder = tmp_path_factory.mktemp("finished")
-    small = ("classes=3", "data.points=20", "trainer.max_epochs=5", "figures=none", "data.val_fraction=0.1")
+    small = ("classes=3", "data.samples_per_class=20", "trainer.max_epochs=5", "figures=none", "data.val_fraction=0.1")
     run("src.train", "seed=[3,7]", *small, folder=folder)
     [run_folder] = folder.glob("outputs/runs/*/seed=7")
     return run_folder
@@ -39,7 +39,7 @@ def test_metrics_are_reproduced_exactly_from_the_folder_alone(finished, tmp_path
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
 def test_other_precisions_are_reproduced_too(precision, train, tmp_path, capfd):
-    train("data.points=10", "trainer.max_epochs=2", "figures=none", f"trainer.precision={precision}")
+    train("data.samples_per_class=10", "trainer.max_epochs=2", "figures=none", f"trainer.precision={precision}")
     [folder] = tmp_path.glob("outputs/runs/*/seed=0")
     assert main([f"run={folder}"]) == 0
     assert "different" not in capfd.readouterr().out

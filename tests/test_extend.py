@@ -36,8 +36,8 @@ class Halves:
 
     features = 2
 
-    def __init__(self, classes, *, points, wrong):
-        self.classes, self.size, self.wrong = classes, points, wrong
+    def __init__(self, classes, *, samples, wrong):
+        self.classes, self.size, self.wrong = classes, samples, wrong
 
     def sample(self, generators):
         draws = [torch.rand(self.size, 3, generator=generator, dtype=torch.float64) for generator in generators]
@@ -72,7 +72,7 @@ class Net(nn.Module):
 CONF = {
     "loss/my_hinge.yaml": "_target_: my_package.Hinge\nmargin: 1",
     "data/halves.yaml": (
-        "defaults:\n  - /split@_here_: default\n\n_target_: my_package.Halves\npoints: 100\nwrong: 0.1"
+        "defaults:\n  - /split@_here_: default\n\n_target_: my_package.Halves\nsamples: 100\nwrong: 0.1"
     ),
     "model/my_net.yaml": (
         "_target_: src.models.custom.Custom\nnetwork:\n  _target_: my_package.Net\n  _partial_: true\n  width: 8"
@@ -97,7 +97,8 @@ def test_a_loss_a_distribution_and_a_network_from_elsewhere_train(
     train, elsewhere: tuple[str, ...], tmp_path: Path
 ) -> None:
     mine = ("loss=my_hinge", "data=halves", "model=my_net", "loss.margin=0.5", "model.network.width=12")
-    train(*mine, *elsewhere, *SHORT, "data.points=60", "seed=[0,1]", "trainer.max_epochs=40", "optimizer.lr=0.02")
+    short = ("data.samples=60", "trainer.max_epochs=40", "optimizer.lr=0.02", "figures=none")
+    train(*mine, *elsewhere, *short, "seed=[0,1]")
     found = results(tmp_path / "outputs")
     assert {seed for _, seed in found} == {0, 1}
     for content in found.values():

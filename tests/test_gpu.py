@@ -23,7 +23,9 @@ def fit(settings: dict[str, Any]) -> Components:
 
 @pytest.mark.parametrize("loss", ["ce", "mse", "mse_onehot"])
 def test_a_stack_on_the_gpu_is_the_stack_on_the_cpu_for_100_steps(settings: Settings, loss: str) -> None:
-    composed = settings(f"loss={loss}", "classes=3", "data.points=43", "trainer.max_epochs=5", "model.init=kaiming")
+    composed = settings(
+        f"loss={loss}", "classes=3", "data.samples_per_class=43", "trainer.max_epochs=5", "model.init=kaiming"
+    )
     composed["seed"] = [0, 1, 2]
     on_cpu = fit(composed)
     on_gpu = fit(composed | {"trainer": composed["trainer"] | {"accelerator": "gpu"}})

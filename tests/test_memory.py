@@ -15,11 +15,11 @@ DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in sin
 
 
 LAWS = [
-    ("classes=2", "data.points=500_000"),
-    ("classes=8", "data.points=125_000", "data.noise=gaussian"),
-    ("classes=2", "data.points=500_000", "data.priors=[0.3,0.7]", "data.flip=0.1", "data.val_fraction=0.2"),
-    ("data=gaussians", "data.points=1_000_000"),
-    ("data=xor", "data.points=250_000"),
+    ("classes=2", "data.samples_per_class=500_000"),
+    ("classes=8", "data.samples_per_class=125_000", "data.noise=gaussian"),
+    ("classes=2", "data.samples_per_class=500_000", "data.priors=[0.3,0.7]", "data.flip=0.1", "data.val_fraction=0.2"),
+    ("data=gaussians", "data.samples=1_000_000"),
+    ("data=xor", "data.samples_per_corner=250_000"),
 ]
 
 

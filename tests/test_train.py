@@ -23,7 +23,15 @@ from tests.commands import SHORT, files, results, run
 
 
 def test_single_run_leaves_every_file_of_the_schema(tmp_path):
-    done = run("src.train", "loss=ce", "classes=4", "seed=0", "trainer.max_epochs=2", "data.points=10", folder=tmp_path)
+    done = run(
+        "src.train",
+        "loss=ce",
+        "classes=4",
+        "seed=0",
+        "trainer.max_epochs=2",
+        "data.samples_per_class=10",
+        folder=tmp_path,
+    )
     [(condition, seed)] = results(tmp_path / "outputs" / "runs")
     assert condition.startswith("loss=ce,classes=4,")
     assert seed == 0
@@ -67,7 +75,7 @@ def test_no_figure_and_no_network_stay_in_memory(train):
     before = alive()
     gc.disable()
     try:
-        train("figures=all", "seed=[3,4]", "trainer.max_epochs=2", "data.points=10")
+        train("figures=all", "seed=[3,4]", "trainer.max_epochs=2", "data.samples_per_class=10")
         assert alive() == before
     finally:
         gc.enable()
@@ -108,7 +116,7 @@ def test_a_loss_that_does_not_apply_is_refused_before_anything_is_written(tmp_pa
 
 
 def test_a_seed_whose_covariance_is_singular_fails_alone_and_says_why(tmp_path, train):
-    done = train("--multirun", "model=gaussian", "data.points=4", "seed=range(6)", "figures=none", code=1)
+    done = train("--multirun", "model=gaussian", "data.samples_per_class=4", "seed=range(6)", "figures=none", code=1)
     found = {seed: content for (_, seed), content in results(tmp_path).items()}
     failed = {seed: content["error"] for seed, content in found.items() if content["status"] == "failed"}
     assert 0 < len(failed) < 6
@@ -134,7 +142,7 @@ def test_sweep_trains_the_seeds_of_each_condition_in_one_job(tmp_path):
 
 
 def test_seeds_alone_in_a_stack_and_in_a_cut_stack_leave_the_same_files(tmp_path, train):
-    short = ("loss=bce", "trainer.max_epochs=3", "data.points=20", "figures=all", "logger=none")
+    short = ("loss=bce", "trainer.max_epochs=3", "data.samples_per_class=20", "figures=all", "logger=none")
     train("seed=[0,1,2]", "study=together", *short)
     train("seed=2", "study=alone", *short)
     cut = ("--multirun", "seed=range(3)", "hydra.sweeper.stack_size=2", "study=cut", *short)
@@ -285,7 +293,7 @@ def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, t
 
 
 def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
-    words = ("seed=3", "trainer.max_epochs=1", "data.points=10", "figures=none", "logger=none")
+    words = ("seed=3", "trainer.max_epochs=1", "data.samples_per_class=10", "figures=none", "logger=none")
     train(*words, "predictions=false")
     assert {name.rpartition("/")[2] for name in files(tmp_path / "outputs") if "/seed=3/" in name} == {
         "results.json",

@@ -21,7 +21,8 @@ from src.parallel.worker import Result, granted
 log = logging.getLogger(__name__)
 
 SHOWN = 100  # characters of an override in the list of jobs
-SIZES = ("classes", "data.points", "trainer.max_epochs")  # of a job's training
+SAMPLES = ("data.samples", "data.samples_per_class", "data.samples_per_corner")
+SIZES = ("classes", *SAMPLES, "trainer.max_epochs")  # of a job's training
 
 
 class CoresLauncher(BasicLauncher):

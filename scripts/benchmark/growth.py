@@ -32,7 +32,9 @@ class Axis:
 
 AXES = {
     "seeds": Axis((1, 10, 100, 1000), "seed=range({0})", epochs=10),
-    "points": Axis((100, 1_000, 10_000, 100_000, 1_000_000), "data.points={0}", epochs=1, scale=2),  # of two classes
+    "points": Axis(  # of two classes
+        (100, 1_000, 10_000, 100_000, 1_000_000), "data.samples_per_class={0}", epochs=1, scale=2
+    ),
     "classes": Axis((2, 4, 8, 16, 32, 64), "classes={0}", epochs=10),
     "width": Axis((25, 50, 100, 200, 400), "model.hidden=[{0},{1},{0}]", epochs=10),
 }

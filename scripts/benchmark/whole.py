@@ -94,7 +94,7 @@ def start(rounds: Rounds, full: bool) -> None:
     """Time what comes before training."""
     rounds.time(HELP, "--help")
     rounds.time(CFG, "--cfg", "job")
-    rounds.time(SMALLEST, "loss=ce", "classes=2", "data.points=5", "trainer.max_epochs=1", *LEAN)
+    rounds.time(SMALLEST, "loss=ce", "classes=2", "data.samples_per_class=5", "trainer.max_epochs=1", *LEAN)
 
 
 PARTS: dict[str, Callable[[Rounds, bool], None]] = {"single": single, "hw4": hw4, "seeds": seeds, "start": start}

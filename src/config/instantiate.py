@@ -75,7 +75,7 @@ def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Comp
         members: The random streams of each member of the stack.
 
     Raises:
-        SettingsError: If a setting is wrong; it is named in full, such as ``data.points``.
+        SettingsError: If a setting is wrong; it is named in full, such as ``data.samples_per_class``.
     """
     classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}

@@ -23,7 +23,7 @@ class Gaussians:
 
     Args:
         classes: Number of classes C, at least 2.
-        points: Points N of a sample, at least 2, whose classes are drawn too.
+        samples: Number of samples N, at least 2, whose classes are drawn too.
         means: C lists of D numbers.
         covariances: C symmetric positive definite matrices, each D lists of D numbers.
         priors: C numbers above 0, in proportion to the priors.
@@ -34,7 +34,7 @@ class Gaussians:
     Example:
         >>> unit = [[1.0, 0.0], [0.0, 1.0]]
         >>> means = [[-1.0, 0.0], [1.0, 0.0]]
-        >>> distribution = Gaussians(2, points=100, means=means, covariances=[unit, unit], priors=[1, 1])
+        >>> distribution = Gaussians(2, samples=100, means=means, covariances=[unit, unit], priors=[1, 1])
         >>> round(distribution.bayes_accuracy(), 6)  # Phi(1)
         0.841345
     """
@@ -43,7 +43,7 @@ class Gaussians:
         self,
         classes: int,
         *,
-        points: int,
+        samples: int,
         means: Sequence[Sequence[float]],
         covariances: Sequence[Sequence[Sequence[float]]],
         priors: Sequence[float],
@@ -52,13 +52,13 @@ class Gaussians:
         listed = isinstance(means, list | tuple) and len(means) > 0 and isinstance(means[0], list | tuple)
         features = max(1, len(means[0])) if listed else 1
         check(
-            whole("points", points, least=2, most=MOST_POINTS),
+            whole("samples", samples, least=2, most=MOST_POINTS),
             _numbers("means", means, (classes, features)),
             _numbers("covariances", covariances, (classes, features, features)),
             _numbers("priors", priors, (classes,)),
         )
         self.classes = classes
-        self.size = points
+        self.size = samples
         self.features = features
         self.mean = torch.tensor(means, dtype=torch.float64)  # (C, D)
         self.covariance = torch.tensor(covariances, dtype=torch.float64)  # (C, D, D)

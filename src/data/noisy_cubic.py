@@ -26,14 +26,14 @@ def cubic(x: Tensor) -> Tensor:
 class NoisyCubic:
     r"""C bands of points around a cubic.
 
-    x runs over a fixed grid of ``points`` values in [-10, 10), and y = 3x^3 + 2x^2 + 5x; both are min-max normalised
-    over that grid. At every x, each class has one point: (x, y + c + noise), where c is the centre of its band. Band
-    k = 0, ..., C-1, from the top, is centred at ``spacing * ((C - 1) / 2 - k)``. With ``priors``, the C points at
-    every x are of classes drawn from them instead.
+    x runs over a fixed grid of ``samples_per_class`` values in [-10, 10), and y = 3x^3 + 2x^2 + 5x; both are min-max
+    normalised over that grid. At every x, each class has one sample: (x, y + c + noise), where c is the centre of its
+    band. Band k = 0, ..., C-1, from the top, is centred at ``spacing * ((C - 1) / 2 - k)``. With ``priors``, the
+    classes of the C samples at every x are drawn from them instead.
 
     Args:
         classes: Number of classes C, at least 2.
-        points: Grid values of x, at least 2; a sample has N = points * C points.
+        samples_per_class: Grid values of x, at least 2; a data set has N = samples_per_class * C samples.
         noise: ``uniform`` on [-half_width, half_width], or ``gaussian`` of the same standard deviation,
             half_width / sqrt(3).
         half_width: Half-width of a band, in normalised units, above 0.
@@ -48,9 +48,9 @@ class NoisyCubic:
 
     Example:
         >>> shape = {"noise": "uniform", "half_width": 0.2, "spacing": 0.2, "label_order": None}
-        >>> round(NoisyCubic(2, points=80, priors=None, flip=0, **shape).bayes_accuracy(), 12)
+        >>> round(NoisyCubic(2, samples_per_class=80, priors=None, flip=0, **shape).bayes_accuracy(), 12)
         0.75
-        >>> round(NoisyCubic(2, points=80, priors=None, flip=0.1, **shape).bayes_accuracy(), 12)
+        >>> round(NoisyCubic(2, samples_per_class=80, priors=None, flip=0.1, **shape).bayes_accuracy(), 12)
         0.7
     """
 
@@ -60,7 +60,7 @@ class NoisyCubic:
         self,
         classes: int,
         *,
-        points: int,
+        samples_per_class: int,
         noise: str,
         half_width: float,
         spacing: float,
@@ -70,7 +70,7 @@ class NoisyCubic:
     ) -> None:
         check(whole("classes", classes, least=2))
         check(
-            whole("points", points, least=2, most=MOST_POINTS),
+            whole("samples_per_class", samples_per_class, least=2, most=MOST_POINTS),
             choice("noise", noise, NOISES),
             number("half_width", half_width, above=0, below=MOST_SCALE),
             number("spacing", spacing, least=0, below=MOST_SCALE),
@@ -80,8 +80,8 @@ class NoisyCubic:
         )
         self.labels = Labels(classes, priors=priors, flip=flip)
         self.classes = classes
-        self.points = points
-        self.size = points * classes
+        self.samples_per_class = samples_per_class
+        self.size = samples_per_class * classes
         self.noise = noise
         self.half_width = half_width
         self.spacing = spacing
@@ -89,7 +89,7 @@ class NoisyCubic:
         labels = torch.arange(classes) if label_order is None else torch.tensor(label_order)
         self.centres = torch.empty(classes, dtype=torch.float64)  # (C,), by label
         self.centres[labels] = spacing * ((classes - 1) / 2 - bands)
-        self._low, self._high = self._raw(0), self._raw(points - 1)
+        self._low, self._high = self._raw(0), self._raw(samples_per_class - 1)
 
     @property
     def deviation(self) -> float:
@@ -110,7 +110,7 @@ class NoisyCubic:
         Returns:
             x (S, N, 2), float64, and target (S, N), int64.
         """
-        shape = (self.points, self.classes)
+        shape = (self.samples_per_class, self.classes)
         x = torch.empty(len(generators), *shape, 2, dtype=torch.float64)
         x[..., 0] = self._grid()[:, None]
         curve = self.curve(x[0, :, :1, 0])  # (points, 1)
@@ -170,8 +170,8 @@ class NoisyCubic:
             x (M, 2) and mass (M, C), float64; the masses sum to 1.
         """
         grid = self._grid()
-        kept = min(self.points, resolution)
-        x1 = grid[(torch.arange(kept) * self.points + self.points // 2) // kept]
+        kept = min(self.samples_per_class, resolution)
+        x1 = grid[(torch.arange(kept) * self.samples_per_class + self.samples_per_class // 2) // kept]
         edges = self._cell_edges(resolution)  # (cells + 1,)
         middle = (edges[1:] + edges[:-1]) / 2  # (cells,)
         mass = self.labels.observed(self._mass_between(edges) * self.labels.priors) / kept  # (cells, C)
@@ -180,10 +180,10 @@ class NoisyCubic:
         return x.flatten(0, 1), mass.repeat(kept, 1)
 
     def _raw(self, index: int | Tensor) -> Tensor:
-        return -10 + torch.as_tensor(index, dtype=torch.float64) * (20 / self.points)
+        return -10 + torch.as_tensor(index, dtype=torch.float64) * (20 / self.samples_per_class)
 
     def _grid(self) -> Tensor:
-        return (self._raw(torch.arange(self.points)) - self._low) / (self._high - self._low)
+        return (self._raw(torch.arange(self.samples_per_class)) - self._low) / (self._high - self._low)
 
     def _noise(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         if self.noise == "gaussian":

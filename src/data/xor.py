@@ -19,29 +19,29 @@ class Xor:
 
     Args:
         classes: Number of classes, 2.
-        points: Points at each corner, at least 1; a sample has N = 4 * points.
+        samples_per_corner: Samples at each corner, at least 1; a data set has N = 4 * samples_per_corner samples.
         noise_std: Standard deviation of the noise, above 0.
 
     Raises:
         SettingsError: If an argument is out of its range.
 
     Example:
-        >>> distribution = Xor(2, points=40, noise_std=0.25)
+        >>> distribution = Xor(2, samples_per_corner=40, noise_std=0.25)
         >>> round(distribution.bayes_accuracy(), 4)  # Phi(2)^2 + Phi(-2)^2
         0.9555
     """
 
     features = 2
 
-    def __init__(self, classes: int, *, points: int, noise_std: float) -> None:
+    def __init__(self, classes: int, *, samples_per_corner: int, noise_std: float) -> None:
         check(
             None if classes == 2 else Problem("classes", "2 for data=xor", classes),
-            whole("points", points, least=1, most=MOST_POINTS),
+            whole("samples_per_corner", samples_per_corner, least=1, most=MOST_POINTS),
             number("noise_std", noise_std, above=0, below=MOST_SCALE),
         )
         self.classes = classes
-        self.points = points
-        self.size = 4 * points
+        self.samples_per_corner = samples_per_corner
+        self.size = 4 * samples_per_corner
         self.noise_std = noise_std
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
@@ -54,10 +54,10 @@ class Xor:
             x (S, N, 2), float64, and target (S, N), int64.
         """
         bits = torch.cartesian_prod(torch.arange(2), torch.arange(2))  # (4, 2)
-        x = torch.empty(len(generators), self.points, *bits.shape, dtype=torch.float64)
+        x = torch.empty(len(generators), self.samples_per_corner, *bits.shape, dtype=torch.float64)
         for row, generator in zip(x, generators, strict=True):
             row.normal_(generator=generator).mul_(self.noise_std).add_(bits)
-        return x.flatten(1, 2), (bits.sum(1) % 2).repeat(len(generators), self.points)
+        return x.flatten(1, 2), (bits.sum(1) % 2).repeat(len(generators), self.samples_per_corner)
 
     def posterior(self, x: Tensor) -> Tensor:
         r"""Return P(class | x): (..., 2) -> (..., 2).

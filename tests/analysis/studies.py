@@ -11,7 +11,7 @@ from src.storage.schema import FAILED, HISTORY, PREDICTIONS, REGIONS, Results, s
 
 RECIPE: dict[str, Any] = {
     "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50]},
-    "data": {"_target_": "src.data.noisy_cubic.NoisyCubic", "points": 80},
+    "data": {"_target_": "src.data.noisy_cubic.NoisyCubic", "samples_per_class": 80},
     "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.005},
     "trainer": {"max_epochs": 499},
 }

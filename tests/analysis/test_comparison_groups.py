@@ -55,11 +55,11 @@ def test_a_model_that_is_fitted_in_closed_form_needs_no_other_to_be_named(tmp_pa
 
 def test_the_settings_of_a_single_loss_are_compared_but_for_its_data(tmp_path: Path):
     for rate in (0.1, 0.2):
-        for points in (80, 160):
-            write_run(tmp_path, "ce", config={"optimizer": {"lr": rate}, "data": {"points": points}})
+        for samples in (80, 160):
+            write_run(tmp_path, "ce", config={"optimizer": {"lr": rate}, "data": {"samples": samples}})
     named = name_contenders(collect([tmp_path]).runs)
     pairs = set(zip(named["contender"], named["setting"], strict=True))
-    assert pairs == set(product(["ce, lr=0.1", "ce, lr=0.2"], ["points=80", "points=160"]))
+    assert pairs == set(product(["ce, lr=0.1", "ce, lr=0.2"], ["samples=80", "samples=160"]))
 
 
 def test_conditions_that_look_alike_are_contenders_of_their_own(tmp_path: Path):

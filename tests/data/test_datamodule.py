@@ -17,10 +17,17 @@ few = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def make_module(
-    seeds: Sequence[int] = (0,), *, classes: int = 2, points: int = 80, **changes: Any
+    seeds: Sequence[int] = (0,), *, classes: int = 2, samples_per_class: int = 80, **changes: Any
 ) -> StackedDataModule:
     distribution = NoisyCubic(
-        classes, points=points, noise="uniform", half_width=0.2, spacing=0.2, label_order=None, priors=None, flip=0
+        classes,
+        samples_per_class=samples_per_class,
+        noise="uniform",
+        half_width=0.2,
+        spacing=0.2,
+        label_order=None,
+        priors=None,
+        flip=0,
     )
     pins = {name: changes.pop(name, None) for name in ("data", "split", "shuffle")}
     arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
@@ -68,7 +75,7 @@ def test_the_slides_split_is_128_training_and_32_test_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "points", "fractions", "sizes"),
+    ("classes", "samples", "fractions", "sizes"),
     [
         (4, 80, (0.2, 0.0), (256, 0, 64)),
         (2, 80, (0.2, 0.25), (88, 40, 32)),
@@ -77,10 +84,10 @@ def test_the_slides_split_is_128_training_and_32_test_points() -> None:
     ],
 )
 def test_sizes_are_rounded_shares_of_the_points(
-    classes: int, points: int, fractions: tuple[float, float], sizes: tuple[int, int, int]
+    classes: int, samples: int, fractions: tuple[float, float], sizes: tuple[int, int, int]
 ) -> None:
     test, val = fractions
-    module = ready([5], classes=classes, points=points, test_fraction=test, val_fraction=val)
+    module = ready([5], classes=classes, samples_per_class=samples, test_fraction=test, val_fraction=val)
     assert tuple(split.target.shape[1] for split in (module.train, module.val, module.test)) == sizes
 
 
@@ -133,7 +140,7 @@ def test_setting_up_again_gives_the_same_data() -> None:
 
 
 def test_every_point_is_as_likely_as_another_to_be_held_out() -> None:
-    module = ready(range(1000), points=10)
+    module = ready(range(1000), samples_per_class=10)
     position = (module.test.x[..., 0] * 9).round().long() * 2 + module.test.target  # (1000, 4), a point's number
     counts = torch.bincount(position.flatten(), minlength=20)
     assert counts.sum() == 4000

@@ -21,7 +21,7 @@ def on_one_thread() -> Iterator[None]:
 
 
 def make_distribution(classes: int = 2, **changes: Any) -> Gaussians:
-    slides = {"points": 140, "means": MEANS, "covariances": COVARIANCES, "priors": [79, 61]}
+    slides = {"samples": 140, "means": MEANS, "covariances": COVARIANCES, "priors": [79, 61]}
     return Gaussians(classes, **(slides | changes))
 
 
@@ -127,7 +127,7 @@ def test_the_population_integrates_the_distribution(distribution: Gaussians) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"points": 1}, "`points` to be a whole number from 2 to 1000000, got 1"),
+        ({"samples": 1}, "`samples` to be a whole number from 2 to 1000000, got 1"),
         ({"means": [[1.0, 2.0]]}, "`means` to be a list of 2 lists of 2 numbers"),
         ({"means": 3}, "`means` to be a list of 2 lists of 1 numbers"),
         ({"means": [[1.0, 2.0], [1.0, "a"]]}, "`means` to be a list of 2 lists of 2 numbers"),

@@ -42,7 +42,7 @@ def on_one_thread() -> Iterator[None]:
 
 def make_distribution(classes: int = 2, **changes: Any) -> NoisyCubic:
     defaults = {
-        "points": 80,
+        "samples_per_class": 80,
         "noise": "uniform",
         "half_width": 0.2,
         "spacing": 0.2,
@@ -111,7 +111,7 @@ def test_two_classes_are_the_slides_arrays() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_points_of_more_classes_are_stored_in_turn_at_each_x(classes: int) -> None:
-    distribution = make_distribution(classes, points=7)
+    distribution = make_distribution(classes, samples_per_class=7)
     x, target = distribution.sample([generator(0), generator(1)])
     assert distribution.size == 7 * classes
     assert target.tolist() == [list(range(classes)) * 7] * 2
@@ -171,8 +171,8 @@ def test_cubic_and_curve_follow_the_slides() -> None:
 
 @few
 @given(st.integers(2, 200))
-def test_curve_runs_from_0_to_1_and_always_rises(points: int) -> None:
-    curve = make_distribution(points=points).curve(torch.linspace(0, 1, 301, dtype=torch.float64))
+def test_curve_runs_from_0_to_1_and_always_rises(samples: int) -> None:
+    curve = make_distribution(samples_per_class=samples).curve(torch.linspace(0, 1, 301, dtype=torch.float64))
     assert (curve[0].item(), curve[-1].item()) == (0, 1)
     assert (curve.diff() > 0).all()
 
@@ -292,7 +292,7 @@ def test_bayes_accuracy_rises_with_the_spacing_from_chance_to_1(
 
 @every_distribution
 def test_population_masses_are_those_of_the_distribution(distribution_arguments: Any) -> None:
-    distribution = distribution_of(distribution_arguments, points=6)
+    distribution = distribution_of(distribution_arguments, samples_per_class=6)
     x, mass = distribution.population(64)
     assert (x.dtype, mass.dtype) == (torch.float64, torch.float64)
     assert x.shape == (len(mass), 2)
@@ -308,7 +308,7 @@ def test_population_masses_are_those_of_the_distribution(distribution_arguments:
 
 @every_distribution
 def test_population_cells_hold_the_mass_that_the_densities_give_them(distribution_arguments: Any) -> None:
-    distribution = distribution_of(distribution_arguments, points=3)
+    distribution = distribution_of(distribution_arguments, samples_per_class=3)
     x, mass = distribution.population(40)
     offsets = (x[:, 1] - distribution.curve(x[:, 0]))[: len(x) // 3].numpy()
     mass = mass[: len(x) // 3].numpy() * 3 * distribution.classes  # of the first x value, given the class
@@ -321,7 +321,7 @@ def test_population_cells_hold_the_mass_that_the_densities_give_them(distributio
 
 @every_distribution
 def test_population_integrates_the_bayes_rule_exactly_and_nothing_beats_it(distribution_arguments: Any) -> None:
-    distribution = distribution_of(distribution_arguments, points=5)
+    distribution = distribution_of(distribution_arguments, samples_per_class=5)
     for resolution in (1, 7, 512):
         x, mass = distribution.population(resolution)
         reached = mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item()
@@ -338,7 +338,7 @@ def closed_form(distribution: NoisyCubic, order: list[int] | None, upper: int, l
 @every_distribution
 @pytest.mark.parametrize("offset", [-0.23, 0.0123, 0.31])
 def test_population_integrates_a_threshold_to_within_a_cell(distribution_arguments: Any, offset: float) -> None:
-    distribution, order = distribution_of(distribution_arguments, points=11), distribution_arguments[2]
+    distribution, order = distribution_of(distribution_arguments, samples_per_class=11), distribution_arguments[2]
     for resolution in (16, 256):
         x, mass = distribution.population(resolution)
         above = x[:, 1] > distribution.curve(x[:, 0]) + offset
@@ -374,17 +374,17 @@ def test_population_agrees_with_simulation(classes: int, noise: str) -> None:
         assert abs(simulated - exact) < 4 * (0.25 / target.numel()) ** 0.5
 
 
-@pytest.mark.parametrize("points", [65, 100, 1000])
-def test_population_thins_a_grid_finer_than_the_resolution(points: int) -> None:
-    distribution = make_distribution(points=points)
+@pytest.mark.parametrize("samples", [65, 100, 1000])
+def test_population_thins_a_grid_finer_than_the_resolution(samples: int) -> None:
+    distribution = make_distribution(samples_per_class=samples)
     x, mass = distribution.population(64)
     values = x[:, 0].unique()
-    grid = np.linspace(0, 1, points)
+    grid = np.linspace(0, 1, samples)
     assert len(values) == 64
     assert np.abs(values.numpy()[:, None] - grid).min(1).max() < 1e-12
-    steps = np.round(np.diff(values.numpy()) * (points - 1)).astype(int)
+    steps = np.round(np.diff(values.numpy()) * (samples - 1)).astype(int)
     assert steps.max() - steps.min() <= 1
-    assert values[0].item() + values[-1].item() == pytest.approx(1, abs=2 / points)
+    assert values[0].item() + values[-1].item() == pytest.approx(1, abs=2 / samples)
     assert mass.sum().item() == pytest.approx(1, abs=1e-12)
     assert mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item() == pytest.approx(0.75, abs=1e-9)
     line = torch.where(x[:, 1] > 0.6, mass[:, 0], mass[:, 1]).sum().item()
@@ -403,7 +403,7 @@ def test_population_thins_a_grid_finer_than_the_resolution(points: int) -> None:
 def test_population_is_a_distribution_that_integrates_the_bayes_rule(
     classes: int, noise: str, half_width: float, spacing: float, resolution: int
 ) -> None:
-    distribution = make_distribution(classes, points=3, noise=noise, half_width=half_width, spacing=spacing)
+    distribution = make_distribution(classes, samples_per_class=3, noise=noise, half_width=half_width, spacing=spacing)
     x, mass = distribution.population(resolution)
     assert mass.min() >= 0
     np.testing.assert_allclose(mass.sum(0).numpy(), 1 / classes, rtol=1e-9)
@@ -459,7 +459,7 @@ def test_posterior_of_priors_and_wrong_labels_is_bayes_rule(noise: str, mix: dic
 @every_mix
 @every_noise
 def test_bayes_accuracy_of_priors_and_wrong_labels_is_an_integral(noise: str, mix: dict[str, Any]) -> None:
-    distribution = make_distribution(noise=noise, points=5, **mix)
+    distribution = make_distribution(noise=noise, samples_per_class=5, **mix)
     joint = label_densities(distribution, mix)
     y = np.linspace(-1.6, 1.6, 320_001)
     largest = np.max([density(y) for density in joint], axis=0)
@@ -475,7 +475,7 @@ def test_bayes_accuracy_of_priors_and_wrong_labels_is_an_integral(noise: str, mi
 @every_mix
 @every_noise
 def test_a_sample_has_the_labels_that_the_population_has(noise: str, mix: dict[str, Any]) -> None:
-    distribution = make_distribution(noise=noise, points=2000, **mix)
+    distribution = make_distribution(noise=noise, samples_per_class=2000, **mix)
     points, target = distribution.sample([generator(5), generator(6)])
     assert target.shape == (2, distribution.size) == points.shape[:2]
     _, mass = distribution.population(16)
@@ -490,7 +490,7 @@ def test_a_sample_has_the_labels_that_the_population_has(noise: str, mix: dict[s
 
 def test_wrong_labels_move_no_point_and_are_as_many_as_asked_for() -> None:
     (x, target), (noisy_x, noisy) = (
-        make_distribution(4, points=5000, flip=flip).sample([generator(1)]) for flip in (0, 0.3)
+        make_distribution(4, samples_per_class=5000, flip=flip).sample([generator(1)]) for flip in (0, 0.3)
     )
     assert torch.equal(x, noisy_x)
     wrong = noisy != target
@@ -521,9 +521,9 @@ FLIP = "a number at least 0 and below 0.5, from where on a label says nothing, o
 WRONG = [
     ({"classes": 1}, "`classes` to be a whole number of at least 2, got 1."),
     ({"classes": 2.5, "label_order": [0, 1]}, "`classes` to be a whole number of at least 2, got 2.5."),
-    ({"points": 1}, "`points` to be a whole number from 2 to 1000000, got 1."),
-    ({"points": 80.0}, "`points` to be a whole number from 2 to 1000000, got 80.0."),
-    ({"points": None}, "`points` to be a whole number from 2 to 1000000, got null."),
+    ({"samples_per_class": 1}, "`samples_per_class` to be a whole number from 2 to 1000000, got 1."),
+    ({"samples_per_class": 80.0}, "`samples_per_class` to be a whole number from 2 to 1000000, got 80.0."),
+    ({"samples_per_class": None}, "`samples_per_class` to be a whole number from 2 to 1000000, got null."),
     ({"noise": "cauchy"}, '`noise` to be one of uniform, gaussian, got "cauchy".'),
     ({"half_width": 0}, "`half_width` to be a number above 0 and below 1e+06, got 0."),
     ({"half_width": -0.2}, "`half_width` to be a number above 0 and below 1e+06, got -0.2."),
@@ -562,6 +562,8 @@ def test_a_wrong_argument_is_named_with_its_value_and_the_rule(changes: dict[str
 
 def test_all_wrong_arguments_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        make_distribution(points=0, noise="pink", half_width=0, spacing=-1, label_order=[3], priors=[1], flip=1)
+        make_distribution(
+            samples_per_class=0, noise="pink", half_width=0, spacing=-1, label_order=[3], priors=[1], flip=1
+        )
     names = [problem.name for problem in caught.value.problems]
-    assert names == ["points", "noise", "half_width", "spacing", "label_order", "priors", "flip"]
+    assert names == ["samples_per_class", "noise", "half_width", "spacing", "label_order", "priors", "flip"]

@@ -64,7 +64,7 @@ def test_fingerprint_changes_with_scientific_settings_only(default: Settings) ->
     names = list(leaves(default))
     assert set(names) >= EXCLUDED_FROM_FINGERPRINT | PINS | {
         "classes",
-        "data.points",
+        "data.samples_per_class",
         "data.label_order",
         "model.hidden",
     }
@@ -101,7 +101,7 @@ def test_fingerprint_changes_with_the_choice_of_a_group(default: Settings, group
     ("name", "value", "equal"),
     [
         ("data.val_fraction", 0, 0.0),
-        ("data.points", 80, 80.0),
+        ("data.samples_per_class", 80, 80.0),
         ("optimizer.lr", 1, 1.0),
         ("model.hidden", [50, 100], [50.0, 100]),
         ("data.spacing", 0.2, 0.20),
@@ -139,9 +139,9 @@ def test_fingerprint_does_not_depend_on_the_order_of_settings(default: Settings)
 
 # A finished sweep is found again by this number: whoever changes how it is made lets every stored run be trained anew.
 def test_the_derivation_of_the_fingerprint_never_changes() -> None:
-    config = {"classes": 4, "seed": 3, "data": {"points": 80.0, "order": None}, "trainer": {"max_epochs": 499}}
+    config = {"classes": 4, "seed": 3, "data": {"samples": 80.0, "order": None}, "trainer": {"max_epochs": 499}}
     config["seeds"] = {"data": 0, "split": None}
-    assert fingerprint(config, CHOICES) == "553b0840"
+    assert fingerprint(config, CHOICES) == "428ca21d"
 
 
 def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
@@ -182,9 +182,9 @@ def test_condition_name_shows_which_streams_are_pinned() -> None:
 
 
 def test_condition_name_does_not_depend_on_the_order_of_overrides() -> None:
-    overrides = ["optimizer.lr=0.01", "data.points=40", "model.hidden=[5]"]
+    overrides = ["optimizer.lr=0.01", "data.samples_per_class=40", "model.hidden=[5]"]
     names = {condition_name({"classes": 2}, CHOICES, order) for order in (overrides, overrides[::-1])}
-    assert names == {"loss=ce,classes=2,data.points=40,model.hidden=5,optimizer.lr=0.01"}
+    assert names == {"loss=ce,classes=2,data.samples_per_class=40,model.hidden=5,optimizer.lr=0.01"}
 
 
 @hypothesis_settings(max_examples=60, deadline=None, derandomize=True)

@@ -44,7 +44,9 @@ def test_a_condition_that_raises_fails_its_seeds_and_the_next_one_trains(train, 
     }
     assert {content["error"] for content in found.values()} == {None, "ZeroDivisionError: unlucky"}
     assert "seed=3, seed=4: ZeroDivisionError: unlucky\n" in done.err
-    assert done.err.rstrip().endswith("loss=ce study=s trainer.max_epochs=2 data.points=10 figures=none 'seed=[3,4]'")
+    assert done.err.rstrip().endswith(
+        "loss=ce study=s trainer.max_epochs=2 data.samples_per_class=10 figures=none 'seed=[3,4]'"
+    )
     assert "Traceback" not in done.err
     [log] = (path for path in tmp_path.glob("outputs/s/loss=ce*/train.log"))
     assert "ZeroDivisionError: unlucky\nin two lines" in log.read_text()

@@ -51,7 +51,7 @@ def make_classifier(*, validation: bool = False) -> StackedClassifier:
 def make_results(**changes: Any) -> Results:
     config = {
         "seeds": {"data": 3, "split": None, "init": 7, "shuffle": None},
-        "data": {"_target_": "src.data.noisy_cubic.NoisyCubic", "points": 80, "label_order": None},
+        "data": {"_target_": "src.data.noisy_cubic.NoisyCubic", "samples_per_class": 80, "label_order": None},
         "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50], "init_std": 0.02},
         "loss": {"_target_": "src.losses.ce.CrossEntropy"},
         "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.005, "fused": True, "betas": {"first": 0.9}},
@@ -226,7 +226,7 @@ def test_hparams_are_choices_and_settings_of_simple_types() -> None:
         "data": "noisy_cubic",
         "classes": 3,
         "seed": 7,
-        "data.points": 80,
+        "data.samples_per_class": 80,
         "data.label_order": "None",
         "model.hidden": "[50, 100, 50]",
         "model.init_std": 0.02,

@@ -20,7 +20,7 @@ clases=4 ~ clases, classes?
 --multirun sed=range(3) ~ sed, seed?
 optimizer.rl=1 ~ optimizer.rl, optimizer.lr?
 trainer.epochs=3 ~ trainer.epochs, trainer.max_epochs?
-data.point=3 ~ data.point, data.points?
+data.point=3 ~ data.point, data.samples_per_class?
 +clases=3 ~ clases, classes
 ++newkey=3 ~ newkey
 loss=nonsense ~ loss, bce, nonsense
@@ -142,10 +142,10 @@ data.test_fraction=nan ~ data.test_fraction, above 0, NaN
 data.test_fraction=0.001 ~ data.test_fraction, at least one, 0.001
 data.val_fraction=-0.1 ~ data.val_fraction, at least 0, -0.1
 data.val_fraction=0.9 ~ data.val_fraction, at least one, 0.9
-data.points=1 ~ data.points, from 2, 1
-data.points=1e400 ~ data.points, from 2, Infinity
-data.points=10000000000000 ~ data.points, to 1000000, 10000000000000
-data.points=many ~ data.points, from 2, many
+data.samples_per_class=1 ~ data.samples_per_class, from 2, 1
+data.samples_per_class=1e400 ~ data.samples_per_class, from 2, Infinity
+data.samples_per_class=10000000000000 ~ data.samples_per_class, to 1000000, 10000000000000
+data.samples_per_class=many ~ data.samples_per_class, from 2, many
 data.half_width=0 ~ data.half_width, above 0, 0
 data.half_width=-1 ~ data.half_width, above 0, -1
 data.half_width=1e308 ~ data.half_width, below, 1e+308
@@ -163,7 +163,7 @@ data.flip=nan ~ data.flip, NaN
 data.priors=[1,1] ~ data.priors, [1, 1]
 data.priors=half ~ data.priors, half
 data.priors=[0.5] ~ data.priors, [0.5]
-data=gaussians data.points=1e30 ~ data.points, from 2, 1e+30
+data=gaussians data.samples=1e30 ~ data.samples, from 2, 1e+30
 data=gaussians classes=5 ~ means
 data=xor classes=3 ~ classes, 2 for data=xor, 3
 data=xor data.noise_std=0 ~ data.noise_std, above 0, 0
@@ -253,7 +253,7 @@ allow_targets=[os.path] ~ allow_targets, Python's own, os.path
 data.label_order=[0,1,2] ~ data.label_order, [0, 1, 2]
 data.priors=[-1,2] ~ data.priors, [-1, 2]
 data.flip=[0.1] ~ data.flip, [0.1]
-data=gaussians data.points=0 ~ data.points, from 2, 0
+data=gaussians data.samples=0 ~ data.samples, from 2, 0
 data=gaussians data.means=5 ~ data.means, 5
 data=gaussians data.means=[[1,2]] ~ data.means, [[1, 2]]
 data=gaussians data.means=[[1,2],[3]] ~ data.means, [[1, 2], [3]]
@@ -269,11 +269,11 @@ data=gaussians data.priors=[inf,1] ~ data.priors, Infinity
 data=gaussians data.batch_size=half ~ data.batch_size, from 1, half
 data=gaussians data.test_fraction=2 ~ data.test_fraction, below 1, 2
 data=gaussians data.val_fraction=null ~ data.val_fraction, at least 0, null
-data=xor data.points=-1 ~ data.points, from, -1
+data=xor data.samples_per_corner=-1 ~ data.samples_per_corner, from, -1
 data=xor data.noise_std=nan ~ data.noise_std, above 0, NaN
 data=digits data.name=mnist ~ data.name, digits, mnist
 data=digits classes=3 ~ classes, 10, 3
-data=digits data.points=5 ~ data.points
+data=digits data.samples_per_class=5 ~ data.samples_per_class
 data=iris data.name=[iris] ~ data.name, iris
 data=wine data.batch_size=-5 ~ data.batch_size, from 1, -5
 data=csv ~ data.path

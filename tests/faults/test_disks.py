@@ -10,7 +10,7 @@ from src.experiments import condition
 from tests.commands import results
 from tests.faults.studies import contents, leftovers
 
-ONE = ("loss=ce", "trainer.max_epochs=2", "data.points=10", "study=s", "figures=none")
+ONE = ("loss=ce", "trainer.max_epochs=2", "data.samples_per_class=10", "study=s", "figures=none")
 FREE = (0, 40_000, 120_000, 600_000, 1_000_000)
 MANY = f"seed=[{','.join(map(str, range(40)))}]"
 

@@ -23,7 +23,7 @@ def usage(process):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
 def test_memory_files_and_threads_are_flat(tmp_path, count):
     words = (f"seed=range({SEEDS})", f"hydra.sweeper.stack_size={STACK}", "hydra/launcher=basic", "study=s")
-    process = start(tmp_path, "--multirun", *words, "trainer.max_epochs=2", "data.points=10")
+    process = start(tmp_path, "--multirun", *words, "trainer.max_epochs=2", "data.samples_per_class=10")
     samples = {}
     while process.poll() is None:
         stack = len(list(tmp_path.glob("outputs/s/*/seed=*"))) // STACK

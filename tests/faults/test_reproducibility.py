@@ -110,7 +110,7 @@ def test_metrics_are_those_that_this_torch_gave(engine, accuracy, train, tmp_pat
 
 
 def test_evaluate_reproduces_the_metrics_on_a_machine_with_other_paths(train, tmp_path, monkeypatch, capfd, count):
-    train(*WORDS, "figures=none", "data.points=20")
+    train(*WORDS, "figures=none", "data.samples_per_class=20")
     for seed in range(3):
         [folder] = tmp_path.glob(f"outputs/s/*/seed={seed}")
         moved = shutil.copytree(folder, tmp_path / "elsewhere" / folder.name)

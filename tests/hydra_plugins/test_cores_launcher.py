@@ -53,14 +53,23 @@ def test_the_last_jobs_share_all_cores_and_no_more(jobs: int, workers: int) -> N
     ("jobs", "order"),
     [
         ([["classes=2"], ["classes=10"], ["classes=4"]], [1, 2, 0]),
-        ([["trainer.max_epochs=5", "data.points=90"], ["data.points=400"], ["trainer.max_epochs=50"]], [1, 2, 0]),
+        (
+            [
+                ["trainer.max_epochs=5", "data.samples_per_class=90"],
+                ["data.samples_per_class=400"],
+                ["trainer.max_epochs=50"],
+            ],
+            [1, 2, 0],
+        ),
         ([["seed=[0,1]"], ["seed=7"], ["seeds.data=[0,1]", "seeds.init=[3,4]"], ["seed=[0,1,2]"]], [2, 3, 0, 1]),
         ([["loss=mse"], ["loss=ce"], ["model=linear"]], [0, 1, 2]),
         ([["classes=a"], ["+classes=3"], ["~seed"], ["data=xor"]], [1, 2, 3, 0]),
     ],
 )
 def test_jobs_start_by_their_networks_points_classes_and_epochs(jobs: list[list[str]], order: list[int]) -> None:
-    config = OmegaConf.create({"classes": 2, "seed": 0, "data": {"points": 80}, "trainer": {"max_epochs": 20}})
+    config = OmegaConf.create(
+        {"classes": 2, "seed": 0, "data": {"samples_per_class": 80}, "trainer": {"max_epochs": 20}}
+    )
     assert longest_first(config, jobs) == order
     assert longest_first(OmegaConf.create({}), [["x=1"], ["x=2"]]) == [0, 1]
 
@@ -90,7 +99,13 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def test_a_sweep_leaves_the_same_files_whatever_the_number_of_workers(train: Any, tmp_path: Path) -> None:
-    words = ["--multirun", "loss=mse,ce,ce_softmax", "seed=range(16)", "trainer.max_epochs=2", "data.points=10"]
+    words = [
+        "--multirun",
+        "loss=mse,ce,ce_softmax",
+        "seed=range(16)",
+        "trainer.max_epochs=2",
+        "data.samples_per_class=10",
+    ]
     for study, workers in (("one", 1), ("two", 2), ("four", 4)):  # four: a condition's seeds are shared, too
         train(*words, f"study={study}", f"hydra.launcher.workers={workers}")
         for path in (tmp_path / "outputs" / study).glob("*/*/results.json"):

@@ -53,9 +53,9 @@ def as_evaluated() -> Iterator[None]:
         yield
 
 
-def make_distribution(classes: int, noise: str = "uniform", points: int = 80, **changes: Any) -> NoisyCubic:
+def make_distribution(classes: int, noise: str = "uniform", samples_per_class: int = 80, **changes: Any) -> NoisyCubic:
     shape = {"half_width": 0.2, "spacing": 0.2, "label_order": None, "priors": None, "flip": 0} | changes
-    return NoisyCubic(classes, points=points, noise=noise, **shape)
+    return NoisyCubic(classes, samples_per_class=samples_per_class, noise=noise, **shape)
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -153,7 +153,7 @@ def test_population_metrics_agree_with_a_loop(
     kind: Callable[[int], Objective], classes: int, noise: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(population, "RESOLUTION", 24)
-    objective, distribution = kind(classes), make_distribution(classes, noise, points=9)
+    objective, distribution = kind(classes), make_distribution(classes, noise, samples_per_class=9)
     network = make_network(objective)
     metrics = Population(objective, distribution).metrics(network)
     assert metrics == pytest.approx(reference_metrics(network, objective, distribution, 24), rel=1e-9, abs=1e-12)
@@ -266,7 +266,7 @@ def test_the_median_of_corn_is_ideal_also_out_of_order_and_rounding_is_not() -> 
 def test_regret_is_never_negative(kind: Callable[[int], Objective], classes: int) -> None:
     objective = kind(classes)
     for noise in NOISES:
-        distribution = make_distribution(classes, noise, points=10)
+        distribution = make_distribution(classes, noise, samples_per_class=10)
         stack = make_stack(objective, seeds=4)
         for seed in range(4):
             metrics = Population(objective, distribution).metrics(seed_network(stack, seed))
@@ -371,7 +371,7 @@ def test_a_split_of_several_parts_has_the_metrics_of_one(
 
 @every_objective
 def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objective], classes: int) -> None:
-    objective, distribution = kind(classes), make_distribution(classes, points=10)
+    objective, distribution = kind(classes), make_distribution(classes, samples_per_class=10)
     network = make_network(objective)
     metrics = evaluate(network, objective, distribution, make_split(distribution, 0, 8), make_split(distribution, 1, 5))
     names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]

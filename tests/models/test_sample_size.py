@@ -29,7 +29,7 @@ def test_regret_falls_like_one_over_n_for_the_true_model_only(
     monkeypatch.setattr("src.metrics.population.RESOLUTION", 64)  # good to 2e-5, a twentieth of the least regret here
     regret = {
         (model, size): mean_regret(
-            settings(f"model={model}", "data=gaussians", f"data.points={size}", "seed=[0,1,2,3]")
+            settings(f"model={model}", "data=gaussians", f"data.samples={size}", "seed=[0,1,2,3]")
         )
         for model in ("gaussian", "gaussian_shared")
         for size in (60, 6000)
@@ -41,7 +41,7 @@ def test_regret_falls_like_one_over_n_for_the_true_model_only(
 
 @pytest.mark.parametrize(("classes", "expected"), [(2, 0.743984), (4, 0.615976)])
 def test_the_linear_discriminant_of_infinite_data_has_a_known_accuracy(classes: int, expected: float) -> None:
-    shape: dict[str, Any] = {"points": 80, "noise": "uniform", "half_width": 0.2, "spacing": 0.2}
+    shape: dict[str, Any] = {"samples_per_class": 80, "noise": "uniform", "half_width": 0.2, "spacing": 0.2}
     x, mass = NoisyCubic(classes, label_order=None, priors=None, flip=0, **shape).population(16384)
     with single_threaded():
         accuracy = mass.gather(1, linear_discriminant(x, mass)[:, None]).sum().item()

@@ -13,7 +13,7 @@ from src.metrics.predictions import seed_network
 
 @pytest.fixture
 def parts(settings):
-    chosen = settings("classes=3", "data.points=20", "seed=5")
+    chosen = settings("classes=3", "data.samples_per_class=20", "seed=5")
     parts = build_components(chosen, stack(chosen))
     parts.datamodule.setup()
     return parts

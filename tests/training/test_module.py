@@ -20,7 +20,11 @@ TRAINED = [case for case in TAKEN if case[0] != "none"]  # which stands in where
 
 Settings = Callable[..., dict[str, Any]]
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
-BRISK = ("model.init_std=0.3", "optimizer.lr=0.01", "data.points=20")  # so that a few dozen steps go a long way
+BRISK = (
+    "model.init_std=0.3",
+    "optimizer.lr=0.01",
+    "data.samples_per_class=20",
+)  # so that a few dozen steps go a long way
 
 EPOCHS = {2: 7, 3: 5, 5: 3}  # of about 50 steps, by the number of classes
 
@@ -81,8 +85,8 @@ def test_together_equals_alone(compose: Settings, loss: str, classes: int, optim
     "overrides",
     [
         ("model=linear",),
-        ("model.hidden=[7,33]", "data.batch_size=7", "data.points=37"),
-        ("model.hidden=[1]", "data.batch_size=1", "data.points=9"),
+        ("model.hidden=[7,33]", "data.batch_size=7", "data.samples_per_class=37"),
+        ("model.hidden=[1]", "data.batch_size=1", "data.samples_per_class=9"),
         ("model.hidden=[256,256]", "data.batch_size=32"),
         ("data.batch_size=1000", "data.val_fraction=0.1", "model.init=kaiming"),
         ("trainer.precision=64-true",),

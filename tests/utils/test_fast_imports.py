@@ -40,7 +40,7 @@ def test_lightning_is_imported_without_its_slow_parts(first: str, loaded: str) -
 def test_a_run_never_imports_torchs_compiler(tmp_path: Path) -> None:
     program = (
         "import sys, runpy\n"
-        "sys.argv = ['src.train', 'trainer.max_epochs=1', 'data.points=10']\n"
+        "sys.argv = ['src.train', 'trainer.max_epochs=1', 'data.samples_per_class=10']\n"
         "runpy.run_module('src.train', run_name='__main__')\n"
         "assert 'lightning' in sys.modules\n"
         "print('torch._dynamo' in sys.modules)\n"

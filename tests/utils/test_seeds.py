@@ -146,7 +146,7 @@ def parts_of(settings: Callable[..., dict[str, Any]]) -> Callable[..., Component
     """Return a function that builds what some seeds train with, and sets up their data."""
 
     def built(seed_list: list[int], *overrides: str) -> Components:
-        config = settings("data.points=10", "data.val_fraction=0.2", f"seed={seed_list}", *overrides)
+        config = settings("data.samples_per_class=10", "data.val_fraction=0.2", f"seed={seed_list}", *overrides)
         parts = build_components(config, stack(config))
         parts.datamodule.setup()
         return parts

@@ -14,7 +14,7 @@ from src.analysis.replication_unit import Unit
 from src.plotting.style import MUTED, class_markers, plain, series_colors, style, wrapped
 from src.statistics.intervals import mean_interval
 
-SIZE = "data.points"
+SIZES = ("data.samples", "data.samples_per_class", "data.samples_per_corner")
 _LEAST = 3  # sizes that make a line
 
 
@@ -80,16 +80,17 @@ def sample_size_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure |
         unit: What they are over.
     """
     known = runs.dropna(subset=["population/regret"])
-    if SIZE not in known.columns or known[SIZE].nunique() < _LEAST:
+    size = next((name for name in SIZES if name in known.columns and known[name].nunique() >= _LEAST), None)
+    if size is None:
         return None
-    named = name_contenders(known, but_for=(SIZE,))
+    named = name_contenders(known, but_for=(size,))
     names = ["contender", "setting", "classes"]
-    table = known.drop(columns=["classes", SIZE]).merge(named[["fingerprint", SIZE, *names]], on="fingerprint")
+    table = known.drop(columns=["classes", size]).merge(named[["fingerprint", size, *names]], on="fingerprint")
     several = table["classes"].nunique() > 1
     lines = []
     for (contender, setting, classes), group in table.groupby(names, sort=False):
         label = ", ".join(filter(None, [contender, setting, f"{classes} classes" * several]))
-        values = {int(size): 100 * unit.means(each, "population/regret") for size, each in group.groupby(SIZE)}
+        values = {int(n): 100 * unit.means(each, "population/regret") for n, each in group.groupby(size)}
         lines.append(Decay(label, values))
     with style():
         figure = Figure(figsize=(5.4, 3.2))

@@ -8,7 +8,9 @@ from scripts.benchmark.command import BenchmarkError, memory_of_session, run, ru
 
 def test_a_command_really_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    finished = run("src.train", "loss=ce", "classes=2", "trainer.max_epochs=1", "data.points=10", "figures=none")
+    finished = run(
+        "src.train", "loss=ce", "classes=2", "trainer.max_epochs=1", "data.samples_per_class=10", "figures=none"
+    )
     assert 0.1 < finished.seconds < 300
     assert 5e7 < finished.memory < 1.5e9
     assert "loss=ce classes=2" in finished.output

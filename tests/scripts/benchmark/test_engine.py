@@ -94,4 +94,4 @@ def test_a_peer_whose_package_is_missing_is_absent(monkeypatch: pytest.MonkeyPat
 
 def test_an_epoch_has_the_lectures_steps(settings) -> None:
     data = settings()["data"]
-    assert math.ceil(round(2 * data["points"] * (1 - data["test_fraction"])) / data["batch_size"]) == STEPS
+    assert math.ceil(round(2 * data["samples_per_class"] * (1 - data["test_fraction"])) / data["batch_size"]) == STEPS

@@ -19,7 +19,7 @@ def test_every_size_of_every_axis_is_measured(commands: list[list[tuple[str, ...
     assert len(commands) == sum(len(axis.values) for axis in AXES.values())
     assert all(set(axis["seconds"]) == {40.0} and set(axis["memory"]) == {7 * 10**8} for axis in measured.values())
     words = {word for [command] in commands for word in command}
-    assert {"seed=range(1000)", "data.points=500000", "classes=64", "model.hidden=[400,800,400]"} <= words
+    assert {"seed=range(1000)", "data.samples_per_class=500000", "classes=64", "model.hidden=[400,800,400]"} <= words
 
 
 def test_quick_measures_the_two_smallest_sizes(commands: list[list[tuple[str, ...]]]) -> None:
@@ -29,7 +29,7 @@ def test_quick_measures_the_two_smallest_sizes(commands: list[list[tuple[str, ..
 
 def test_an_axis_ends_where_the_command_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*words: str) -> Finished:
-        if "data.points=5000" in words:
+        if "data.samples_per_class=5000" in words:
             raise BenchmarkError("src.train ended with code -9: no output")
         return Finished(1.0, 2, "")
 
@@ -46,5 +46,5 @@ def test_the_overrides_of_an_axis_are_settings(name: str, settings: Any) -> None
     overrides = [word.replace("range(1)", "[0]") for word in axis.words(axis.values[0])]
     composed = settings("loss=ce", *overrides)
     assert composed["trainer"]["max_epochs"] == axis.epochs
-    assert name != "points" or composed["data"]["points"] * composed["classes"] == 100
+    assert name != "points" or composed["data"]["samples_per_class"] * composed["classes"] == 100
     assert name != "width" or composed["model"]["hidden"] == [25, 50, 25]

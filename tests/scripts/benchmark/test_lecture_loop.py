@@ -15,7 +15,14 @@ def test_the_loops_points_are_those_of_the_distribution(classes: int) -> None:
     torch.manual_seed(0)
     points, labels = lecture_loop.draw(classes)
     distribution = NoisyCubic(
-        classes, points=80, noise="uniform", half_width=0.2, spacing=0.2, label_order=None, priors=None, flip=0
+        classes,
+        samples_per_class=80,
+        noise="uniform",
+        half_width=0.2,
+        spacing=0.2,
+        label_order=None,
+        priors=None,
+        flip=0,
     )
     x, target = distribution.sample([torch.Generator()])
     assert torch.equal(labels, target[0])

@@ -44,7 +44,7 @@ def test_a_stack_that_was_measured_does_not_stay_in_memory(settings: Any, monkey
     monkeypatch.setattr(calibration, "build_components", watched)
     gc.disable()
     try:
-        assert calibration._fit(settings("loss=ce", "data.points=10"), seeds=3, epochs=2) > 0
+        assert calibration._fit(settings("loss=ce", "data.samples_per_class=10"), seeds=3, epochs=2) > 0
         assert [reference() for reference in built] == [None, None]
     finally:
         gc.enable()

@@ -68,7 +68,7 @@ def forked(words: list[str], folder: Path, pipe: Connection) -> None:
 
 def test_a_short_sweep_takes_what_was_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["loss=ce", "seed=range(24)", "hydra.sweeper.stack_size=16", "trainer.max_epochs=40"]
-    words += ["data.points=50", "figures=none", "hydra/launcher=basic"]
+    words += ["data.samples_per_class=50", "figures=none", "hydra/launcher=basic"]
     monkeypatch.setattr(plan, "_start_up", lambda: 0.0)  # torch is imported already
     prediction = predict(words, None, plan.Console(quiet=True))
     here, there = multiprocessing.Pipe()

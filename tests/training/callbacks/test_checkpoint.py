@@ -6,7 +6,7 @@ import torch
 from src.training.module import StackedClassifier
 from tests.commands import files
 
-SETTINGS = ("trainer.max_epochs=12", "trainer.checkpoint_every=3", "data.points=20", "data.val_fraction=0.1")
+SETTINGS = ("trainer.max_epochs=12", "trainer.checkpoint_every=3", "data.samples_per_class=20", "data.val_fraction=0.1")
 QUIET = ("figures=none", "logger=none")
 
 
@@ -58,7 +58,7 @@ def test_a_killed_stack_continues_bitwise_where_it_was(more, train, killed, tmp_
     assert contents(tmp_path / "outputs/parts") == contents(tmp_path / "outputs/whole")
 
 
-BATCHES = ("data.points=20", "data.batch_size=8")
+BATCHES = ("data.samples_per_class=20", "data.batch_size=8")
 NOISY = """
 from torch import nn
 

@@ -73,7 +73,7 @@ def test_output_is_plain_where_there_is_no_terminal():
 def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=120)
-    chosen = settings("trainer.max_epochs=3", "data.points=4")
+    chosen = settings("trainer.max_epochs=3", "data.samples_per_class=4")
     parts = build_components(chosen, stack(chosen))
     build_trainer(chosen, [TrainingProgress("loss=ce", console)]).fit(parts.classifier, datamodule=parts.datamodule)
     text = stream.getvalue()
@@ -83,7 +83,7 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
 def test_a_worker_tells_of_some_epochs_and_of_the_last(settings, monkeypatch):
     told = []
     monkeypatch.setattr("src.training.callbacks.progress.reporter", lambda: lambda *progress: told.append(progress))
-    chosen = settings("trainer.max_epochs=30", "data.points=4")
+    chosen = settings("trainer.max_epochs=30", "data.samples_per_class=4")
     parts = build_components(chosen, stack(chosen))
     started = time.monotonic()
     trainer = build_trainer(chosen, [TrainingProgress("loss=ce", Console(file=io.StringIO()))])

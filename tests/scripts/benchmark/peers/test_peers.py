@@ -108,7 +108,7 @@ def test_scikit_learn_trains_the_same_network_but_for_its_one_output(whole_batch
 
 
 def test_jax_in_chunks_trains_what_it_trains_at_once() -> None:
-    results = [trained("jax", work((0, 1, 2), (2, 1), chunk, ("data.points=10",)))[0] for chunk in (None, 2)]
+    results = [trained("jax", work((0, 1, 2), (2, 1), chunk, ("data.samples_per_class=10",)))[0] for chunk in (None, 2)]
     for (weight, bias), (other_weight, other_bias) in zip(*results, strict=True):
         np.testing.assert_allclose(weight, other_weight, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(bias, other_bias, rtol=1e-4, atol=1e-6)
@@ -116,7 +116,7 @@ def test_jax_in_chunks_trains_what_it_trains_at_once() -> None:
 
 @pytest.mark.parametrize("name", PEERS)
 def test_a_peer_takes_mini_batches_of_five_and_an_odd_one(name: str) -> None:
-    task = work((0,), (1, 1), overrides=("data.points=10", "trainer.max_epochs=2"))
+    task = work((0,), (1, 1), overrides=("data.samples_per_class=10", "trainer.max_epochs=2"))
     assert task.x.shape == (1, 16, 2)  # three mini-batches of 5, one of 1
     layers, _ = trained(name, task)
     moved = max(np.abs(after - before).max() for (after, _), (before, _) in zip(layers, task_start(), strict=True))
@@ -124,11 +124,11 @@ def test_a_peer_takes_mini_batches_of_five_and_an_odd_one(name: str) -> None:
 
 
 def task_start() -> Layers:
-    return work((0,), (1,), overrides=("data.points=10",)).layers
+    return work((0,), (1,), overrides=("data.samples_per_class=10",)).layers
 
 
 def test_the_loss_is_that_of_torch() -> None:
-    task = work((0, 1), (1,), overrides=("data.points=10", "model.init=kaiming"))
+    task = work((0, 1), (1,), overrides=("data.samples_per_class=10", "model.init=kaiming"))
     outputs = task.parts.network(torch.from_numpy(task.x))
     expected = task.parts.objective.loss(outputs, torch.from_numpy(task.target))
     np.testing.assert_allclose(cross_entropy(task.layers, task.x, task.target), expected.detach().numpy(), rtol=1e-5)

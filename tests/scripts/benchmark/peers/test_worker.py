@@ -10,7 +10,7 @@ from scripts.benchmark.peers import worker
 from scripts.benchmark.peers.work import cross_entropy, work
 from scripts.benchmark.peers.worker import Order
 
-TINY = ("data.points=10",)
+TINY = ("data.samples_per_class=10",)
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +65,8 @@ def test_a_worker_reports_the_losses_of_the_networks_that_it_trained() -> None:
             "ModuleNotFoundError: No module named 'scripts.benchmark.peers.nobody'",
         ),
         (
-            Order("losslab", (0,), (1,), overrides=("data.points=0",)),
-            "SettingsError: Expected `data.points` to be a whole number from 2 to 1000000, got 0.",
+            Order("losslab", (0,), (1,), overrides=("data.samples_per_class=0",)),
+            "SettingsError: Expected `data.samples_per_class` to be a whole number from 2 to 1000000, got 0.",
         ),
     ],
 )
