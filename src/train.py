@@ -38,7 +38,7 @@ def job(config: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     condition = Condition(
         folder=Path(hydra_config.runtime.output_dir),
-        settings=resolve(config),
+        config=resolve(config),
         choices=dict(hydra_config.runtime.choices),
         overrides=list(hydra_config.overrides.task),
     )

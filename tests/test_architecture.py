@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from src.config.instantiate import build_components, check_settings, stack
-from src.experiments.condition import fit
 from src.models.base import ClosedForm
+from src.training.fit import fit
 from src.training.single_thread import single_threaded
 
 ROOT = Path(__file__).parents[1]

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from src.config.instantiate import build_components
-from src.experiments.condition import Condition, fit, train
-from src.experiments.write_run import Training
+from src.experiments.condition import Condition
+from src.experiments.train_stack import train_stack
 from src.parallel.process_pool import START_METHOD
+from src.training.fit import fit
+from src.training.history import Training
 from src.training.single_thread import single_threaded
 from src.utils.seeds import streams
 
@@ -205,7 +207,7 @@ def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs
         folder = Path(scratch, "condition")
         folder.mkdir()
         started = time.perf_counter()
-        results = train(Condition(folder, shorter, choices, []), members)
+        results = train_stack(Condition(folder, shorter, choices, []), members)
         seconds = time.perf_counter() - started
         trained = next(iter(results.values())).seconds
         return max(0.0, seconds - trained), on_disk(folder)

@@ -11,8 +11,10 @@ from hydra.errors import CompactHydraException
 
 from src.config.instantiate import stack
 from src.experiments import write_run
-from src.experiments.condition import Condition, fail, train
+from src.experiments.condition import Condition
 from src.experiments.naming import completed
+from src.experiments.train_stack import train_stack
+from src.experiments.write_run import write_failure
 from src.parallel.process_pool import Pool
 from src.parallel.progress import Display
 from src.parallel.worker import cores
@@ -63,7 +65,7 @@ def run_condition(condition: Condition) -> list[Results]:
         OSError: If a file cannot be written.
         NewerSchemaError: If a newer losslab wrote the results of a seed.
     """
-    members = {condition.seed_folder(member): member for member in stack(condition.settings)}
+    members = {condition.seed_folder(member): member for member in stack(condition.config)}
     done = _kept(condition, members)
     if done:
         log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(members))
@@ -84,7 +86,7 @@ def run_condition(condition: Condition) -> list[Results]:
 
 
 def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
-    return completed(folders, condition.fingerprint) if condition.settings["resume"] else {}
+    return completed(folders, condition.fingerprint) if condition.config["resume"] else {}
 
 
 def _train(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
@@ -95,7 +97,7 @@ def _train(condition: Condition, members: list[SeedStreams]) -> dict[Path, Resul
     """
     if not members:
         return {}
-    size = part(len(members), cores() if condition.settings["trainer"]["accelerator"] == "cpu" else 1)
+    size = part(len(members), cores() if condition.config["trainer"]["accelerator"] == "cpu" else 1)
     if size == len(members):
         return _train_stack(condition, members)
     stacks = [members[start : start + size] for start in range(0, len(members), size)]
@@ -122,7 +124,7 @@ def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path,
     started = time.time()
     log.debug("%d seeds are trained", len(members))  # hydra.verbose=src.experiments.runner shows it
     try:
-        return train(condition, members)
+        return train_stack(condition, members)
     except Exception as error:
         too_large = _out_of_memory(error) and len(members) > 1
         if not too_large:
@@ -130,7 +132,9 @@ def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path,
                 raise
             log.exception("%d seeds failed", len(members))
             seconds = time.time() - started
-            return {condition.seed_folder(member): fail(condition, member, error, seconds) for member in members}
+            return {
+                condition.seed_folder(member): write_failure(condition, member, error, seconds) for member in members
+            }
     # Outside of the handler, whose traceback holds the tensors of the stack.
     half = len(members) // 2
     log.warning("%d seeds do not fit into memory together; they are trained as two stacks", len(members))

@@ -1,90 +1,154 @@
-"""From a trained stack to the files of each seed."""
+"""Evaluation of one trained seed, and the files that it leaves."""
 
 import importlib.metadata
 import io
+import logging
+import math
 import platform
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from src.metrics.predictions import Predictions
+from src.config.instantiate import Components
+from src.experiments.condition import Condition
+from src.metrics.classification import evaluate
+from src.metrics.log_odds import log_odds
+from src.metrics.predictions import Predictions, predict, seed_network
+from src.plotting import run_figures
 from src.storage import schema
+from src.storage.atomic import replacing_folder
 from src.storage.schema import Results
-from src.training.module import StackedClassifier
+from src.training.history import Training
+from src.utils.errors import first_line
+from src.utils.seeds import SeedStreams
 
-ROWS = 2**14  # of predictions.csv that are made at a time
+log = logging.getLogger(__name__)
+
+REFERENCES = ("bayes/", "linear/", "ideal/")  # metrics that are the same for all seeds
+ROWS_PER_WRITE = 2**14  # of predictions.csv, so that the table is never held whole
 PACKAGES = ("losslab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
-@dataclass(frozen=True)
-class Training:
-    """What the training of one seed leaves.
+def write_run_safely(
+    condition: Condition, components: Components, index: int, training: Training, span: tuple[float, float]
+) -> Results:
+    """Evaluate and write one seed; any error but one of files fails this seed alone."""
+    try:
+        return write_run(condition, components, index, training, span)
+    except OSError:
+        raise
+    except Exception as error:
+        member = components.datamodule.streams[index]
+        log.exception("%s failed", condition.seed_folder(member).name)
+        return write_failure(condition, member, error, span[1] - span[0])
 
-    Attributes:
-        history: A row an epoch: epoch, step, train/loss, train/accuracy, and val/* where there is a validation split.
-        step_loss: The loss of every step, (steps,).
-        error: Why the seed failed, or None.
+
+def write_failure(condition: Condition, member: SeedStreams, error: Exception, seconds: float) -> Results:
+    """Write the directory of a seed that failed before it could be evaluated, and return its results."""
+    results = condition.results(member, seconds, {}, versions(), error=f"{type(error).__name__}: {first_line(error)}")
+    with replacing_folder(condition.seed_folder(member)) as folder:
+        schema.write_results(folder, results)
+    return results
+
+
+def write_run(
+    condition: Condition, components: Components, index: int, training: Training, span: tuple[float, float]
+) -> Results:
+    """Evaluate one seed of a trained stack and write its directory.
+
+    Args:
+        condition: The condition.
+        components: Data, objective and trained network of the stack.
+        index: Index of the seed in the stack, in [0, S).
+        training: The curves of the seed.
+        span: When training started and ended, in seconds since 1970.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
-
-    history: pd.DataFrame
-    step_loss: np.ndarray
-    error: str | None
-
-
-def trainings(classifier: StackedClassifier) -> list[Training]:
-    """Take a trained stack apart into its seeds."""
-    epochs = len(classifier.step_loss)
-    steps = len(classifier.step_loss[0])
-    step_loss = torch.cat(classifier.step_loss).float()  # (epochs * steps, S)
-    columns = {
-        "train/loss": classifier.train_loss,
-        "train/accuracy": classifier.train_accuracy,
-        "val/loss": classifier.val_loss,
-        "val/accuracy": classifier.val_accuracy,
-    }
-    stacked = {name: torch.stack(rows).float().numpy() for name, rows in columns.items() if rows}  # (epochs, S)
-    epoch = np.arange(1, epochs + 1)
-    return [
-        Training(
-            pd.DataFrame(
-                {"epoch": epoch, "step": epoch * steps} | {name: rows[:, seed] for name, rows in stacked.items()}
-            ),
-            step_loss[:, seed].numpy(),
-            _divergence(step_loss[:, seed], steps),
-        )
-        for seed in range(step_loss.shape[1])
-    ]
-
-
-def without_steps(error: str | None) -> Training:
-    """Return what a fit in closed form leaves of one seed: no epochs, no steps."""
-    return Training(pd.DataFrame(columns=["epoch", "step", "train/loss", "train/accuracy"]), np.empty(0), error)
+    member = components.datamodule.streams[index]
+    images: dict[str, Path] = {}
+    metrics: dict[str, float] = {}
+    error = training.error
+    with replacing_folder(condition.seed_folder(member)) as folder:
+        if condition.draws(member):
+            images |= run_figures.loss_curve(folder, training, components.objective)
+        if error is None:
+            network = seed_network(components.network, index)
+            metrics = seed_metrics(components, index, network)
+            if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
+                metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
+            else:
+                write_checkpoint(folder, components.network, index, training)
+                images |= _write_test_set(folder, condition, components, index, network, metrics)
+        recorded = versions() | ({} if components.engine is None else {"engine": components.engine})
+        results = condition.results(member, span[1] - span[0], metrics, recorded, error=error)
+        if condition.logger is not None:
+            condition.logger(
+                folder,
+                history=training.history,
+                metrics={name: value for name, value in metrics.items() if not name.startswith(REFERENCES)},
+                hparams=hparams(results),
+                started=span[0],
+                ended=span[1],
+                images=images,
+                failed=error is not None,
+            )
+        write_seed(folder, results, training)
+    return results
 
 
-def _divergence(step_loss: Tensor, steps: int) -> str | None:
-    """Say where the loss of one seed, (steps of all epochs,), became NaN or infinite, or None."""
-    bad = (~step_loss.isfinite()).nonzero()
-    if not len(bad):
-        return None
-    step = int(bad[0])
-    kind = "NaN" if step_loss[step].isnan() else "infinite"
-    return f"the loss became {kind} in epoch {step // steps + 1}, step {step + 1}"
+def seed_metrics(components: Components, index: int, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Return all final metrics of one seed.
+
+    Args:
+        components: Data, objective and trained network of the stack.
+        index: Index of the seed in the stack, in [0, S).
+        network: The seed's network (N, D) -> (N, O).
+    """
+    data = components.datamodule
+    train, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
+    metrics = evaluate(network, components.objective, data.distribution, train, test, val, components.population)
+    return metrics | log_odds(components.network, components.objective, index)
+
+
+def _write_test_set(
+    folder: Path,
+    condition: Condition,
+    components: Components,
+    index: int,
+    network: Callable[[Tensor], Tensor],
+    metrics: dict[str, float],
+) -> dict[str, Path]:
+    """Write the predictions and the figures of the test set, and return the images by tag."""
+    data, objective = components.datamodule, components.objective
+    test = data.test[index : index + 1]
+    if condition.config["predictions"]:
+        predictions = predict(network(test.x[0]), objective)
+        write_predictions(folder, data.test_features(index), test.target[0], predictions)
+    if condition.config["figures"] != "none":
+        run_figures.write_regions(folder, network, objective, data.distribution, test)
+    if condition.draws(data.streams[index]):
+        return run_figures.scatter(folder, network, objective, data.distribution, test, metrics)
+    return {}
 
 
 def write_predictions(folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions) -> None:
-    """Write ``predictions.csv``: the features, a row a point, target (N,), pred, correct, and probabilities if any."""
+    """Write ``predictions.csv``: one row per test sample with features, target, pred, correct, probabilities."""
     preds, probabilities = predictions.preds, predictions.probabilities
     with (folder / schema.PREDICTIONS).open("w", newline="") as file:
-        for start in range(0, len(target), ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, len(target), ROWS_PER_WRITE):
+            rows = slice(start, start + ROWS_PER_WRITE)
             part = Predictions(preds[rows], None if probabilities is None else probabilities[rows])
             table = features[rows].reset_index(drop=True).assign(target=target[rows].numpy())
             table = table.join(prediction_columns(part))

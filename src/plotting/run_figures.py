@@ -10,12 +10,12 @@ from torch import Tensor
 
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
-from src.experiments.write_run import Training
 from src.losses.base import Objective
 from src.metrics.predictions import predict
 from src.plotting.regions import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
 from src.storage.schema import FIGURES, REGIONS
+from src.training.history import Training
 
 DRAWN = 400  # points a side of the decision regions in a picture
 STORED = 64  # and in the file, from which the report draws any seed

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.experiments import condition, write_run
+from src.experiments import write_run
 from src.losses.ce import CrossEntropy
 from tests.commands import SHORT, files, results
 
@@ -62,7 +62,7 @@ def test_fail_fast_stops_a_sweep_at_its_first_failure(train, raising, tmp_path):
 
 
 def test_a_seed_that_cannot_be_evaluated_fails_alone(train, statuses, monkeypatch, tmp_path):
-    evaluate = condition.evaluate
+    evaluate = write_run.evaluate
     calls = []
 
     def second_raises(*arguments):
@@ -71,7 +71,7 @@ def test_a_seed_that_cannot_be_evaluated_fails_alone(train, statuses, monkeypatc
             raise ValueError("unlucky")
         return evaluate(*arguments)
 
-    monkeypatch.setattr(condition, "evaluate", second_raises)
+    monkeypatch.setattr(write_run, "evaluate", second_raises)
     done = train("--multirun", "seed=range(3)", *SHORT, code=1)
     assert statuses() == {0: "completed", 1: "failed", 2: "completed"}
     assert done.err.rstrip().endswith("'seed=[1]'")

@@ -12,40 +12,18 @@ from torch import Tensor
 
 from src.experiments import write_run
 from src.experiments.write_run import (
-    Training,
     hparams,
     prediction_columns,
-    trainings,
     versions,
     write_checkpoint,
     write_predictions,
 )
 from src.losses.ce import CrossEntropy
 from src.metrics.predictions import Predictions
-from src.models.mlp import MLP
 from src.storage.schema import FAILED, Results, read_results, read_table
+from src.training.history import Training, trainings
 from src.training.module import StackedClassifier
-
-EPOCHS, STEPS, SEEDS = 3, 4, 2
-
-
-def make_network(seeds: int = SEEDS) -> MLP:
-    generators = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
-    return MLP(2, 3, generators, hidden=[4, 5], activation="relu", init="normal", init_std=0.5)
-
-
-def make_classifier(*, validation: bool = False) -> StackedClassifier:
-    """Return a classifier that looks trained: step t of epoch e of seed s has the loss 100 s + 10 e + t."""
-    classifier = StackedClassifier(make_network(), CrossEntropy(3), torch.optim.SGD)
-    seed = torch.arange(SEEDS)
-    for epoch in range(EPOCHS):
-        classifier.step_loss.append(100.0 * seed + 10.0 * epoch + torch.arange(STEPS)[:, None])
-        classifier.train_loss.append(seed + epoch / 4)
-        classifier.train_accuracy.append(seed / 2 + epoch / 8)
-        if validation:
-            classifier.val_loss.append(seed + epoch / 4 + 10)
-            classifier.val_accuracy.append(seed / 2 + epoch / 8 + 0.0625)
-    return classifier
+from tests.training.stacks import SEEDS, make_classifier, make_network
 
 
 def make_results(**changes: Any) -> Results:
@@ -62,68 +40,6 @@ def make_results(**changes: Any) -> Results:
     return Results(**fields | changes)
 
 
-# A stack taken apart.
-
-
-def test_a_stack_is_taken_apart_into_its_seeds() -> None:
-    first, second = trainings(make_classifier())
-    for seed, training in enumerate((first, second)):
-        assert list(training.history.columns) == ["epoch", "step", "train/loss", "train/accuracy"]
-        assert training.history["epoch"].tolist() == [1, 2, 3]
-        assert training.history["step"].tolist() == [4, 8, 12]
-        assert training.history["train/loss"].tolist() == [seed, seed + 0.25, seed + 0.5]
-        assert training.history["train/accuracy"].tolist() == [seed / 2, seed / 2 + 0.125, seed / 2 + 0.25]
-        steps = [100 * seed + loss for loss in (0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23)]
-        assert training.step_loss.tolist() == steps
-        assert training.error is None
-
-
-def test_validation_has_columns_of_its_own() -> None:
-    _, second = trainings(make_classifier(validation=True))
-    assert list(second.history.columns)[4:] == ["val/loss", "val/accuracy"]
-    assert second.history["val/loss"].tolist() == [11, 11.25, 11.5]
-    assert second.history["val/accuracy"].tolist() == [0.5625, 0.6875, 0.8125]
-
-
-def test_half_precision_losses_are_widened() -> None:
-    classifier = make_classifier()
-    classifier.step_loss = [loss.to(torch.bfloat16) for loss in classifier.step_loss]
-    classifier.train_loss = [loss.to(torch.bfloat16) for loss in classifier.train_loss]
-    first, _ = trainings(classifier)
-    assert first.step_loss.dtype == np.float32
-    assert first.history["train/loss"].tolist() == [0, 0.25, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("value", "epoch", "step", "message"),
-    [
-        (math.nan, 0, 0, "the loss became NaN in epoch 1, step 1"),
-        (math.inf, 0, 3, "the loss became infinite in epoch 1, step 4"),
-        (-math.inf, 1, 0, "the loss became infinite in epoch 2, step 5"),
-        (math.nan, 2, 3, "the loss became NaN in epoch 3, step 12"),
-    ],
-)
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_divergence_of_one_seed_says_when_and_leaves_the_other_alone(
-    seed: int, value: float, epoch: int, step: int, message: str
-) -> None:
-    classifier = make_classifier()
-    classifier.step_loss[epoch][step, seed] = value
-    errors = [training.error for training in trainings(classifier)]
-    assert errors[seed] == message
-    assert errors[1 - seed] is None
-
-
-def test_divergence_is_told_of_its_first_step() -> None:
-    classifier = make_classifier()
-    classifier.step_loss[1][2:, 0] = math.inf
-    classifier.step_loss[2][:, 0] = math.nan
-    assert trainings(classifier)[0].error == "the loss became infinite in epoch 2, step 7"
-
-
-# The files.
-
-
 def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> None:
     x = torch.tensor([[0.1, 1 / 3], [0.5, -2.0], [1.0, 1e-8]])
     probabilities = torch.tensor([[0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3], [1e-30, 0.0, 1.0]], dtype=torch.float64)
@@ -136,15 +52,13 @@ def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> N
     assert table[["p0", "p1", "p2"]].to_numpy().tolist() == probabilities.tolist()
 
 
-def test_predictions_are_the_same_however_many_rows_are_made_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_predictions_do_not_depend_on_the_rows_per_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preds = torch.arange(7) % 2
     predictions = Predictions(preds, torch.nn.functional.one_hot(preds, 2).double() / 3)
     features = pd.DataFrame({"x1": np.linspace(0, 1, 7), "colour": list("abcdefg")})
     texts = []
     for rows in (3, 7, 100):
-        monkeypatch.setattr(write_run, "ROWS", rows)
+        monkeypatch.setattr(write_run, "ROWS_PER_WRITE", rows)
         write_predictions(tmp_path, features, torch.ones(7, dtype=torch.int64), predictions)
         texts.append((tmp_path / "predictions.csv").read_text())
     assert texts[0] == texts[1] == texts[2]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from src.experiments import condition
+from src.experiments import train_stack
 from tests.commands import results
 from tests.faults.studies import contents, leftovers
 
@@ -79,14 +79,14 @@ def test_a_disk_that_cannot_be_written(tmp_path, train, count):
 def test_a_folder_that_is_removed_while_its_seeds_train(level, tmp_path, train, monkeypatch, count):
     train("loss=mse", *ONE[1:])
     whole = finished(tmp_path)
-    fit = condition.fit
+    fit = train_stack.fit
 
     def removes(*arguments):
         [folder] = tmp_path.glob("outputs/s/loss=ce*")
         shutil.rmtree(folder if level == "condition" else folder.parent)
         return fit(*arguments)
 
-    monkeypatch.setattr(condition, "fit", removes)
+    monkeypatch.setattr(train_stack, "fit", removes)
     error = train(*ONE, "seed=[0,1]", code=1).err
     assert error.startswith("Cannot write to ")
     assert "(No such file or directory)" in error

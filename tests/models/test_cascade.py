@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from src.config.instantiate import build_components, stack
-from src.experiments.condition import fit
 from src.metrics.population import Population
 from src.metrics.predictions import seed_network
+from src.training.fit import fit
 from src.training.single_thread import single_threaded
 
 SEEDS = 20

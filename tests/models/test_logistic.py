@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from src.config.instantiate import Components, build_components, stack
-from src.experiments.condition import fit
+from src.training.fit import fit
 
 FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
 

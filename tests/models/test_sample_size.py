@@ -8,9 +8,9 @@ import pytest
 
 from src.config.instantiate import build_components, stack
 from src.data.noisy_cubic import NoisyCubic
-from src.experiments.condition import fit
 from src.metrics.population import Population, linear_discriminant
 from src.metrics.predictions import seed_network
+from src.training.fit import fit
 from src.training.single_thread import single_threaded
 
 

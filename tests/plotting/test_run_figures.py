@@ -6,9 +6,9 @@ from matplotlib.image import imread
 
 import src.plotting.run_figures as figures
 from src.config.instantiate import build_components, stack
-from src.experiments.write_run import Training
 from src.metrics.classification import evaluate
 from src.metrics.predictions import seed_network
+from src.training.history import Training
 
 
 @pytest.fixture

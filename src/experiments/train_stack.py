@@ -1,0 +1,49 @@
+"""Training of one stack: some seeds of a condition as one batched model, one directory per seed."""
+
+import gc
+import time
+from pathlib import Path
+
+from src.config.instantiate import build_components
+from src.experiments.condition import Condition
+from src.experiments.write_run import write_run_safely
+from src.storage.schema import Results
+from src.training.callbacks.progress import TrainingProgress
+from src.training.fit import fit
+from src.training.single_thread import single_threaded
+from src.utils.console import stdout
+from src.utils.seeds import SeedStreams
+
+
+def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
+    """Train some seeds of a condition together and write one directory per seed.
+
+    Args:
+        condition: The condition.
+        members: The random streams of the S seeds, at least one.
+
+    Returns:
+        The results by directory, those of failed seeds included.
+
+    Raises:
+        OSError: If a file cannot be written; the seeds before it are finished.
+        KeyboardInterrupt: After Ctrl-C.
+        SystemExit: With code 143 where SIGTERM ends the training, by Lightning after the running epoch.
+        Exception: Whatever a loss, a distribution or a network raises while all seeds train.
+    """
+    config = condition.config
+    label = f"loss={condition.choices['loss']} classes={config['classes']} seeds={len(members)}"
+    with single_threaded():  # also while building: a forked worker that starts threads beside its parent's hangs
+        components = build_components(config, members)
+        started = time.time()
+        progress = TrainingProgress(label, stdout())
+        histories = fit(components, config, [progress, *condition.checkpoints(members)])
+        span = (started, time.time())
+        results = {}
+        for index, history in enumerate(histories):
+            folder = condition.seed_folder(members[index])
+            results[folder] = write_run_safely(condition, components, index, history, span)
+    components.classifier.release()
+    if config["figures"] != "none":
+        gc.collect()  # a figure's artists refer to each other
+    return results
