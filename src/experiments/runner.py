@@ -19,7 +19,7 @@ from src.parallel.process_pool import Pool
 from src.parallel.progress import Display
 from src.parallel.worker import cores
 from src.storage.atomic import recover
-from src.storage.locks import claimed
+from src.storage.locks import lock_free
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.checkpoint import clear
 from src.utils.seeds import PURPOSES, SeedStreams
@@ -71,7 +71,7 @@ def run_condition(condition: Condition) -> list[Results]:
         log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(members))
     waiting = [folder for folder in members if folder not in done]
     while waiting:
-        with claimed(condition.folder, [folder.name for folder in waiting]) as names:
+        with lock_free(condition.folder, [folder.name for folder in waiting]) as names:
             mine = {folder: members[folder] for folder in waiting if folder.name in names}
             for folder in mine:
                 recover(folder)

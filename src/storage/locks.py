@@ -1,43 +1,82 @@
-"""Which process works on which seed: two launches of one command share the work and never a folder."""
+"""Locks on the seeds of a condition: launches of the same command share the work and never a directory.
 
-import fcntl
-import hashlib
+Each launch holds one lock file for all seeds that it trains, and lists their names beside it. The operating system
+releases the lock of a process that dies, so a list without a lock is known to be left over.
+"""
+
+import contextlib
+import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-LOCK = ".lock"
+from filelock import FileLock, Timeout
+
+GUARD = ".lock"  # held for the moment in which locks are taken or released
+POLL_SECONDS = 0.2
 
 
 @contextmanager
-def claimed(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
-    """Yield those of some names in a folder that no other process has claimed, at least one; they stay ours.
-
-    A claim is a lock on one byte of the file ``.lock`` in the folder, at an offset that the name decides. So one open
-    file does for any number of seeds, and the operating system drops the claims of a process when it dies, however it
-    dies: none is ever stale. Where every name is taken, this waits.
+def lock_free(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
+    """Lock those names in a directory that no other process has locked, and yield them; wait until one is free.
 
     Args:
-        folder: A folder that exists.
+        folder: A directory that exists.
         names: At least one name.
 
+    Yields:
+        At least one of the names, in their order.
+
     Raises:
-        OSError: If the folder is gone or cannot be written.
+        OSError: If the directory is gone or cannot be written.
     """
-    with (folder / LOCK).open("ab") as file:
-        free = [name for name in names if _lock(file, name, wait=False)]
-        if not free:
-            _lock(file, names[0], wait=True)
-            free = [names[0], *(name for name in names[1:] if _lock(file, name, wait=False))]
-        yield free
-
-
-def _lock(file: IO[bytes], name: str, *, wait: bool) -> bool:
-    """Lock the byte of a name and say whether that worked, which it does always when waiting."""
-    offset = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+    guard = FileLock(folder / GUARD)
+    own = FileLock(folder / f"{GUARD}-{uuid.uuid4().hex}")
+    while True:
+        with _locked(guard):
+            taken = _locked_names(folder)
+            free = [name for name in names if name not in taken]
+            if free:
+                _names_of(own).write_text("\n".join(free), encoding="utf-8")
+                own.acquire()
+                break
+        time.sleep(POLL_SECONDS)
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, offset)
-    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as the system likes
-        return False
-    return True
+        yield free
+    finally:
+        own.release()
+        with contextlib.suppress(OSError), _locked(guard):  # the directory may be gone, or the disk full
+            _remove(own)
+
+
+@contextmanager
+def _locked(guard: FileLock) -> Iterator[None]:
+    """Hold the guard; filelock alone would make the directory anew where it is gone."""
+    Path(guard.lock_file).parent.stat()
+    with guard:
+        yield
+
+
+def _locked_names(folder: Path) -> set[str]:
+    """Return all names that a living process has locked, and remove what dead ones left; requires the guard."""
+    locked: set[str] = set()
+    for names in folder.glob(f"{GUARD}-*.names"):
+        lock = FileLock(names.with_suffix(""))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            locked.update(names.read_text(encoding="utf-8").splitlines())
+        else:
+            lock.release()
+            _remove(lock)
+    return locked
+
+
+def _names_of(lock: FileLock) -> Path:
+    return Path(f"{lock.lock_file}.names")
+
+
+def _remove(lock: FileLock) -> None:
+    _names_of(lock).unlink(missing_ok=True)
+    Path(lock.lock_file).unlink(missing_ok=True)

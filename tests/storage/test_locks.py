@@ -1,82 +1,95 @@
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from src.storage.locks import claimed
+from src.storage import locks
+from src.storage.locks import lock_free
 
-CLAIM = """
-import sys, time
+HOLD = """
+import sys
 from pathlib import Path
-from src.storage.locks import claimed
-with claimed(Path(sys.argv[1]), sys.argv[3:]) as names:
+from src.storage.locks import lock_free
+with lock_free(Path(sys.argv[1]), sys.argv[2:]) as names:
     print(*names, flush=True)
-    time.sleep(float(sys.argv[2]))
+    sys.stdin.read()
 """
 
 
 @pytest.fixture
 def other(tmp_path: Path):
-    """Start a process that claims what it can of some names in the folder and return it with what it got."""
+    """Start a process that holds what is free of some names until its input is closed; return it and the names."""
     started = []
 
-    def start(seconds: float, *names: str):
-        command = [sys.executable, "-c", CLAIM, str(tmp_path), str(seconds), *names]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def start(*names: str):
+        command = [sys.executable, "-c", HOLD, str(tmp_path), *names]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         started.append(process)
         return process, process.stdout.readline().split()
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def test_what_another_process_has_is_left_out(tmp_path: Path, other):
-    _, taken = other(60, "seed=0", "seed=1")
+    _, taken = other("seed=0", "seed=1")
     assert taken == ["seed=0", "seed=1"]
-    with claimed(tmp_path, ["seed=0", "seed=1", "seed=2", "seed=10"]) as names:
+    with lock_free(tmp_path, ["seed=0", "seed=1", "seed=2", "seed=10"]) as names:
         assert names == ["seed=2", "seed=10"]
-        _, rest = other(60, "seed=2", "seed=3")
+        _, rest = other("seed=2", "seed=3")
         assert rest == ["seed=3"]
 
 
-def test_the_claims_of_a_killed_process_are_free(tmp_path: Path, other):
-    process, _ = other(60, "seed=0")
-    os.kill(process.pid, signal.SIGKILL)
+def test_the_locks_of_a_killed_process_are_free(tmp_path: Path, other):
+    process, _ = other("seed=0")
+    process.kill()
     process.wait()
-    with claimed(tmp_path, ["seed=0"]) as names:
+    with lock_free(tmp_path, ["seed=0"]) as names:
         assert names == ["seed=0"]
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_claims_end_with_the_body_however_it_ends(tmp_path: Path, other):
-    with pytest.raises(ValueError, match="unlucky"), claimed(tmp_path, ["seed=0"]):
+def test_locks_end_with_the_body_however_it_ends(tmp_path: Path, other):
+    with pytest.raises(ValueError, match="unlucky"), lock_free(tmp_path, ["seed=0"]):
         raise ValueError("unlucky")
-    assert other(0, "seed=0")[1] == ["seed=0"]
+    assert other("seed=0")[1] == ["seed=0"]
 
 
-def test_where_all_is_taken_it_waits(tmp_path: Path, other):
-    started = time.monotonic()
-    other(1, "seed=0", "seed=1")
-    with claimed(tmp_path, ["seed=0", "seed=1"]) as names:
-        assert names[0] == "seed=0"
-    assert time.monotonic() - started > 0.9
+def test_where_all_is_taken_it_waits(tmp_path: Path, other, monkeypatch):
+    process, _ = other("seed=0", "seed=1")
+    waits = []
+
+    def end_the_other(seconds: float) -> None:
+        waits.append(seconds)
+        process.communicate()
+
+    monkeypatch.setattr(locks.time, "sleep", end_the_other)
+    with lock_free(tmp_path, ["seed=0", "seed=1"]) as names:
+        assert names == ["seed=0", "seed=1"]
+    assert waits == [locks.POLL_SECONDS]
 
 
-def test_two_thousand_claims_take_one_open_file(tmp_path: Path, other):
-    every = [f"seed={seed},init={seed}" for seed in range(2000)]
-    with claimed(tmp_path, every) as names:
+def test_thousands_of_names_take_one_lock(tmp_path: Path, other):
+    every = [f"seed={seed},init={seed}" for seed in range(5000)]
+    with lock_free(tmp_path, every) as names:
         assert names == every
-        assert other(0, "seed=1999,init=1999", "seed=2000,init=2000")[1] == ["seed=2000,init=2000"]
-        handles = Path("/proc/self/fd")
-        assert not handles.exists() or sum(path.resolve().name == ".lock" for path in handles.iterdir()) == 1
+        assert len(list(tmp_path.iterdir())) == 3  # the guard, the lock and its names
+        assert other("seed=4999,init=4999", "seed=5000,init=5000")[1] == ["seed=5000,init=5000"]
 
 
-def test_a_folder_that_is_gone(tmp_path: Path):
-    with pytest.raises(FileNotFoundError), claimed(tmp_path / "gone", ["seed=0"]):
-        pytest.fail("the body must not run")
+@pytest.mark.parametrize("moment", ["before", "during"])
+def test_a_directory_that_is_gone(moment: str, tmp_path: Path):
+    folder = tmp_path / "condition"
+    if moment == "before":
+        with pytest.raises(FileNotFoundError), lock_free(folder, ["seed=0"]):
+            pytest.fail("the body must not run")
+        return
+    folder.mkdir()
+    with lock_free(folder, ["seed=0"]):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    assert not folder.exists()
