@@ -11,8 +11,3 @@ O    network outputs (chosen by the objective)
 C    classes
 ==== =======================================================
 """
-
-import atexit
-import gc
-
-atexit.register(gc.freeze)  # else the interpreter ends with a second of looking for garbage among what was imported

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from src.utils.fast_imports import import_lightning
 
-import_lightning()  # before another module imports it and takes longer
+if __name__ == "__main__":
+    import_lightning()  # before the imports below, which would take longer
 
 import pandas as pd
 import torch

@@ -19,6 +19,7 @@ from src.config.cli import run
 from src.config.paths import CONFIG_DIR
 from src.experiments.naming import resolve
 from src.storage.schema import ArtifactError
+from src.utils.fast_imports import import_lightning
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="train")
@@ -29,6 +30,7 @@ def job(config: DictConfig) -> float | None:
         The mean over the seeds of the metric that ``returns`` names, or None where a seed has no such metric.
     """
     # torch and lightning take seconds to import, and --help and --cfg never come here
+    import_lightning()
     from src.experiments.condition import Condition
     from src.experiments.runner import FailedSeedsError, run_condition
     from src.experiments.summary_table import show
