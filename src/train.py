@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from src.config.cli import run
 from src.config.paths import CONFIG_DIR
-from src.experiments.naming import resolve
+from src.config.resolvers import resolve
 from src.storage.schema import ArtifactError
 from src.utils.fast_imports import import_lightning
 

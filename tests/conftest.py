@@ -4,9 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir, version
 from hydra.core.singleton import Singleton
 
-import src.experiments.naming  # noqa: F401 - registers the resolver that the configuration names
 from src.config.paths import CONFIG_DIR
-from src.experiments.naming import resolve
+from src.config.resolvers import resolve
 from tests.commands import Finished
 
 

@@ -25,8 +25,8 @@ class StackSweeper(BasicSweeper):
     ``--multirun loss=mse,ce 'seed=range(20)'`` is two jobs, each with ``seed=[0,1,...,19]``, for an application that
     runs many seeds at once. Everything else is swept as ever. Beyond that:
 
-    - Every job is composed, and the folder of every job resolved, before anything is written: what is wrong with the
-      settings of any job, or what a resolver in ``hydra.sweep.subdir`` has to say against them, ends the sweep there.
+    - Every job is composed, validated by each of ``hydra.callbacks`` that has a method ``validate(config)``, and its
+      directory resolved, before anything is written: the first error ends the sweep there.
     - Jobs that share a folder, as they have parts of the same seeds, keep a configuration and a log each.
     - A job that fails does not keep the next ones from running, unless the application has a setting ``fail_fast``
       that is true: then jobs run one by one, or in batches of ``max_batch_size``, and none starts after a failure. All
@@ -78,7 +78,7 @@ class StackSweeper(BasicSweeper):
         jobs = [job for batch in self.overrides for job in batch]
         sweep_dir = Path(self.config.hydra.sweep.dir)
         for num, job in enumerate(jobs):
-            resolve_folder(self._compose(job), num)
+            self._validate(job, num)
 
         sweep_dir.mkdir(parents=True, exist_ok=True)
         with replacing_file(sweep_dir / "multirun.yaml") as scratch:  # another launch of the sweep may write the same
@@ -140,6 +140,14 @@ class StackSweeper(BasicSweeper):
 
     def _compose(self, job: Sequence[str]) -> DictConfig:
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+
+    def _validate(self, job: Sequence[str], num: int) -> None:
+        """Raise what is wrong with a job: its composition, its directory, or what a callback's ``validate`` raises."""
+        config = self._compose(job)
+        for callback in self.hydra_context.callbacks.callbacks:
+            if validate := getattr(callback, "validate", None):
+                validate(config)
+        resolve_folder(config, num)
 
     def _rerun_command(self, job: Sequence[str], num: int) -> str:
         given = self.config.hydra.overrides

@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
-from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper, require_whole, resolve_folder
+from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper, require_whole
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class TuneSweeper(StackSweeper):
             conditions[tuple(word for word in job if not word.startswith("seed="))] = seeds
         for condition, reported in conditions.items():
             for job in ([*condition, *reported], [*condition, *trial, trial_seeds]):
-                resolve_folder(self._compose(job), 0)  # what is wrong with a job is told before any trial
+                self._validate(job, 0)
         tuned = [self._tune(list(condition), trial_seeds) for condition in conditions]
         self._jobs = [
             [*condition, *found, *reported]

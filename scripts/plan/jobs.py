@@ -20,7 +20,9 @@ from hydra_plugins.stack_sweeper._parts import condition_of, sets_seeds
 from scripts.plan.calibration import Line
 from src.config.instantiate import check_settings, stack
 from src.config.paths import CONFIG_DIR
-from src.experiments.naming import condition_name, resolve, study_problem
+from src.config.resolvers import resolve
+from src.config.validation import study_problem
+from src.experiments.naming import condition_name
 from src.experiments.runner import part
 from src.utils.seeds import seeds_problem
 from src.utils.validation import check

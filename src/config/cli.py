@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.config.allowlist import unsafe_override
 from src.config.paths import CONFIG_DIR
-from src.utils.validation import Problem
+from src.utils.validation import Problem, SettingsError
 
 FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
 NAMES = ("hydra.output_subdir", "hydra.job.name")
@@ -60,6 +60,8 @@ def run(application: Callable[[], None]) -> None:
         raise SystemExit(130) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise SystemExit(explain(error, words)) from None
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
     except OSError as error:
         raise SystemExit(f"Cannot read or write {error.filename} ({error.strerror}).") from None
 

@@ -3,20 +3,22 @@
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import lightning as L
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.config.allowlist import target_problem, targets
-from src.config.validation import range_problems, shape_problems
+from src.config.validation import setting_problems
 from src.data.datamodule import StackedDataModule
 from src.data.protocols import Distribution
 from src.losses.base import Objective
@@ -34,6 +36,7 @@ CONTRACTS = {
     "loss": ("out_features", "decode", "probabilities"),
 }
 LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
+NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
 
 
 @dataclass(frozen=True)
@@ -152,16 +155,64 @@ def check_settings(config: dict[str, Any]) -> None:
     """Check every setting of a condition by building it for its first seed, without training or writing.
 
     Raises:
-        SettingsError: If a setting is wrong.
+        SettingsError: If a setting is wrong; the message has one line for each.
     """
-    check(*shape_problems(config))
-    check(*range_problems(config))
-    parts = build_components(config, stack(config)[:1])
-    if not isinstance(parts.network, ClosedForm):
-        parts.classifier.configure_optimizers()
-    build_trainer(config, [])
+    check(*setting_problems(config))
+    problems: list[Problem] = []
+    for group in ("data", "loss", "model", "trainer"):
+        with _collected(problems):
+            factory(config, group, without=NOT_OF_THE_TARGET.get(group, ()))
+    with _collected(problems):
+        check_optimizer(config)
     if config["logger"]["_target_"] is not None:
-        factory(config, "logger")
+        with _collected(problems):
+            factory(config, "logger")
+    check(*problems)
+    with _collected(problems):
+        build_components(config, stack(config)[:1])
+    with _collected(problems):
+        build_trainer(config, [])
+    check(*problems)
+
+
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """Add what a SettingsError in the body reports to a list, instead of raising it."""
+    try:
+        yield
+    except SettingsError as error:
+        problems.extend(error.problems)
+
+
+def check_optimizer(config: dict[str, Any]) -> None:
+    """Check by three steps of two small stacks that the optimizer runs and that it does not couple seeds.
+
+    Raises:
+        SettingsError: If a setting of the optimizer is wrong, or there are several seeds and it is not element-wise.
+    """
+    make = factory(config, "optimizer")
+    alone = _named("optimizer", config["optimizer"], partial(_steps, make, seeds=1))
+    if len(stack(config)) == 1:
+        return
+    together = _named("optimizer", config["optimizer"], partial(_steps, make, seeds=2))
+    if not torch.allclose(together, alone, rtol=1e-4, atol=0):
+        rule = "element-wise with more than one seed, as another couples them"
+        raise SettingsError(Problem("optimizer._target_", rule, config["optimizer"]["_target_"]))
+
+
+def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
+    """Return the first seed's parameters, (6,), after three steps of one or two seeds in a flat buffer, as in training.
+
+    The second seed's parameters and gradients have other scales and directions than those of the first, so that a norm
+    or a factor that both share changes the first.
+    """
+    ramp = torch.linspace(-0.4, 0.6, 6)
+    parameter = nn.Parameter(torch.cat([ramp + 1, 300 * ramp.cos()][:seeds]))
+    optimizer = make([parameter])
+    for step in range(1, 4):
+        parameter.grad = torch.cat([ramp, 1000 * (9 * ramp).sin()][:seeds]) / step
+        optimizer.step()
+    return parameter.detach()[:6]
 
 
 def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any:
@@ -174,7 +225,7 @@ def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any
             for problem in error.problems
         )
         raise SettingsError(*wrong) from None
-    except (TypeError, ValueError, MisconfigurationException) as error:
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         shown = ", ".join(f"{name}={value}" for name, value in settings.items())
         raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error

@@ -1,29 +1,76 @@
-"""What can be said against settings before anything is built from them: names, shapes and ranges."""
+"""Validation of settings before anything is written: names, types and ranges, then a build for the first seed."""
 
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from src.config.allowlist import allowed_problem
 from src.config.paths import CONFIG_DIR
-from src.engines.select import ENGINES
+from src.config.resolvers import resolve
+from src.utils.fast_imports import import_lightning
 from src.utils.seeds import PURPOSES, seeds_problem
-from src.utils.validation import Problem, choice, flag, number, whole
+from src.utils.validation import Problem, check, choice, flag, number, whole
 
 GROUPS = ("data", "model", "loss", "optimizer", "trainer", "logger")
 NEEDED = (*GROUPS, "classes", "seed", "seeds", "resume", "figures")  # of settings stored by an older losslab too
 FIGURES = ("first", "all", "none")
+ENGINES = ("auto", "native", "torch")
 PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
 METRIC = r"(train|val|test|population)/\w+"
+MIN_FREE_BYTES = 100_000  # less than one seed takes
 MOST_CLASSES = 1000
 MOST_EPOCHS = 10**9
 MOST_RATE = 1e30  # single precision ends at 3.4e38
 DIAGNOSTICS = ("benchmark", "detect_anomaly", "deterministic", "profiler")  # of the trainer, beside its own settings
+
+
+def validate_job(root: DictConfig) -> None:
+    """Validate every setting of a composed job, without writing anything.
+
+    Args:
+        root: The composed configuration, with Hydra's own.
+
+    Raises:
+        SettingsError: If a setting is wrong; the message has one line for each.
+    """
+    config = resolve(root)
+    study = study_problem(config["study"]), folder_problem(Path(str(root.hydra.sweep.dir)))
+    check(*study, *setting_problems(config))
+    import_lightning()
+    from src.config.instantiate import check_settings  # torch takes seconds to import, and --help needs none of it
+
+    check_settings(config)
+
+
+def setting_problems(config: dict[str, Any]) -> list[Problem]:
+    """Return what is wrong with the names of some settings, or, where these are right, with their ranges."""
+    shape = [problem for problem in shape_problems(config) if problem]
+    return shape or [problem for problem in range_problems(config) if problem]
+
+
+def study_problem(study: Any) -> Problem | None:
+    """Return a problem unless a study's name can be that of a directory."""
+    good = isinstance(study, str) and re.fullmatch(r"[A-Za-z0-9][\w.,=+-]{0,99}", study, flags=re.ASCII)
+    rule = "a folder name of up to 100 letters, digits and . , = + - _ that starts with a letter or digit"
+    return None if good else Problem("study", rule, study)
+
+
+def folder_problem(study: Path) -> Problem | None:
+    """Return a problem if the study's directory cannot be created or written."""
+    existing = next(path for path in [study, *study.absolute().parents] if os.path.exists(path))  # noqa: PTH110 - quiet
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        return Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
+    free = shutil.disk_usage(existing).free
+    if free < MIN_FREE_BYTES:
+        return Problem("hydra.sweep.dir", f"on a disk with room ({free} bytes are free)", str(study))
+    return None
 
 
 def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
@@ -77,7 +124,8 @@ def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
     if (every := trainer.get("checkpoint_every")) is not None:
         yield whole("trainer.checkpoint_every", every, least=1, most=MOST_EPOCHS)
     yield choice("trainer.precision", trainer.get("precision"), PRECISIONS)
-    yield choice("trainer.accelerator", trainer.get("accelerator"), _accelerators())
+    if (accelerator := trainer.get("accelerator")) not in ("auto", "cpu"):
+        yield choice("trainer.accelerator", accelerator, _accelerators())
     if trainer.get("devices") != 1 or isinstance(trainer["devices"], bool):
         yield Problem("trainer.devices", "1, as a stack trains on one device", trainer.get("devices"))
     if (clip := trainer.get("gradient_clip_val")) is not None:
@@ -112,5 +160,7 @@ def _names(file: str) -> set[str]:
 
 def _accelerators() -> list[str]:
     """Return the accelerators that this machine has, by Lightning's names."""
+    from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator  # takes seconds to import
+
     cuda, mps = CUDAAccelerator.is_available(), MPSAccelerator.is_available()
     return ["auto", "cpu", *["cuda"] * cuda, *["mps"] * mps, *["gpu"] * (cuda or mps)]

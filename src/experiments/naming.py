@@ -1,19 +1,12 @@
-"""Studies and conditions: the folder of a condition, its fingerprint, and which of its seeds are done.
-
-Imports no torch, so that ``--help`` and ``--cfg job`` answer at once.
-"""
+"""Names and fingerprints of conditions, and which of their seeds are completed. Imports no torch."""
 
 import hashlib
 import json
 import logging
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import DictConfig, OmegaConf
+from typing import Any
 
 from src.storage.schema import (
     COMPLETED,
@@ -24,18 +17,15 @@ from src.storage.schema import (
     Results,
     read_results,
 )
-from src.utils.fast_imports import import_lightning
-from src.utils.validation import Problem, SettingsError, check
 
 log = logging.getLogger(__name__)
 
 GROUPS = ("loss", "model", "data")
-ROOM = 100_000  # bytes; less than one seed takes
-NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
+MAX_NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
 
 
 def scientific(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return what of a resolved configuration decides the results, but for the seed."""
+    """Return the part of a resolved configuration that decides the results, except the seed."""
     return {
         name: scientific(value, f"{prefix}{name}.") if isinstance(value, dict) else value
         for name, value in config.items()
@@ -83,42 +73,20 @@ def condition_name(config: dict[str, Any], choices: dict[str, str], overrides: l
     if pinned(config):
         words.append(f"pinned={'+'.join(pinned(config))}")
     readable = re.sub(r"[\[\]'\" ]", "", ",".join(words))
-    return re.sub(r"[^\w.,=+-]+", "_", readable, flags=re.ASCII)[:NAME_LENGTH]
+    return re.sub(r"[^\w.,=+-]+", "_", readable, flags=re.ASCII)[:MAX_NAME_LENGTH]
 
 
-def condition_folder(root: DictConfig) -> str:
-    """Check every setting of a job and return the name of its folder; the resolver behind ``${condition:}``.
+def condition_folder(study: Path, name: str, fingerprint: str) -> str:
+    """Return the name of a condition's directory, without creating it.
 
-    Hydra resolves it before it writes anything, so a wrong setting ends the program, with a line for each and exit
-    code 1, while the disk is as it was. A folder of the study that already carries the same fingerprint is taken,
-    however its readable part was written.
-
-    Raises:
-        SystemExit: If a setting is wrong.
+    Args:
+        study: Directory of the study. One below it that carries the same fingerprint is taken, however its readable
+            part was written.
+        name: Readable part of the name.
+        fingerprint: Fingerprint of the condition.
     """
-    import_lightning()
-    from src.config.instantiate import (
-        check_settings,  # torch takes seconds to import; only a job that is to run needs it
-    )
-
-    config = resolve(root)
-    study = Path(str(root.hydra.sweep.dir))
-    choices = dict(root.hydra.runtime.choices)
-    try:
-        check(study_problem(config["study"]), _writable_problem(study))
-        check_settings(config)
-    except SettingsError as error:
-        raise SystemExit(str(error)) from None
-    mark = fingerprint(config, choices)
-    for known in sorted(study.glob(f"*-{mark}")):
-        return known.name
-    return f"{condition_name(config, choices, list(root.hydra.overrides.task))}-{mark}"
-
-
-def resolve(root: DictConfig) -> dict[str, Any]:
-    """Return the job's own settings, resolved, as plain containers."""
-    job = OmegaConf.masked_copy(root, [str(name) for name in root if name != "hydra"])
-    return cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
+    existing = sorted(study.glob(f"*-{fingerprint}"))
+    return existing[0].name if existing else f"{name}-{fingerprint}"
 
 
 def completed(folders: Iterable[Path], mark: str) -> dict[Path, Results]:
@@ -150,37 +118,3 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def study_problem(study: Any) -> Problem | None:
-    """Find a problem unless a study's name can be that of a folder."""
-    good = isinstance(study, str) and re.fullmatch(r"[A-Za-z0-9][\w.,=+-]{0,99}", study, flags=re.ASCII)
-    rule = "a folder name of up to 100 letters, digits and . , = + - _ that starts with a letter or digit"
-    return None if good else Problem("study", rule, study)
-
-
-def _writable_problem(study: Path) -> Problem | None:
-    """Find a problem if the study's folder could not be made or written."""
-    existing = next(path for path in [study, *study.absolute().parents] if os.path.exists(path))  # noqa: PTH110 - quiet
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        return Problem("hydra.sweep.dir", f"a folder that can be written ({existing} cannot)", str(study))
-    free = shutil.disk_usage(existing).free
-    return (
-        None if free >= ROOM else Problem("hydra.sweep.dir", f"on a disk with room ({free} bytes are free)", str(study))
-    )
-
-
-def _of_file(name: str) -> Callable[..., Any]:
-    """Return a resolver that reads a file of data."""
-
-    def resolver(*arguments: str) -> Any:
-        from src.data import dataframe
-
-        return getattr(dataframe, name)(*arguments)
-
-    return resolver
-
-
-OmegaConf.register_new_resolver("condition", lambda *, _root_: condition_folder(_root_), replace=True)
-OmegaConf.register_new_resolver("classes_in", _of_file("count_classes"), replace=True)
-OmegaConf.register_new_resolver("sha256", _of_file("digest"), replace=True)

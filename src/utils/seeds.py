@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any
 
 from src.utils.validation import Problem, check, whole
+
+if TYPE_CHECKING:
+    import torch
 
 PURPOSES = ("data", "split", "init", "shuffle")
 
@@ -38,14 +38,18 @@ class SeedStreams:
         """The seeds of the pinned streams by purpose."""
         return {purpose: getattr(self, purpose) for purpose in self.pinned}
 
-    def generator(self, purpose: str) -> torch.Generator:
+    def generator(self, purpose: str) -> "torch.Generator":
         """Return a fresh generator for a purpose; equal seeds of different purposes give unrelated numbers.
 
         Example:
+            >>> import torch
             >>> first, second = (SeedStreams(0, 0, 0, 0, 0).generator("data") for _ in range(2))
             >>> bool(torch.rand(1, generator=first) == torch.rand(1, generator=second))
             True
         """
+        import numpy as np  # these take seconds to import, and the validation of settings needs neither
+        import torch
+
         # NumPy cuts each number into 32-bit words, as many as it needs: a large seed's second word goes last, or it
         # would stand where the purpose stands for a small seed.
         high, low = divmod(getattr(self, purpose), 2**32)

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from src.config.instantiate import Components, build_components, stack
 from src.config.paths import CONFIG_DIR
-from src.experiments.naming import resolve
+from src.config.resolvers import resolve
 
 Array = np.ndarray[Any, Any]
 Layers = list[tuple[Array, Array]]  # of each layer, weight (S, in, out) and bias (S, out)

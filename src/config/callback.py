@@ -1,0 +1,32 @@
+"""The Hydra callback that validates a job before Hydra writes anything for it."""
+
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from src.config.validation import validate_job
+from src.utils.validation import SettingsError
+
+
+class ValidateSettings(Callback):
+    """Validates the settings of a single run; the sweeper calls ``validate`` for each job of a sweep."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Validate a single run, before Hydra creates its directory.
+
+        Raises:
+            SystemExit: If a setting is wrong, with a line for each; Hydra turns any ``Exception`` into a warning.
+        """
+        try:
+            self.validate(config)
+        except SettingsError as error:
+            raise SystemExit(str(error)) from None
+
+    def validate(self, config: DictConfig) -> None:
+        """Validate a composed job.
+
+        Raises:
+            SettingsError: If a setting is wrong.
+        """
+        validate_job(config)

@@ -1,0 +1,44 @@
+"""The OmegaConf resolvers that the configuration files use: ``condition``, ``classes_in`` and ``sha256``.
+
+Importing this module registers them. They compute a value and check nothing, and they import no torch.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.experiments.naming import condition_folder, condition_name, fingerprint
+
+
+def resolve(root: DictConfig) -> dict[str, Any]:
+    """Return the settings of a job, resolved, as plain containers and without Hydra's own."""
+    job = OmegaConf.masked_copy(root, [str(name) for name in root if name != "hydra"])
+    return cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
+
+
+def condition(root: DictConfig) -> str:
+    """Return the name of the directory of a job's condition; the resolver ``${condition:}``."""
+    config = resolve(root)
+    choices = dict(root.hydra.runtime.choices)
+    name = condition_name(config, choices, list(root.hydra.overrides.task))
+    return condition_folder(Path(str(root.hydra.sweep.dir)), name, fingerprint(config, choices))
+
+
+def classes_in(path: str, target: str, missing: str) -> int | None:
+    """Return the number of classes in a table; the resolver ``${classes_in:PATH,TARGET,MISSING}``."""
+    from src.data.dataframe import count_classes  # pandas takes half a second to import
+
+    return count_classes(path, target, missing)
+
+
+def sha256(path: str) -> str | None:
+    """Return the hash of a file; the resolver ``${sha256:PATH}``."""
+    from src.data.dataframe import digest  # pandas takes half a second to import
+
+    return digest(path)
+
+
+OmegaConf.register_new_resolver("condition", lambda *, _root_: condition(_root_), replace=True)
+OmegaConf.register_new_resolver("classes_in", classes_in, replace=True)
+OmegaConf.register_new_resolver("sha256", sha256, replace=True)
