@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.analysis.collect import Progress
+from src.plotting.run_figures import Regions
 from src.storage.schema import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_table
 
 LOSS = "train/loss"
@@ -35,23 +36,6 @@ class Predictions:
     x: NDArray[np.floating]
     target: NDArray[np.integer]
     pred: NDArray[np.integer]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Labels over an evenly spaced grid of the plane.
-
-    Attributes:
-        x1: Values of the first feature, (G1,), increasing.
-        x2: Values of the second, (G2,), increasing.
-        pred: Predicted class at each grid point, (G2, G1).
-        bayes: A Bayes-optimal class at each grid point, (G2, G1).
-    """
-
-    x1: NDArray[np.floating]
-    x2: NDArray[np.floating]
-    pred: NDArray[np.integer]
-    bayes: NDArray[np.integer]
 
 
 def read_curves(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Curves], list[str]]:
@@ -110,7 +94,7 @@ def read_predictions(run: pd.Series) -> Predictions:
     return Predictions(x.to_numpy(dtype=float), labels["target"].to_numpy(), labels["pred"].to_numpy())
 
 
-def read_regions(run: pd.Series) -> Grid:
+def read_regions(run: pd.Series) -> Regions:
     """Read the decision regions of one run of two features.
 
     Raises:
@@ -130,7 +114,7 @@ def read_regions(run: pd.Series) -> Grid:
     if not full or not all(_even(each) for each in (x1, x2)) or not np.array_equal(ordered["x1"], np.tile(x1, len(x2))):
         raise ArtifactError(f"{path}: expected x1 and x2 to be a full, evenly spaced grid")
     pred, bayes = (ordered[name].to_numpy().reshape(len(x2), len(x1)) for name in labels)
-    return Grid(x1, x2, pred, bayes)
+    return Regions(x1, x2, pred, bayes)
 
 
 def _even(values: NDArray[np.floating]) -> bool:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from src.config.instantiate import Components
+from src.experiments import write_figures
 from src.experiments.condition import Condition
 from src.metrics.classification import evaluate
 from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
-from src.plotting import run_figures
 from src.storage import schema
 from src.storage.atomic import replacing_folder
 from src.storage.schema import Results
@@ -82,7 +82,7 @@ def write_run(
     error = training.error
     with replacing_folder(condition.seed_folder(member)) as folder:
         if condition.draws(member):
-            images |= run_figures.loss_curve(folder, training, components.objective)
+            images |= write_figures.write_loss_curve(folder, training, components.objective)
         if error is None:
             network = seed_network(components.network, index)
             metrics = seed_metrics(components, index, network)
@@ -137,9 +137,9 @@ def _write_test_set(
         predictions = predict(network(test.x[0]), objective)
         write_predictions(folder, data.test_features(index), test.target[0], predictions)
     if condition.config["figures"] != "none":
-        run_figures.write_regions(folder, network, objective, data.distribution, test)
+        write_figures.write_regions(folder, network, objective, data.distribution, test)
     if condition.draws(data.streams[index]):
-        return run_figures.scatter(folder, network, objective, data.distribution, test, metrics)
+        return write_figures.write_scatter(folder, network, objective, data.distribution, test, metrics)
     return {}
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from src.analysis.conclusions import joined, spoken
 from src.analysis.findings import REGRET, Findings
 from src.analysis.provenance import Provenance, provenance
-from src.report.figures.coefficients import coefficient_sheet
-from src.report.report_tables import Sheet, settings_sheet, sheets
+from src.report.report_tables import Sheet, coefficient_sheet, settings_sheet, sheets
 
 _CAPTIONS = {
     "accuracy": (

@@ -11,13 +11,12 @@ from src.analysis.findings import REGRET, Findings
 from src.analysis.reliability_bins import read_reliability
 from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.analysis.summary import ACCURACIES, median_run
-from src.plotting.bars import variance_bars, variance_figure
-from src.plotting.forest import forest_figure
-from src.plotting.regions import Regions
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
+from src.report.figures.differences import forest_figure
 from src.report.figures.regret import regret_figure
 from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
 from src.report.figures.sample_size import sample_size_figure
+from src.report.figures.variance import variance_bars, variance_figure
 from src.storage.schema import REGIONS, ArtifactError
 
 FIGURES = (
@@ -94,7 +93,7 @@ def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
             problems += [str(error)] * known  # the features of real data have other names, and are no plane
             continue
         try:
-            regions = None if saved.empty else _regions(run)
+            regions = None if saved.empty else read_regions(run)
         except ArtifactError as error:
             regions = None
             problems.append(str(error))
@@ -102,11 +101,6 @@ def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
         known = None if population is None or pd.isna(population) else float(population)
         panels.append(Panel(run["label"], run["classes"], predictions, _name(run), known, regions))
     return panels, problems
-
-
-def _regions(run: pd.Series) -> Regions:
-    grid = read_regions(run)
-    return Regions(grid.x1, grid.x2, grid.pred, grid.bayes)
 
 
 def _name(run: pd.Series) -> int | str:

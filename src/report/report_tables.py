@@ -1,5 +1,6 @@
 """The tables of the report as text, the same for the page, for Markdown and for LaTeX."""
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
@@ -7,10 +8,11 @@ import pandas as pd
 from src.analysis.comparisons import POINTS, POWERS, scale
 from src.analysis.conclusions import decimals, number, spoken
 from src.analysis.findings import REGRET, Findings
-from src.analysis.summary import ACCURACIES
+from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.variance import SEED
 
 _ENDS = {"population/regret mean": "regret", "bayes/accuracy": "Bayes", "ideal/accuracy": "ideal"}
+_LOG_ODDS = re.compile(r"log_odds/(\d+)/(b|w\d+)")
 _NONE = "–"  # noqa: RUF001 - an en dash
 
 
@@ -188,6 +190,44 @@ def settings_sheet(findings: Findings) -> Sheet:
     return Sheet(
         "settings", "What the conditions differ in", note, [*columns, "fingerprint"], rows, texts=len(columns) + 1
     )
+
+
+def coefficient_sheet(findings: Findings) -> Sheet | None:
+    """Return a row a condition and class with the b and w of its log odds, or None where no run has any.
+
+    Args:
+        findings: What the study says.
+    """
+    found = {name: match for name in findings.collection.metrics if (match := _LOG_ODDS.fullmatch(name))}
+    if not found:
+        return None
+    parts = sorted({match[2] for match in found.values()}, key=lambda part: (part != "b", len(part), part))
+    summary = summarize(findings.collection.completed, [*found], 1 - findings.plan.alpha, findings.unit)
+    rows = []
+    for label in sorted({int(match[1]) for match in found.values()}):
+        for _, row in summary.iterrows():
+            cells = [_coefficient(row, f"log_odds/{label}/{part}") for part in parts]
+            if any(cell != _NONE for cell in cells):
+                rows.append([str(row["label"]), str(row["classes"]), str(label), *cells])
+    rows.sort(key=lambda cells: (int(cells[1]), int(cells[2])))
+    level = f"{1 - findings.plan.alpha:.0%}"
+    note = (
+        "ln P(class | x) / P(class 0 | x) = w . x + b of the classifiers in which it is linear in the features x1, "
+        f"x2, ...: mean [{level} t interval of the mean, over {findings.unit.name}] (standard deviation over runs). "
+        "A generative model has them from the moments of its classes, a discriminative one from its loss."
+    )
+    return Sheet("coefficients", "The linear functions w . x + b", note, ["condition", "C", "class", *parts], rows)
+
+
+def _coefficient(row: pd.Series, metric: str) -> str:
+    mean = row.get(f"{metric} mean")
+    if mean is None or pd.isna(mean):
+        return _NONE
+    sd, low, high = (row[f"{metric} {part}"] for part in ("sd", "low", "high"))
+    if pd.isna(sd) or pd.isna(low):
+        return number(mean, 2)
+    places = decimals(low, high)
+    return f"{number(mean, places)} [{number(low, places)}, {number(high, places)}] ({number(sd, places)})"
 
 
 def sheets(findings: Findings) -> list[Sheet]:

@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from src.analysis.conclusions import spoken
 from src.analysis.replication_unit import Unit
 from src.analysis.run_files import Curves, Predictions
 from src.analysis.summary import ACCURACIES
-from src.plotting.boxes import Group, box_legend, plot_accuracy_boxes
-from src.plotting.regions import Regions, plot_test_scatter, scatter_legend
+from src.plotting.run_figures import Regions, plot_test_scatter, scatter_legend, set_loss_scale
 from src.plotting.style import plain, series_colors, style, wrapped
-from src.report.figures.curves import plot_loss_curves
+from src.report.figures.boxes import Group, box_legend, plot_accuracy_boxes
 
 _TITLES = {
     "test/accuracy": "test accuracy (the held-out points)",
@@ -129,6 +130,34 @@ def loss_curves_figure(runs: pd.DataFrame, curves: Mapping[str, Curves]) -> Figu
         lines = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
         figure.legend(handles=lines, title=title, loc="outside right upper", alignment="left")
     return figure
+
+
+def plot_loss_curves(ax: Axes, curves: Mapping[str, Curves], colors: Mapping[str, str]) -> Axes:
+    """Draw, for each condition, the median loss over its seeds and the band between the quartiles.
+
+    The scale is logarithmic where the medians are positive and span more than a factor of ten, else linear.
+
+    Args:
+        ax: Where to draw.
+        curves: The seeds' losses by name of the condition.
+        colors: A colour for each name.
+
+    Returns:
+        The same axes.
+    """
+    medians = []
+    for name, each in curves.items():
+        known = np.isfinite(each.loss).any(axis=0)  # (E,)
+        low, median, high = np.nanquantile(each.loss[:, known], [0.25, 0.5, 0.75], axis=0)
+        ax.fill_between(each.epoch[known], low, high, color=colors[name], alpha=0.25, linewidth=0)
+        ax.plot(each.epoch[known], median, color=colors[name], linewidth=1.1, label=plain(name))
+        medians.append(median)
+    ax.set(xlabel="epoch", ylabel="training loss")
+    ax.margins(x=0.01)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    ax.grid(axis="y")
+    set_loss_scale(ax, np.concatenate(medians))
+    return ax
 
 
 def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:

@@ -13,8 +13,8 @@ from matplotlib.patheffects import withStroke
 
 from src.analysis.reliability_bins import Reliability
 from src.analysis.replication_unit import Unit
-from src.plotting.boxes import box_legend, plot_accuracy_boxes
 from src.plotting.style import INK, MUTED, plain, series_colors, style, wrapped
+from src.report.figures.boxes import box_legend, plot_accuracy_boxes
 from src.report.figures.comparison import condition_groups
 
 CALIBRATION = "population/calibration_error"

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from src.plotting.boxes import Group, box_legend, plot_accuracy_boxes
+from src.report.figures.boxes import Group, box_legend, plot_accuracy_boxes
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 
 from src.analysis.comparisons import Plan, compare_losses
 from src.analysis.replication_unit import Unit
-from src.plotting.forest import differences, forest_figure
+from src.report.figures.differences import differences, forest_figure
 from tests.analysis.studies import make_runs
 from tests.plotting.legible import assert_legible
 

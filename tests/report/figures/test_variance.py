@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from src.analysis.variance import decompose
-from src.plotting.bars import variance_bars, variance_figure
+from src.report.figures.variance import variance_bars, variance_figure
 from tests.analysis.studies import make_runs
 from tests.plotting.legible import assert_legible
 

@@ -3,7 +3,7 @@ from pathlib import Path
 from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
 from src.analysis.findings import Findings, find
-from src.report.figures.coefficients import coefficient_sheet
+from src.report.report_tables import coefficient_sheet
 from tests.analysis.studies import write_run
 
 

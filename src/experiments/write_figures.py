@@ -1,0 +1,87 @@
+"""Figures and decision regions of one trained seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from src.data.datamodule import Split
+from src.data.protocols import DataSource, Distribution
+from src.losses.base import Objective
+from src.metrics.predictions import predict
+from src.plotting.run_figures import Regions, loss_figure, scatter_figure
+from src.plotting.style import save
+from src.storage.schema import FIGURES, REGIONS
+from src.training.history import Training
+
+FIGURE_RESOLUTION = 400  # grid points per axis
+FILE_RESOLUTION = 64
+MARGIN = 0.05
+MAX_SAMPLES = 5000  # in one scatter plot, where more would hide each other
+
+
+def write_loss_curve(folder: Path, training: Training, objective: Objective) -> dict[str, Path]:
+    """Draw the loss of every step and return the PNG by its tag, or nothing where there were no steps."""
+    if not len(training.step_loss):
+        return {}
+    steps = len(training.step_loss) // len(training.history)
+    figure = loss_figure(training.step_loss, window=steps, floor=getattr(objective, "floor", None))
+    return {"figures/loss": save(figure, folder / FIGURES / "loss", ("png",))[0]}
+
+
+def decision_regions(
+    network: Callable[[Tensor], Tensor], objective: Objective, distribution: Distribution, test: Split, resolution: int
+) -> Regions:
+    """Return the predicted and the Bayes-optimal classes on a grid around one seed's test samples."""
+    low, high = test.x[0].min(0).values, test.x[0].max(0).values
+    pad = MARGIN * (high - low)
+    ends = zip((low - pad).tolist(), (high + pad).tolist(), strict=True)
+    x1, x2 = (torch.linspace(start, stop, resolution) for start, stop in ends)
+    grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1)  # (resolution, resolution, 2)
+    labels = predict(network(grid.flatten(0, 1)), objective).preds.view(resolution, resolution)
+    return Regions(x1.numpy(), x2.numpy(), labels.numpy(), distribution.bayes_rule(grid).numpy())
+
+
+def write_regions(
+    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, distribution: DataSource, test: Split
+) -> None:
+    """Write ``regions.csv``, one row per grid point, for a known distribution of two features."""
+    if distribution.features != 2 or not isinstance(distribution, Distribution):
+        return
+    regions = decision_regions(network, objective, distribution, test, FILE_RESOLUTION)
+    x1, x2 = np.meshgrid(regions.x1, regions.x2)
+    columns = {"x1": x1, "x2": x2, "pred": regions.pred, "bayes": regions.bayes}
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    table.to_csv(folder / REGIONS, index=False)
+
+
+def write_scatter(
+    folder: Path,
+    network: Callable[[Tensor], Tensor],
+    objective: Objective,
+    distribution: DataSource,
+    test: Split,
+    metrics: dict[str, float],
+) -> dict[str, Path]:
+    """Draw one seed's test samples over its decision regions and return the PNG by its tag."""
+    if distribution.features != 2 or not isinstance(distribution, Distribution):
+        return {}
+    x, target = test.x[0, :MAX_SAMPLES], test.target[0, :MAX_SAMPLES]
+    regions = decision_regions(network, objective, distribution, test, FIGURE_RESOLUTION)
+    curve = getattr(distribution, "curve", None)
+    figure = scatter_figure(
+        x.numpy(),
+        target.numpy(),
+        predict(network(x), objective).preds.numpy(),
+        classes=distribution.classes,
+        regions=regions,
+        curve=None if curve is None else (regions.x1, curve(torch.from_numpy(regions.x1)).numpy()),
+        title=(
+            f"{metrics['test/correct']}/{metrics['test/count']} = {metrics['test/accuracy']:.2f}, "
+            f"population {metrics['population/accuracy']:.3f}, Bayes {metrics['bayes/accuracy']:.3f}"
+        ),
+    )
+    return {"figures/scatter": save(figure, folder / FIGURES / "scatter", ("png",))[0]}
