@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.evaluate import load
+from src.experiments.loading import load_run
 from src.experiments.naming import completed
 from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
 from src.utils.validation import SettingsError
@@ -105,7 +105,7 @@ def test_results_with_any_value_in_place_of_any_other(cases, copy, count):
             inner = inner[name]
         inner[place[-1]] = value
         path.write_text(json.dumps(changed))
-        assert refusal(lambda: load(copy), "none")
+        assert refusal(lambda: load_run(copy), "none")
 
     fuzz(cases // 4, st.tuples(st.sampled_from(places), JSON), check, count)
 
@@ -128,7 +128,7 @@ def test_mutated_checkpoints(cases, copy, count):
 
     def check(content):
         path.write_bytes(content)
-        assert str(path) in refusal(lambda: load(copy), str(path))
+        assert str(path) in refusal(lambda: load_run(copy), str(path))
 
     fuzz(cases, mutations(path.read_bytes()), check, count)
 
@@ -165,7 +165,7 @@ def test_planted_pickles_are_refused_and_do_nothing(wrapping, function, copy, tm
         content["state_dict"] = {**content["state_dict"], "extra": planted} if wrapping == "state" else {planted: 1}
         torch.save(content, path)
     with pytest.raises(ArtifactError, match=r"checkpoint\.ckpt is not the checkpoint of this run"):
-        load(copy)
+        load_run(copy)
     assert not trap.exists()
     pickle.loads(pickle.dumps(planted))  # noqa: S301 - the trap works
     assert trap.exists()

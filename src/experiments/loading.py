@@ -1,0 +1,130 @@
+"""Loading of finished runs and studies."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from src.analysis.collect import collect
+from src.config.instantiate import Components, build_components, check_settings, stack
+from src.experiments.write_run import prediction_columns, seed_metrics
+from src.metrics.predictions import predict, seed_network
+from src.storage.schema import CHECKPOINT, COMPLETED, HISTORY, PREDICTIONS, ArtifactError, Results, read_results
+from src.storage.schema import read_table as read_csv
+from src.training.single_thread import single_threaded
+from src.utils.errors import first_line
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished seed of one condition, rebuilt from its directory.
+
+    Attributes:
+        folder: The directory of the seed.
+        results: What its ``results.json`` holds.
+        components: Its data, objective and trained network, as a stack of one seed.
+        network: The trained network, (N, D) -> (N, O), on the CPU.
+    """
+
+    folder: Path
+    results: Results
+    components: Components
+    network: Callable[[Tensor], Tensor]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The stored metrics by name."""
+        return self.results.metrics
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration that the run was trained with."""
+        return self.results.config
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """The curves: one row per epoch, with the columns epoch, step, train/loss, train/accuracy, ..."""
+        return read_csv(self.folder / HISTORY, ("epoch", "step"))
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row per test sample: the features, target, pred, correct, and p0, ..., p{C-1} if any."""
+        return read_csv(self.folder / PREDICTIONS, ("target", "pred", "correct"))
+
+    @single_threaded()
+    def recompute_metrics(self) -> dict[str, float]:
+        """Return all metrics, computed again from the data and the weights: bit for bit the stored ones."""
+        return seed_metrics(self.components, 0, self.network)
+
+    @single_threaded()
+    def predict(self, samples: pd.DataFrame) -> pd.DataFrame:
+        """Return the decision for each of some samples, and its probabilities where the objective has them.
+
+        Args:
+            samples: One row per sample, with the columns of the training data: x1, x2, ... or those of the table.
+
+        Returns:
+            The column pred, in [0, C), and p0, ..., p{C-1} if any, in the order of the rows.
+
+        Raises:
+            SettingsError: If a column is missing or holds something other than finite numbers where those are needed.
+        """
+        x = self.components.datamodule.encode(samples)
+        return prediction_columns(predict(self.network(x), self.components.objective))
+
+
+@single_threaded()
+def load_run(folder: Path | str, allow_targets: Sequence[str] = ()) -> Run:
+    """Rebuild one finished seed: its data, its objective and its trained network.
+
+    Args:
+        folder: The directory of the seed, such as ``outputs/hw4/loss=ce,classes=4-3f9a1c2b/seed=7``.
+        allow_targets: Packages outside of this project whose code the run may use.
+
+    Raises:
+        ArtifactError: If the directory is not that of a completed run, or a file in it is broken.
+        SettingsError: If its configuration cannot be built.
+    """
+    folder = Path(folder)
+    results = read_results(folder)
+    if results.status != COMPLETED:
+        raise ArtifactError(f"{folder} holds a failed run: {results.error}")
+    try:
+        own = {"trainer": results.config["trainer"] | {"accelerator": "cpu"}, "allow_targets": list(allow_targets)}
+        config = results.config | own
+        check_settings(config)
+        components = build_components(config, stack(config))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{folder} has a configuration that lacks a setting: {error!r}") from error
+    path = folder / CHECKPOINT
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        components.classifier.load_state_dict(state, assign=True)  # in the precision it was trained in
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing") from None
+    except Exception as error:  # torch's unpickler raises errors of many types for a broken file
+        raise ArtifactError(f"{path} is not the checkpoint of this run: {first_line(error)}") from None
+    components.datamodule.setup()
+    return Run(folder, results, components, seed_network(components.network, 0))
+
+
+def load_study(*folders: Path | str) -> pd.DataFrame:
+    """Return the runs of one or more studies as a tidy table, one row per run.
+
+    Args:
+        folders: Directories of studies, such as ``outputs/hw4``.
+
+    Returns:
+        The columns label, study, condition, fingerprint, loss, model, data, classes, the settings in which the
+        conditions differ, seed and the seeds of the random streams, status, seconds, one column per metric, and
+        folder. Failed runs have no metrics.
+
+    Raises:
+        ArtifactError: If a directory does not exist.
+    """
+    return collect([Path(folder) for folder in folders]).runs
