@@ -38,15 +38,18 @@ def job(config: DictConfig) -> float | None:
 
     logging.raiseExceptions = False  # a disk too full for the log is told of once, by what matters
     hydra_config = HydraConfig.get()
+    part = hydra_config.sweeper.get("part")  # number of the job among those that train seeds of one condition
     condition = Condition(
         folder=Path(hydra_config.runtime.output_dir),
         config=resolve(config),
         choices=dict(hydra_config.runtime.choices),
         overrides=list(hydra_config.overrides.task),
+        first_part=not part,
     )
     try:
         results = run_condition(condition)
-        show(stdout(), results, condition.folder)
+        if part is None:
+            show(stdout(), results, condition.folder)
         FailedSeedsError.check(results)
         values = [result.metrics[config.returns] for result in results if config.returns in result.metrics]
         return statistics.fmean(values) if len(values) == len(results) else None

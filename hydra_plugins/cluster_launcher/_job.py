@@ -34,8 +34,8 @@ class Job:
     folder: str
 
     def __call__(self) -> JobReturn:
-        """Run the job in this process, a worker's, and return what it did; what it raises is returned too."""
-        # The other cores have jobs of their own; numerical libraries read this when they are imported.
+        """Run the job in this process, which is a worker, and return its result; an error of the task is part of it."""
+        # The other cores run other jobs; numerical libraries read this when they are imported.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.chdir(self.folder)
         setup_globals()
@@ -52,11 +52,12 @@ class Job:
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
             )
-        except SystemExit as stop:  # which would end the worker, and with it what is said here
-            return self.failed(str(stop.code))
+        except SystemExit as stop:  # would end the worker, and with it the message
+            return self.failed(CompactHydraException(str(stop.code)))
+        except OSError as error:  # of Hydra's own files
+            reason = f"Cannot write to {error.filename} ({error.strerror or error})."
+            return self.failed(CompactHydraException(f"{reason} Finished seeds are kept; a rerun trains the rest."))
 
-    def failed(self, message: str) -> JobReturn:
-        """Return what stands for a job that has nothing to return."""
-        return JobReturn(
-            overrides=self.overrides, status=JobStatus.FAILED, _return_value=CompactHydraException(message)
-        )
+    def failed(self, error: Exception) -> JobReturn:
+        """Return the result of a job that failed with an error, or whose process was lost."""
+        return JobReturn(overrides=self.overrides, status=JobStatus.FAILED, _return_value=error)

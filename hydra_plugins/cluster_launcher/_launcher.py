@@ -62,7 +62,7 @@ class ClusterLauncher(Launcher):
             name = config.hydra.runtime.choices["hydra/launcher"]
             raise CompactHydraException(
                 f"Expected `hydra/launcher` to be one that is installed, got {name}, which needs the package "
-                f"{self.package}: pip install 'losslab[{self.extra}]'"
+                f"{self.package}: pip install -e '.[{self.extra}]'"
             )
         self.check()
 
@@ -87,7 +87,7 @@ class ClusterLauncher(Launcher):
     def _result(self, job: Job, handle: Any) -> JobReturn:
         result = self.wait(handle)
         if isinstance(result, str):
-            result = job.failed(f"its process was lost, finished seeds are kept: {result}")
+            result = job.failed(CompactHydraException(f"its process was lost, finished seeds are kept: {result}"))
         log.info("\t#%d : %s", job.num, result.status.name.lower())
         return result
 

@@ -9,8 +9,8 @@ class CoresLauncherConf:
     """Settings of ``hydra/launcher=cores``.
 
     Attributes:
-        workers: Most processes at once; null for one a core that this process may use. The launcher checks that it is
-            an integer.
+        workers: Maximum number of processes; null for one per core that this process may use. The launcher checks that
+            it is an integer.
     """
 
     _target_: str = "hydra_plugins.cores_launcher.cores_launcher.CoresLauncher"

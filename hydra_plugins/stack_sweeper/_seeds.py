@@ -6,8 +6,9 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Override, ValueType
 from hydra.errors import CompactHydraException, HydraException
 
-MOST = 1_000_000  # seeds of a sweep
-KEYS = ("seed", "seeds.data", "seeds.split", "seeds.init", "seeds.shuffle")
+from src.parallel.schedule import SEED_KEYS
+
+MAX_SEEDS = 1_000_000  # of a sweep
 
 
 def stack_seeds(overrides: Sequence[Override], stack_size: int | None = None) -> list[Override]:
@@ -31,14 +32,14 @@ def stack_seeds(overrides: Sequence[Override], stack_size: int | None = None) ->
         return stacked
     sizes = {override.key_or_group: _longest(override) for override in stacked if _sets_seeds(override)}
     room = stack_size
-    for key in sorted(sizes, key=KEYS.index, reverse=True):
+    for key in sorted(sizes, key=SEED_KEYS.index, reverse=True):
         sizes[key] = min(sizes[key], room)
         room //= max(sizes[key], 1)
     return [_cut(override, sizes[override.key_or_group]) if _sets_seeds(override) else override for override in stacked]
 
 
 def _sets_seeds(override: Override) -> bool:
-    return override.key_or_group in KEYS and override.package is None and not override.is_delete()
+    return override.key_or_group in SEED_KEYS and override.package is None and not override.is_delete()
 
 
 def _stack(override: Override) -> Override:
@@ -57,12 +58,12 @@ def _swept_values(override: Override) -> list[Any]:
     listable = override.is_discrete_sweep() and override.value_type is not ValueType.GLOB_CHOICE_SWEEP
     try:
         if listable:
-            seeds = list(islice(override.sweep_iterator(), MOST + 1))
-            if len(seeds) <= MOST:
+            seeds = list(islice(override.sweep_iterator(), MAX_SEEDS + 1))
+            if len(seeds) <= MAX_SEEDS:
                 return seeds
     except (ValueError, HydraException):  # a range whose step is 0
         pass
-    rule = f"swept over a range or list of at most {MOST} values"
+    rule = f"swept over a range or list of at most {MAX_SEEDS} values"
     raise CompactHydraException(f"Expected `{override.key_or_group}` to be {rule}, got {override.get_value_string()}.")
 
 

@@ -1,5 +1,6 @@
 import shlex
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +15,42 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, narrowed, raise_failures, rerun_command
-from hydra_plugins.stack_sweeper._parts import label_parts
+from hydra_plugins.stack_sweeper._parts import PartsOfConditions, label_parts, without_labels
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
+from src.parallel.schedule import Schedule
 from src.storage.atomic import replacing_file
 
 
 class StackSweeper(BasicSweeper):
-    """Hydra's basic sweeper, but a sweep over ``seed`` or ``seeds.*`` is one job with lists of seeds.
+    """Hydra's basic sweeper, except that a sweep over ``seed`` or ``seeds.*`` is one job with lists of seeds.
 
     ``--multirun loss=mse,ce 'seed=range(20)'`` is two jobs, each with ``seed=[0,1,...,19]``, for an application that
-    runs many seeds at once. Everything else is swept as ever. Beyond that:
+    trains many seeds at once. All other settings are swept as by the basic sweeper. Beyond that:
 
     - Every job is composed, validated by each of ``hydra.callbacks`` that has a method ``validate(config)``, and its
       directory resolved, before anything is written: the first error ends the sweep there.
-    - Jobs that share a folder, as they have parts of the same seeds, keep a configuration and a log each.
+    - Where a launcher has a property ``workers``, the seeds of jobs that would leave some of them idle are cut into
+      smaller stacks, see ``Schedule.filled``. Nothing after the sweeper cuts seeds.
+    - Jobs that train parts of the same condition keep a configuration and a log each, and its closing table is shown
+      once, when all of them have ended.
     - A job that fails does not keep the next ones from running, unless the application has a setting ``fail_fast``
       that is true: then jobs run one by one, or in batches of ``max_batch_size``, and none starts after a failure. All
       failures are listed at the end, each with the command that reruns it, and the exit code is 1.
 
     Args:
-        max_batch_size: Most jobs that are given to the launcher at once, at least 1; ``None`` for all of them.
+        max_batch_size: Maximum number of jobs that are given to the launcher at once, at least 1, counted before their
+            seeds are cut for idle workers; ``None`` for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
-        stack_size: Most members in one job, at least 1; ``None`` for all of them.
+        stack_size: Maximum number of seeds in one job, at least 1; ``None`` for no limit.
         grids: Further overrides, each a line such as ``model=a,b loss=c``. The product is taken of each with ``params``
             and the command line, which has precedence over both, and the sweep is the union of these products.
+        part: Ignored; jobs find the number of their part there.
     """
 
     # Set by `setup`, which Hydra calls before `sweep`.
     hydra_context: HydraContext
     config: DictConfig
     launcher: Launcher
-    overrides: Sequence[Sequence[Sequence[str]]]
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class StackSweeper(BasicSweeper):
         params: dict[str, str] | None = None,
         stack_size: int | None = None,
         grids: Sequence[str] | None = None,
+        part: int | None = None,
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.grids = grids or [""]
@@ -74,46 +81,64 @@ class StackSweeper(BasicSweeper):
             CompactHydraException: If a setting of the sweep is wrong, or a job cannot be composed.
             SystemExit: With code 1 after the last job, if any failed.
         """
-        self.overrides = self.batches(arguments)
-        jobs = [job for batch in self.overrides for job in batch]
-        sweep_dir = Path(self.config.hydra.sweep.dir)
+        self._check_settings()
+        jobs = self._jobs(arguments)
         for num, job in enumerate(jobs):
             self._validate(job, num)
+        schedules = self._schedules(jobs, getattr(self.launcher, "workers", 1))
+        batches = self._labelled(schedules)
 
+        sweep_dir = Path(self.config.hydra.sweep.dir)
         sweep_dir.mkdir(parents=True, exist_ok=True)
         with replacing_file(sweep_dir / "multirun.yaml") as scratch:  # another launch of the sweep may write the same
             OmegaConf.save(self.config, scratch)
-        returns = self._launch()
+        returns = self._launch(schedules, batches)
+        labelled = [job for batch in batches for job in batch]
         # A launcher that only submits its jobs may return fewer results.
-        results = zip(jobs, (result for batch in returns for result in batch), strict=False)
+        results = zip(labelled, (result for batch in returns for result in batch), strict=False)
         failures = [
-            Failure(num, error, self._rerun_command(narrowed(job, error), num))
+            Failure(num, error, self._rerun_command(narrowed(without_labels(job), error), num))
             for num, (job, result) in enumerate(results)
             if result.status == JobStatus.FAILED
             for error in [result._return_value]  # `return_value` would raise it
         ]
         if failures:
-            raise_failures(failures, len(jobs), started=sum(map(len, returns)))
+            raise_failures(failures, len(labelled), started=sum(map(len, returns)))
         return returns
 
-    def batches(self, arguments: list[str]) -> list[list[list[str]]]:
-        """Return the overrides of every job of the sweep, in batches.
+    def schedules(self, arguments: list[str], workers: int) -> list[Schedule]:
+        """Return the schedule of each batch of the sweep, without running it.
 
         Args:
             arguments: Overrides of the application, as typed.
+            workers: Number of workers that run the jobs.
 
         Raises:
             CompactHydraException: If a setting of the sweep is wrong.
         """
-        # Not checked in `__init__`, whose errors Hydra would wrap.
+        self._check_settings()
+        return self._schedules(self._jobs(arguments), workers)
+
+    def _check_settings(self) -> None:
+        # Not in `__init__`, whose errors Hydra would wrap.
         require_whole("max_batch_size", self.max_batch_size)
         require_whole("stack_size", self.stack_size)
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        jobs = self._union(parser, arguments)
+
+    def _schedules(self, jobs: list[list[str]], workers: int) -> list[Schedule]:
+        size = self.max_batch_size or (1 if self._fail_fast() else len(jobs))
+        batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+        return [Schedule.of(self.config, batch, workers).filled() for batch in batches]
+
+    def _labelled(self, schedules: Sequence[Schedule]) -> list[list[list[str]]]:
+        """Return the overrides of every job, in batches."""
         hydra = self.config.hydra
-        labelled = label_parts(jobs, hydra.job.name, hydra.output_subdir)
-        most = self.max_batch_size or (1 if self._fail_fast() else len(jobs))
-        return [list(batch) for batch in self.split_overrides_to_chunks(labelled, most)]
+        jobs = [job for schedule in schedules for job in schedule.jobs]
+        labelled = iter(label_parts(jobs, hydra.job.name, hydra.output_subdir))
+        return [list(islice(labelled, len(schedule.jobs))) for schedule in schedules]
+
+    def _jobs(self, arguments: list[str]) -> list[list[str]]:
+        """Return the overrides of every job that is to be scheduled."""
+        return self._union(OverridesParser.create(config_loader=self.hydra_context.config_loader), arguments)
 
     def _union(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of every job of every grid, once where the command line makes several alike."""
@@ -124,13 +149,16 @@ class StackSweeper(BasicSweeper):
             jobs.update((tuple(sorted(job)), list(job)) for job in product)
         return [*jobs.values()]
 
-    def _launch(self) -> list[Sequence[JobReturn]]:
+    def _launch(
+        self, schedules: Sequence[Schedule], batches: Sequence[Sequence[Sequence[str]]]
+    ) -> list[Sequence[JobReturn]]:
         returns: list[Sequence[JobReturn]] = []
         launched = 0
-        while not self.is_done():
-            batch = self.get_job_batch()
+        parts = PartsOfConditions(schedules)
+        for schedule, batch in zip(schedules, batches, strict=True):
             returns.append(self.launcher.launch(batch, initial_job_idx=launched))
             launched += len(batch)
+            parts.show_finished(schedule, returns[-1])
             if self._fail_fast() and any(result.status == JobStatus.FAILED for result in returns[-1]):
                 break
         return returns

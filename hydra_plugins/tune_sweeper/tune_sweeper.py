@@ -82,7 +82,7 @@ class TuneSweeper(StackSweeper):
             for job in ([*condition, *reported], [*condition, *trial, trial_seeds]):
                 self._validate(job, 0)
         tuned = [self._tune(list(condition), trial_seeds) for condition in conditions]
-        self._jobs = [
+        self._reported = [
             [*condition, *found, *reported]
             for (condition, reported), best in zip(conditions.items(), tuned, strict=True)
             for found in ([], [*best, f"{TUNED}={'+'.join(self.space)}"])
@@ -106,8 +106,8 @@ class TuneSweeper(StackSweeper):
             words.append(f"{name}={value.start if override.is_interval_sweep() else next(override.sweep_iterator())}")
         return words
 
-    def _union(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
-        return getattr(self, "_jobs", None) or super()._union(parser, arguments)
+    def _jobs(self, arguments: list[str]) -> list[list[str]]:
+        return self._reported
 
     def _check_disjoint(self, parser: OverridesParser, reported: list[str], trial: str) -> None:
         given = parser.parse_overrides([*(reported or [f"seed={self.config.seed}"]), trial])

@@ -10,7 +10,7 @@ from time import perf_counter, strftime
 from typing import Any
 
 from scripts.benchmark.command import ROOT
-from scripts.benchmark.engine import cores
+from src.parallel.cpu import available_cpus
 
 CPUINFO, STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
 IDLE = (3, 4)  # of the columns of /proc/stat: idle, waiting for a disk
@@ -38,7 +38,7 @@ class Context:
             "others": max(0.0, used / elapsed),
             "commit": commit or "unknown",
             "when": strftime("%Y-%m-%d %H:%M"),
-            "cores": cores(),
+            "cores": available_cpus(),
             "processor": processor(),
             "python": platform.python_version(),
             "torch": importlib.metadata.version("torch"),

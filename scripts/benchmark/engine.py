@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from scripts.benchmark.peers.worker import Order
 from scripts.benchmark.team import Team
+from src.parallel.cpu import available_cpus, cpu_indices
 
 STEPS = 26  # of an epoch: 128 points in mini-batches of 5
 OURS = "losslab"
@@ -77,11 +77,6 @@ def absent(peers: Sequence[str]) -> dict[str, str]:
     return {name: package for name, package in needs.items() if package and importlib.util.find_spec(package) is None}
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def teams(peer: str, size: int, plan: Plan) -> list[Team]:
     """Return the peer as one process, and as a process a core where there is more than one network to train.
 
@@ -91,9 +86,9 @@ def teams(peer: str, size: int, plan: Plan) -> list[Team]:
     one = range(size if spec.batched else 1)
     alone = Order(spec.module, tuple(one), plan.stretches, spec.threads, overrides=plan.overrides)
     result = [Team(f"{peer}, one process", [alone])]
-    workers = min(cores(), size)
+    workers = min(available_cpus(), size)
     if workers > 1:
-        available = sorted(os.sched_getaffinity(0)) if spec.pinned and hasattr(os, "sched_getaffinity") else []
+        available = cpu_indices() if spec.pinned else []
         orders = [
             Order(
                 spec.module,

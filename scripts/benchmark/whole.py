@@ -6,7 +6,8 @@ from itertools import product
 from typing import Any
 
 from scripts.benchmark.command import run, run_together
-from scripts.benchmark.engine import Progress, cores
+from scripts.benchmark.engine import Progress
+from src.parallel.cpu import available_cpus
 
 SEEDS = 20  # of each condition of experiment=hw4
 MANY = 1000
@@ -71,7 +72,7 @@ def hw4(rounds: Rounds, full: bool) -> None:
     Unless ``full``, the loop runs once for each condition and counts 20 times its training, and one start-up.
     """
     rounds.time(HW4, "--multirun", "experiment=hw4", rounds.epochs)
-    for name, workers in ((ALL, 1), (BOTH, cores())):
+    for name, workers in ((ALL, 1), (BOTH, available_cpus())):
         share = -(-SEEDS // workers) if full else 1
         shares = [range(start, min(start + share, SEEDS)) for start in range(0, share * workers, share)]
         took = [rounds.loop(*condition, [each for each in shares if each]) for condition in CONDITIONS]
@@ -106,4 +107,4 @@ def measure(part: str, rounds: int, epochs: int, full: bool, say: Progress) -> M
     for number in range(rounds):
         say(f"{part}: round {number + 1} of {rounds}")
         PARTS[part](measured, full)
-    return {"rounds": rounds, "epochs": epochs, "full": full, "cores": cores(), **measured.measured()}
+    return {"rounds": rounds, "epochs": epochs, "full": full, "cores": available_cpus(), **measured.measured()}

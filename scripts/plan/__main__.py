@@ -4,7 +4,6 @@ python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)'
 """
 
 import heapq
-import os
 import shlex
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from rich.table import Table
 
 from scripts.cli import Parser, at_least_one
 from src.config.cli import explain, override_problem
+from src.parallel.cpu import available_cpus
 from src.utils.fast_imports import import_lightning
 from src.utils.validation import Problem, SettingsError, check
 
@@ -38,7 +38,7 @@ class Row:
         name: The overrides of the condition.
         jobs: Number of jobs.
         seeds: Number of networks.
-        longest: Seconds of the longest job, or part of a job where it shares its seeds among cores.
+        longest: Seconds of the longest job.
         seconds: Seconds of all jobs, one after another.
         memory: Most bytes in memory that one process needs.
         disk: Bytes on the disk.
@@ -152,37 +152,38 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
     start_up = imports = _start_up()
     import_lightning()
     from scripts.plan.calibration import calibrate  # torch takes seconds to import; --help does without
-    from scripts.plan.jobs import sweep_jobs
+    from scripts.plan.jobs import plan_sweep
 
-    sweep = sweep_jobs(words)
-    count = workers or sweep.workers or _cores()
-    stacks = sweep.stacks(count)
-    count = min(count, sum(map(len, stacks.values())))
+    sweep = plan_sweep(words, workers)
+    count = min(sweep.batches[0].workers, max(len(batch.jobs) for batch in sweep.batches))
     rows: list[Row] = []
-    spans: dict[int, list[float]] = {}
-    shown = track(sweep.conditions, "measuring", console=progress, transient=True, disable=not progress.is_terminal)
-    for condition in shown:
-        sizes = [size for num in condition.seeds for size in stacks[num]]
-        costs = calibrate(condition.settings, condition.choices, max(sizes), min(count, _cores()))
-        each = costs.first + imports if sweep.launcher == "slurm" else 0.0  # a process a job
-        for num, seeds in condition.seeds.items():
-            spans[num] = [each + sweep.compose(seeds) + costs.seconds(size) for size in stacks[num]]
-            start_up += sweep.compose(seeds)  # all are checked before the first begins
+    seconds: dict[tuple[str, ...], float] = {}  # of each job, by its overrides
+    conditions = sweep.conditions.values()
+    for condition in track(conditions, "measuring", console=progress, transient=True, disable=not progress.is_terminal):
+        sizes = [job.networks for job in condition.jobs]
+        costs = calibrate(condition.settings, condition.choices, max(sizes), min(count, available_cpus()))
+        process = costs.first + imports if sweep.launcher == "slurm" else 0.0  # which starts one per job
+        durations = [process + sweep.compose(size) + costs.seconds(size) for size in sizes]
+        seconds |= {job.overrides: duration for job, duration in zip(condition.jobs, durations, strict=True)}
+        start_up += sum(map(sweep.compose, sizes))  # all are checked before the first begins
         rows.append(
             Row(
                 condition.name,
-                jobs=len(condition.seeds),
+                jobs=len(sizes),
                 seeds=sum(sizes),
-                longest=max(max(spans[num]) for num in condition.seeds),
-                seconds=sum(sum(spans[num]) for num in condition.seeds),
+                longest=max(durations),
+                seconds=sum(durations),
                 memory=costs.peak(max(sizes)),
-                disk=sum(JOB_FILES + costs.disk(seeds) for seeds in condition.seeds.values()),
+                disk=sum(JOB_FILES + costs.disk(size) for size in sizes),
             )
         )
     shared = costs.inherited if sweep.launcher == "cores" else 0.0
-    start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once a worker
-    spread = makespan([seconds for num in sweep.order for seconds in spans[num]], count)
-    return Prediction(rows, count, shared, start_up, start_up + spread)
+    start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once per worker
+    span = 0.0
+    for batch in sweep.batches:
+        order = batch.order if sweep.launcher == "cores" else range(len(batch.jobs))
+        span += makespan([seconds[batch.jobs[number].overrides] for number in order], batch.workers)
+    return Prediction(rows, count, shared, start_up, start_up + span)
 
 
 def _start_up() -> float:
@@ -195,10 +196,6 @@ def _start_up() -> float:
     started = time.perf_counter()
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     return time.perf_counter() - started
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def makespan(durations: Sequence[float], workers: int) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from src.config.instantiate import build_components
 from src.experiments.condition import Condition
 from src.experiments.train_stack import train_stack
-from src.parallel.process_pool import START_METHOD
+from src.parallel.process_pool import start_method
 from src.training.fit import fit
 from src.training.history import Training
 from src.training.single_thread import single_threaded
@@ -95,7 +95,7 @@ def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, p
     """
     sizes, few, epochs = _sizes(largest), (1, min(FEW, largest)), settings["trainer"]["max_epochs"]
     # Every process is a fresh one, so that its peak memory tells of one thing alone.
-    with multiprocessing.get_context(START_METHOD).Pool(processes, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context(start_method()).Pool(processes, maxtasksperchild=1) as pool:
         fits = _mean(pool.starmap(_measure_fits, [(settings, sizes)] * processes, chunksize=1))
         epoch = fits["epoch"][0] * min(1, few[-1] / sizes[0])
         affordable = min(epochs, max(6, int(LONGEST / max(epoch, 1e-9))))

@@ -31,12 +31,15 @@ class Condition:
         config: The resolved config.
         choices: The choices of the config groups.
         overrides: The command line's overrides.
+        first_part: Whether the first of these seeds is also that of the whole condition, other seeds of which other
+            jobs may train.
     """
 
     folder: Path
     config: dict[str, Any]
     choices: dict[str, str]
     overrides: list[str]
+    first_part: bool = True
 
     @cached_property
     def fingerprint(self) -> str:
@@ -56,7 +59,7 @@ class Condition:
     def draws(self, member: SeedStreams) -> bool:
         """Whether the figures of a member are asked for."""
         wanted = self.config["figures"]
-        return wanted == "all" or (wanted == "first" and member == stack(self.config)[0])
+        return wanted == "all" or (wanted == "first" and self.first_part and member == stack(self.config)[0])
 
     def checkpoints(self, members: list[SeedStreams]) -> list[L.Callback]:
         """Return what keeps checkpoints of a stack in training, where they are asked for."""

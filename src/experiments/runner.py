@@ -15,9 +15,6 @@ from src.experiments.condition import Condition
 from src.experiments.naming import completed
 from src.experiments.train_stack import train_stack
 from src.experiments.write_run import write_failure
-from src.parallel.process_pool import Pool
-from src.parallel.progress import Display
-from src.parallel.worker import cores
 from src.storage.atomic import recover
 from src.storage.locks import lock_free
 from src.storage.schema import FAILED, Results
@@ -25,8 +22,6 @@ from src.training.callbacks.checkpoint import clear
 from src.utils.seeds import PURPOSES, SeedStreams
 
 log = logging.getLogger(__name__)
-
-LEAST = 8  # seeds in a stack; fewer take as long as these
 
 
 class FailedSeedsError(CompactHydraException):
@@ -76,7 +71,8 @@ def run_condition(condition: Condition) -> list[Results]:
             for folder in mine:
                 recover(folder)
             found = _kept(condition, mine)
-            done |= found | _train(condition, [member for folder, member in mine.items() if folder not in found])
+            left = [member for folder, member in mine.items() if folder not in found]
+            done |= found | (_train_stack(condition, left) if left else {})
         waiting = [folder for folder in waiting if folder not in mine]
         if waiting:
             log.info("%d seeds are left to another launch, which is waited for", len(waiting))
@@ -87,36 +83,6 @@ def run_condition(condition: Condition) -> list[Results]:
 
 def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
     return completed(folders, condition.fingerprint) if condition.config["resume"] else {}
-
-
-def _train(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
-    """Train some seeds, spread over the processes that this job may start, none of which gets very few.
-
-    Raises:
-        Exception: What the first of the processes that failed raised, when all have ended.
-    """
-    if not members:
-        return {}
-    size = part(len(members), cores() if condition.config["trainer"]["accelerator"] == "cpu" else 1)
-    if size == len(members):
-        return _train_stack(condition, members)
-    stacks = [members[start : start + size] for start in range(0, len(members), size)]
-    with Display(len(stacks), "stacks") as display:
-        ended = Pool(lambda _, stack: _train_stack(condition, stack), len(stacks)).run(stacks, display.heard)
-    for result in ended:
-        if result.error is not None:
-            raise result.error
-    return {folder: results for result in ended for folder, results in result.value.items()}
-
-
-def part(seeds: int, cores: int) -> int:
-    """Return how many seeds each process trains at most, where a job of some seeds has some cores.
-
-    Example:
-        >>> part(100, cores=2), part(100, cores=3), part(LEAST + 1, cores=2) == LEAST + 1
-        (50, 34, True)
-    """
-    return -(-seeds // min(cores, max(1, seeds // LEAST)))
 
 
 def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:

@@ -1,7 +1,9 @@
 """The table that a command prints when a condition is finished."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from src.storage import schema
 from src.storage.schema import FAILED, NO_LOSS, Results
 
 LONG = 10  # more seeds than that are summed up
@@ -48,6 +51,25 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
         if result.status == FAILED:
             console.print(f"{result.name} failed: {result.error}", style="red", markup=False, soft_wrap=True)
     console.print(f"files: {folder}", markup=False, soft_wrap=True)
+
+
+def show_crossed(console: Console, folder: Path, parts: Sequence[Mapping[str, Sequence[str]]]) -> None:
+    """Print the closing table of a condition that several jobs trained, from the results that they wrote.
+
+    Args:
+        console: Where to print.
+        folder: The directory of the condition.
+        parts: For each job the lists of seeds that it crossed, by key: ``seed`` and the pinned ``seeds.*``.
+    """
+    results = []
+    for lists in parts:
+        for values in product(*lists.values()):
+            pins = {key.removeprefix("seeds."): int(value) for key, value in zip(lists, values, strict=True)}
+            path = schema.seed_folder(folder, pins.pop("seed"), pins)
+            with suppress(schema.ArtifactError):  # of a seed that has no results, as its job failed or was lost
+                results.append(schema.read_results(path))
+    if results:
+        show(console, results, folder)
 
 
 def what(loss: str, model: str) -> str:

@@ -1,4 +1,4 @@
-"""What the jobs of all workers say, on one console."""
+"""The progress of the jobs of all workers, on one console."""
 
 import sys
 from types import TracebackType
@@ -8,66 +8,60 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 
-from src.parallel.worker import Advance, Output, Result, reporter
+from src.parallel.worker import JobResult, Progress, StdoutChunk
 
 
 class Display:
-    """A bar for the jobs and one for each that runs, below what they print; where there is no terminal, no bars.
-
-    In a worker it hands all that it hears on to the display of the process that started the worker.
+    """One progress bar for all jobs and one for each that runs, below what they print; no bars without a terminal.
 
     Args:
         jobs: Number of jobs.
-        label: What the jobs are, in the plural.
     """
 
-    def __init__(self, jobs: int, label: str = "jobs") -> None:
+    def __init__(self, jobs: int) -> None:
         console = Console()
-        columns = (
+        self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
         )
-        self._progress = Progress(
-            *columns, console=console, disable=not console.is_terminal or reporter() is not None, transient=True
-        )
-        self._jobs = self._progress.add_task(label, total=jobs, note="")
-        self._bars: dict[int, TaskID] = {}
+        self._jobs = self._bars.add_task("jobs", total=jobs, note="")
+        self._running: dict[int, TaskID] = {}
 
     def __enter__(self) -> "Display":
-        self._progress.start()
+        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._bars.stop()
 
-    def heard(self, number: int, message: Any) -> None:
-        """Show what a job says."""
+    def on_message(self, number: int, message: Any) -> None:
+        """Show a message of a job."""
         match message:
-            case Output(stream, text):
+            case StdoutChunk(stream, text):
                 file = getattr(sys, stream)
                 file.write(text)
                 file.flush()
-            case Advance(label, done, total, note):
-                if (report := reporter()) is not None:
-                    report(label, done, total, note)
-                    return
-                if number not in self._bars:
-                    self._bars[number] = self._progress.add_task(label, total=total, note="")
-                self._progress.update(self._bars[number], description=label, completed=done, note=note)
-            case Result():
-                if number in self._bars:
-                    self._progress.remove_task(self._bars.pop(number))
-                self._progress.advance(self._jobs)
+            case Progress(label, done, total, note):
+                if number not in self._running:
+                    self._running[number] = self._bars.add_task(label, total=total, note="")
+                self._bars.update(self._running[number], description=label, completed=done, note=note)
+            case JobResult():
+                if number in self._running:
+                    self._bars.remove_task(self._running.pop(number))
+                self._bars.advance(self._jobs)

@@ -1,13 +1,12 @@
-"""What happens inside a worker process: it runs the jobs that it is handed until it is told to stop."""
+"""A worker process: it runs the jobs that it receives, one after another, until it is told to end."""
 
-import contextlib
 import io
 import os
 import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -16,20 +15,20 @@ from typing import Any
 import cloudpickle
 from hydra.errors import CompactHydraException
 
-Report = Callable[[str, int, int, str], None]
+Reporter = Callable[[str, int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Output:
-    """Text that a job wrote to one of its standard streams."""
+class StdoutChunk:
+    """Text that a job wrote to one of its standard streams, ``stdout`` or ``stderr``."""
 
     stream: str
     text: str
 
 
 @dataclass(frozen=True)
-class Advance:
-    """How far a job is."""
+class Progress:
+    """How many of its steps a job has done."""
 
     label: str
     done: int
@@ -38,63 +37,41 @@ class Advance:
 
 
 @dataclass(frozen=True)
-class Result:
+class JobResult:
     """How a job ended: what it returned, or what it raised."""
 
     value: Any = None
     error: Exception | None = None
 
 
-@dataclass
-class _Here:
-    """What the code of a job may ask of the process that it runs in."""
-
-    report: Report | None = None
-    cores: int = 1
+_reporter: Reporter | None = None
 
 
-_here = _Here()
+def reporter() -> Reporter | None:
+    """Return the function that reports a job's progress (label, done, total, note), or None outside of a worker.
 
-
-def reporter() -> Report | None:
-    """Return how a job tells its progress (label, done, total, note), or None outside of a worker.
-
-    In a worker a job must not draw a bar of its own: several jobs share the terminal, and one display draws for all.
+    In a worker a job must not draw a progress bar itself: several jobs share the terminal, and the process that
+    started the workers draws for all.
     """
-    return _here.report
-
-
-def cores() -> int:
-    """Return how many processes the running job may start to share its work."""
-    return _here.cores
-
-
-@contextlib.contextmanager
-def granted(number: int) -> Iterator[None]:
-    """Let the job that the body runs have some cores."""
-    before, _here.cores = _here.cores, number
-    try:
-        yield
-    finally:
-        _here.cores = before
+    return _reporter
 
 
 def work(channel: Connection, payload: bytes) -> None:
-    """Run jobs until None comes, or the process that started this one is gone.
+    """Run jobs until None is received, or the process that started this one has ended.
 
     Args:
-        channel: Brings a pair (number, job), or None at the end; takes ``Output``, ``Advance`` and ``Result``.
+        channel: Receives pairs (number, job), or None at the end; sends ``StdoutChunk``, ``Progress``, ``JobResult``.
         payload: The pickled function that runs a job from its number and the job.
     """
+    global _reporter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher, which ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def send(message: Output | Advance) -> None:
+    def send(message: StdoutChunk | Progress) -> None:
         channel.send_bytes(pickle.dumps(message))
 
     sys.stdout, sys.stderr = _Stream("stdout", send), _Stream("stderr", send)
-    _here.report = lambda *progress: send(Advance(*progress))
-    _here.cores = 1
+    _reporter = lambda *progress: send(Progress(*progress))  # noqa: E731
     execute = cloudpickle.loads(payload)
     while (job := channel.recv()) is not None:
         result = _run(execute, *job)
@@ -111,27 +88,27 @@ def _end_with_parent() -> None:
 
 
 def _run(execute: Callable[[int, Any], Any], number: int, job: Any) -> bytes:
-    """Run a job and return its pickled ``Result``, whatever it returned or raised."""
+    """Run a job and return its pickled ``JobResult``, whatever it returned or raised."""
     try:
-        result = Result(execute(number, job))
+        result = JobResult(execute(number, job))
     except Exception as error:
-        result = Result(error=error)
+        result = JobResult(error=error)
     except SystemExit as stop:
-        result = Result(error=CompactHydraException(f"The job ended itself: {stop}"))
+        result = JobResult(error=CompactHydraException(f"The job exited: {stop}"))
     try:
-        # By value where it must: Hydra imports its plugins anew, and pickle does not know their classes again.
+        # Classes by value where necessary: Hydra imports its plugins anew, and pickle does not find those again.
         pickled: bytes = cloudpickle.dumps(result)
-        pickle.loads(pickled)  # noqa: S301 - what was pickled a moment ago
+        pickle.loads(pickled)  # noqa: S301 - pickled by the line above
     except Exception as error:
         reason = result.error or error
-        pickled = pickle.dumps(Result(error=RuntimeError(f"{type(reason).__name__}: {reason}")))
+        pickled = pickle.dumps(JobResult(error=RuntimeError(f"{type(reason).__name__}: {reason}")))
     return pickled
 
 
 class _Stream(io.TextIOBase):
-    """A standard stream whose lines go to the launcher; it is a terminal if the one that it replaces was."""
+    """A standard stream that sends its lines to the launcher; a terminal if the stream that it replaces was one."""
 
-    def __init__(self, name: str, send: Callable[[Output], None]) -> None:
+    def __init__(self, name: str, send: Callable[[StdoutChunk], None]) -> None:
         self._name = name
         self._send = send
         self._pending: list[str] = []
@@ -147,7 +124,7 @@ class _Stream(io.TextIOBase):
         if self._pending:
             text = "".join(self._pending)
             self._pending.clear()
-            self._send(Output(self._name, text))
+            self._send(StdoutChunk(self._name, text))
 
     def isatty(self) -> bool:
         return self._terminal

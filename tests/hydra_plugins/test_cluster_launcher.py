@@ -256,7 +256,7 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == package else find(name, *more))
     error = train("--multirun", "seed=0,1", f"hydra/launcher={launcher}", code=1).err
-    needs = f"got {launcher}, which needs the package {package}: pip install 'losslab[{launcher}]'"
+    needs = f"got {launcher}, which needs the package {package}: pip install -e '.[{launcher}]'"
     assert error.splitlines()[0].endswith(needs)
     assert not files(tmp_path)
 

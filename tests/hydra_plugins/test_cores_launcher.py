@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 from omegaconf import OmegaConf
 
-from hydra_plugins.cores_launcher.cores_launcher import CoresLauncher, longest_first, shares
+from hydra_plugins.cores_launcher.cores_launcher import CoresLauncher
 from tests.commands import SHORT, files, results
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
@@ -35,43 +35,6 @@ class TestHydrasLauncherSuite(LauncherTestSuite):
 )
 class TestHydrasIntegrationSuite(IntegrationTestSuite):
     """Hydra's own tests of a launcher in a small application."""
-
-
-@pytest.mark.parametrize("jobs", range(1, 10))
-@pytest.mark.parametrize("workers", [1, 2, 3, 8])
-def test_the_last_jobs_share_all_cores_and_no_more(jobs: int, workers: int) -> None:
-    shared = shares(jobs, workers)
-    assert len(shared) == jobs
-    rounds = jobs // workers * workers
-    assert shared[:rounds] == [1] * rounds
-    left = shared[rounds:]
-    assert sum(left) <= workers
-    assert not left or sum(left) + len(left) > workers
-
-
-@pytest.mark.parametrize(
-    ("jobs", "order"),
-    [
-        ([["classes=2"], ["classes=10"], ["classes=4"]], [1, 2, 0]),
-        (
-            [
-                ["trainer.max_epochs=5", "data.samples_per_class=90"],
-                ["data.samples_per_class=400"],
-                ["trainer.max_epochs=50"],
-            ],
-            [1, 2, 0],
-        ),
-        ([["seed=[0,1]"], ["seed=7"], ["seeds.data=[0,1]", "seeds.init=[3,4]"], ["seed=[0,1,2]"]], [2, 3, 0, 1]),
-        ([["loss=mse"], ["loss=ce"], ["model=linear"]], [0, 1, 2]),
-        ([["classes=a"], ["+classes=3"], ["~seed"], ["data=xor"]], [1, 2, 3, 0]),
-    ],
-)
-def test_jobs_start_by_their_networks_points_classes_and_epochs(jobs: list[list[str]], order: list[int]) -> None:
-    config = OmegaConf.create(
-        {"classes": 2, "seed": 0, "data": {"samples_per_class": 80}, "trainer": {"max_epochs": 20}}
-    )
-    assert longest_first(config, jobs) == order
-    assert longest_first(OmegaConf.create({}), [["x=1"], ["x=2"]]) == [0, 1]
 
 
 def test_as_many_workers_as_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,20 +62,23 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def test_a_sweep_leaves_the_same_files_whatever_the_number_of_workers(train: Any, tmp_path: Path) -> None:
-    words = [
-        "--multirun",
-        "loss=mse,ce,ce_softmax",
-        "seed=range(16)",
-        "trainer.max_epochs=2",
-        "data.samples_per_class=10",
-    ]
-    for study, workers in (("one", 1), ("two", 2), ("four", 4)):  # four: a condition's seeds are shared, too
+    words = ["--multirun", "loss=mse,ce,ce_softmax", "seed=range(16)", *SHORT[:2]]
+    for study, workers in (("one", 1), ("two", 2), ("six", 6)):  # two: one condition is cut; six: all
         train(*words, f"study={study}", f"hydra.launcher.workers={workers}")
         for path in (tmp_path / "outputs" / study).glob("*/*/results.json"):
             path.write_text(path.read_text().replace(f'"{study}"', '"study"').replace(f"study={study}", "study"))
-    one, two, four = (contents(tmp_path / "outputs" / study) for study in ("one", "two", "four"))
+    one, two, six = (contents(tmp_path / "outputs" / study) for study in ("one", "two", "six"))
     assert len(one) == 3 * (16 * 5 + 2)  # a few files a seed, and two figures a condition
-    assert one == two == four
+    assert one == two == six
+
+
+def test_a_condition_that_two_jobs_train_has_one_table_and_first_figures(train: Any, tmp_path: Path) -> None:
+    words = ("--multirun", "seed=range(16)", "hydra.launcher.workers=2", *SHORT[:2])
+    done = train(*words)
+    assert len(list(tmp_path.glob("outputs/runs/*/.hydra/seed=*/config.yaml"))) == 2
+    assert done.out.count("Bayes accuracy") == done.out.count("16 seeds") == done.out.count("files: ") == 1
+    assert {path.parent.parent.name for path in tmp_path.rglob("*.png")} == {"seed=0"}
+    assert {content["config"]["figures"] for content in results(tmp_path).values()} == {"first"}
 
 
 def test_the_longest_jobs_start_first_and_failures_keep_their_job(train: Any, tmp_path: Path) -> None:

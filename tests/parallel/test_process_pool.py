@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.errors import CompactHydraException
 
-from src.parallel.process_pool import DeadWorkerError, Pool
-from src.parallel.worker import Advance, Output, Result, cores, granted, reporter
+from src.parallel.process_pool import START_METHOD, DeadWorkerError, ProcessPool
+from src.parallel.worker import JobResult, Progress, StdoutChunk, reporter
 
 Heard = list[tuple[int, Any]]
 
 
-def run(
-    execute: Callable[[int, Any], Any], jobs: list[Any], workers: int = 2, **changes: Any
-) -> tuple[list[Result], Heard]:
+def run(execute: Callable[[int, Any], Any], jobs: list[Any], workers: int = 2) -> tuple[list[JobResult], Heard]:
     heard: Heard = []
-    results = Pool(execute, workers, **changes).run(jobs, lambda number, message: heard.append((number, message)))
+    results = ProcessPool(execute, workers).run(jobs, lambda number, message: heard.append((number, message)))
     return results, heard
 
 
@@ -39,10 +38,14 @@ def test_no_more_processes_than_asked_for_work_and_each_takes_several_jobs() -> 
     assert os.getpid() not in {result.value for result in results}
 
 
-def test_workers_can_be_started_afresh_where_the_system_cannot_fork() -> None:
+def test_the_environment_chooses_the_start_method(monkeypatch: pytest.MonkeyPatch) -> None:
     offset = 10  # reaches the worker with the function, by value
-    results, _ = run(lambda _, job: job + offset, [1, 2], start_method="spawn")
+    monkeypatch.setenv(START_METHOD, "spawn")
+    results, _ = run(lambda _, job: job + offset, [1, 2])
     assert [result.value for result in results] == [11, 12]
+    monkeypatch.setenv(START_METHOD, "thread")
+    with pytest.raises(CompactHydraException, match=rf"`{START_METHOD}` to be one of .*spawn.*, got thread"):
+        run(lambda *_: None, [1])
 
 
 def test_what_a_job_raises_is_its_result_alone() -> None:
@@ -56,7 +59,7 @@ def test_what_a_job_raises_is_its_result_alone() -> None:
     results, _ = run(unlucky, [12, 13, 14, 15])
     assert [result.value for result in results] == [12, None, None, 15]
     assert isinstance(results[1].error, ValueError)
-    assert [str(result.error) for result in results[1:3]] == ["unlucky", "The job ended itself: enough"]
+    assert [str(result.error) for result in results[1:3]] == ["unlucky", "The job exited: enough"]
 
 
 def test_what_cannot_be_pickled_is_told_in_words() -> None:
@@ -100,38 +103,23 @@ def test_what_a_job_prints_and_reports_is_heard_before_its_result() -> None:
     _, heard = run(speak, ["one", "two"])
     for number, job in enumerate(("one", "two")):
         messages = [message for who, message in heard if who == number]
-        assert messages[0] == Output("stdout", f"out {job}\n")
+        assert messages[0] == StdoutChunk("stdout", f"out {job}\n")
         assert sorted(map(str, messages[1:3])) == sorted(
-            map(str, [Advance(job, 1, 2, "half"), Output("stderr", f"err {job}")])
+            map(str, [Progress(job, 1, 2, "half"), StdoutChunk("stderr", f"err {job}")])
         )
-        assert messages[3] == Result(None)
+        assert messages[3] == JobResult(None)
     assert reporter() is None
-
-
-def test_cores_are_granted_for_a_while_and_never_inherited_by_a_worker() -> None:
-    with granted(5):
-        assert cores() == 5
-        results, _ = run(lambda *_: cores(), [0, 0])
-    assert cores() == 1
-    assert [result.value for result in results] == [1, 1]
-
-
-def test_a_pool_inside_a_pool() -> None:
-    def nested(_: int, job: int) -> list[int]:
-        return [result.value for result in Pool(lambda _, inner: inner + job, 2).run([1, 2], lambda *_: None)]
-
-    assert [result.value for result in run(nested, [10, 20])[0]] == [[11, 12], [21, 22]]
 
 
 SLEEP = """
 import sys, time
-from src.parallel.process_pool import Pool
+from src.parallel.process_pool import ProcessPool
 
 def job(number, folder):
     open(f"{folder}/{number}", "w").write(str(__import__("os").getpid()))
     time.sleep(60)
 
-Pool(job, 2).run([sys.argv[1]] * 3, lambda *_: None)
+ProcessPool(job, 2).run([sys.argv[1]] * 3, lambda *_: None)
 """
 
 

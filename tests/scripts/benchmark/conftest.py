@@ -28,5 +28,5 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, ...]]]:
         monkeypatch.setattr(module, "run_together", together)
     for module in (whole, growth):
         monkeypatch.setattr(module, "run", lambda *words: together([words])[0])
-    monkeypatch.setattr(whole, "cores", lambda: 2)
+    monkeypatch.setattr(whole, "available_cpus", lambda: 2)
     return ran

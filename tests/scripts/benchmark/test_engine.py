@@ -13,8 +13,8 @@ PLAN = Plan(rounds=2, before=3, epochs=4)
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "cores", lambda: 2)
-    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(engine, "available_cpus", lambda: 2)
+    monkeypatch.setattr(engine, "cpu_indices", lambda: [0, 1])
 
 
 class FakeTeam:

@@ -47,7 +47,7 @@ def test_full_runs_the_loop_for_every_network(commands: Commands) -> None:
 
 
 def test_full_shares_20_seeds_among_any_number_of_cores(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "cores", lambda: 12)
+    monkeypatch.setattr(whole, "available_cpus", lambda: 12)
     measure("hw4", full=True)
     last = [(int(command[-3]), int(command[-1])) for command in commands[-1]]
     assert [seed for first, seeds in last for seed in range(first, first + seeds)] == list(range(SEEDS))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scripts.plan import __main__ as plan
 from scripts.plan.__main__ import makespan, predict
 from scripts.plan.calibration import on_disk
-from scripts.plan.jobs import sweep_jobs
+from scripts.plan.jobs import plan_sweep
 from tests.commands import files, results
 
 pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
@@ -33,25 +33,25 @@ pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
     ],
 )
 def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[int]]) -> None:
-    sweep = sweep_jobs([*words, "hydra/launcher=basic"])
-    assert [list(condition.seeds.values()) for condition in sweep.conditions] == sizes
-    numbers = sorted(num for condition in sweep.conditions for num in condition.seeds)
-    assert numbers == sweep.order == list(range(len(numbers)))
+    sweep = plan_sweep([*words, "hydra/launcher=basic"])
+    assert [[job.networks for job in condition.jobs] for condition in sweep.conditions.values()] == sizes
+    [batch] = sweep.batches
+    assert len(batch.jobs) == sum(map(len, sizes))
 
 
 @pytest.mark.parametrize(
-    ("words", "workers", "stacks"),
+    ("words", "workers", "sizes"),
     [
         (["seed=range(100)"], 2, [[50, 50]]),
-        (["seed=range(100)"], 3, [[34, 34, 32]]),
-        (["seed=range(9)"], 2, [[9]]),
         (["loss=mse,ce,bce", "seed=range(20)"], 2, [[20], [20], [10, 10]]),
-        (["classes=2,3,4", "seed=range(20)"], 2, [[10, 10], [20], [20]]),  # the longest start first
+        (["loss=mse,ce", "seed=range(20)", "fail_fast=true"], 2, [[10, 10], [10, 10]]),  # a batch for each
         (["loss=mse,ce", "seed=range(20)", "hydra/launcher=joblib"], 8, [[20], [20]]),
     ],
 )
-def test_idle_cores_share_the_seeds_of_a_job(words: list[str], workers: int, stacks: list[list[int]]) -> None:
-    assert [*sweep_jobs(words).stacks(workers).values()] == stacks
+def test_idle_workers_share_the_seeds_of_a_job(words: list[str], workers: int, sizes: list[list[int]]) -> None:
+    sweep = plan_sweep(words, workers)
+    assert [[job.networks for job in condition.jobs] for condition in sweep.conditions.values()] == sizes
+    assert {batch.workers for batch in sweep.batches} == {workers}
 
 
 def forked(words: list[str], folder: Path, pipe: Connection) -> None:
