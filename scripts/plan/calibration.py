@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from src.config.instantiate import build_components
+from src.config.instantiate import build_components, build_trainer
 from src.experiments.condition import Condition
 from src.experiments.train_stack import train_stack
 from src.parallel.process_pool import start_method
@@ -185,7 +185,7 @@ def _fit(settings: dict[str, Any], seeds: int, epochs: int) -> float:
 def _trainings(settings: dict[str, Any], seeds: int, epochs: int) -> list[Training]:
     shorter = settings | {"trainer": settings["trainer"] | {"max_epochs": epochs}}
     parts = build_components(shorter, streams(list(range(seeds)), {}))
-    trainings = fit(parts, shorter, [])
+    trainings = fit(parts.classifier, parts.datamodule, build_trainer(shorter, []))
     parts.classifier.release()
     return trainings
 

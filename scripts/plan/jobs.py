@@ -17,10 +17,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from scripts.plan.calibration import Line
+from src.config.naming import condition_name
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import validate_job
-from src.experiments.naming import condition_name
 from src.parallel.cpu import available_cpus
 from src.parallel.schedule import Schedule, ScheduledJob
 from src.utils.seeds import seeds_problem

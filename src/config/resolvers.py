@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.experiments.naming import condition_folder, condition_name, fingerprint
+from src.config.naming import condition_folder, condition_name, fingerprint
 
 
 def resolve(root: DictConfig) -> dict[str, Any]:

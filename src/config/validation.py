@@ -119,7 +119,7 @@ def _tuned_problem(config: dict[str, Any]) -> Problem | None:
     return None if good else Problem("tuned", "null, or settings joined by +, such as optimizer.lr", tuned)
 
 
-def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:
+def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:  # noqa: C901
     yield whole("trainer.max_epochs", trainer.get("max_epochs"), least=1, most=MOST_EPOCHS)
     if (every := trainer.get("checkpoint_every")) is not None:
         yield whole("trainer.checkpoint_every", every, least=1, most=MOST_EPOCHS)

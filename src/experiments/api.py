@@ -10,12 +10,12 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from src.config.cli import explain
+from src.config.naming import condition_folder, condition_name, fingerprint
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import validate_job
 from src.experiments.condition import Condition
 from src.experiments.loading import load_study
-from src.experiments.naming import condition_folder, condition_name, fingerprint
 from src.experiments.runner import FailedSeedsError, run_condition
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 
 from src.config.instantiate import factory, stack
-from src.experiments.naming import fingerprint
+from src.config.naming import fingerprint
 from src.storage import schema
 from src.storage.schema import Results
 from src.training.callbacks.checkpoint import StackCheckpoint

@@ -12,7 +12,7 @@ from hydra.errors import CompactHydraException
 from src.config.instantiate import stack
 from src.experiments import write_run
 from src.experiments.condition import Condition
-from src.experiments.naming import completed
+from src.experiments.finished import completed
 from src.experiments.train_stack import train_stack
 from src.experiments.write_run import write_failure
 from src.storage.atomic import recover

@@ -4,7 +4,7 @@ import gc
 import time
 from pathlib import Path
 
-from src.config.instantiate import build_components
+from src.config.instantiate import build_components, build_trainer
 from src.experiments.condition import Condition
 from src.experiments.write_run import write_run_safely
 from src.storage.schema import Results
@@ -37,7 +37,8 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
         components = build_components(config, members)
         started = time.time()
         progress = TrainingProgress(label, stdout())
-        histories = fit(components, config, [progress, *condition.checkpoints(members)])
+        trainer = build_trainer(config, [progress, *condition.checkpoints(members)])
+        histories = fit(components.classifier, components.datamodule, trainer)
         span = (started, time.time())
         results = {}
         for index, history in enumerate(histories):

@@ -1,22 +1,22 @@
-"""What a run leaves on disk: the schema, its writer and its reader.
+"""The files of a run: their schema, writer and reader.
 
-Files are the interface between the stages. Training writes them, analysis reads them, and this module is all
-that the two share; it imports no torch. One seed of one condition is one folder::
+Files are the interface between training, which writes them, and analysis, which reads them. One seed of one condition
+is one directory::
 
     <study>/<condition>/seed=7/
-        results.json       written last: its presence means that the seed is done
-        history.csv        one row an epoch
-        predictions.csv    one row a test point, unless predictions=false
-        regions.csv        predicted and Bayes-optimal label over a grid, unless figures=none
+        results.json       written last: its presence means that the seed is finished
+        history.csv        one row per epoch
+        predictions.csv    one row per test sample, unless predictions=false
+        regions.csv        predicted and Bayes-optimal class over a grid, unless figures=none
         checkpoint.ckpt    the weights of this seed alone
-        events.out.tfevents.*  and  figures/*.png, where they are asked for
+        events.out.tfevents.*  and  figures/*.png, where they are requested
 """
 
 import json
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +26,7 @@ import pandas as pd
 
 from src.storage.atomic import replacing_file
 
-SCHEMA = 1
+SCHEMA = 2
 RESULTS = "results.json"
 HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
@@ -37,7 +37,7 @@ COMPLETED = "completed"
 FAILED = "failed"
 NO_LOSS = "none"  # the choice of ``loss`` that goes with models that are fitted in closed form
 
-# Settings, with all below them, that change neither data nor training: a condition is the same whatever they say.
+# Settings, with all below them, that change neither data nor training.
 EXCLUDED_FROM_FINGERPRINT = (
     "seed",
     "seeds",
@@ -60,6 +60,7 @@ EXCLUDED_FROM_FINGERPRINT = (
     "trainer.enable_checkpointing",
 )
 
+_SAMPLES = {"noisy_cubic": "samples_per_class", "xor": "samples_per_corner"}  # what schema 1 calls data.points
 _SEED_FOLDER = re.compile(r"seed=\d+(,(data|split|init|shuffle)=\d+)*", flags=re.ASCII)
 
 
@@ -73,12 +74,12 @@ class NewerSchemaError(ArtifactError):
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that ``results.json`` says of one seed of one condition.
+    """The content of ``results.json``: one seed of one condition.
 
     Attributes:
         study: Name of the study, the folder under ``outputs``.
         condition: Name of the condition, the folder under the study.
-        fingerprint: Hash of the condition's scientific configuration.
+        fingerprint: Hash of the settings that decide the condition's results.
         loss: Choice of the ``loss`` group.
         model: Choice of the ``model`` group.
         data: Choice of the ``data`` group.
@@ -165,55 +166,76 @@ def read_results(folder: Path) -> Results:
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} holds {type(content).__name__}, expected an object")
     schema: Any = content.get("schema")
-    if schema != SCHEMA:
-        newer = _whole(schema) and schema > SCHEMA
+    if schema == 1 and _is_whole(schema):
+        content = _upgrade(content)
+    elif schema != SCHEMA:
+        newer = _is_whole(schema) and schema > SCHEMA
         kind = NewerSchemaError if newer else ArtifactError
-        raise kind(f"{path} has schema {schema!r}, this losslab reads schema {SCHEMA}")
+        raise kind(f"{path} has schema {schema!r}, this losslab reads schemas 1 and {SCHEMA}")
     known = {item.name for item in fields(Results)}
     required = known - {"metrics", "status", "error", "streams", "schema"}
     if missing := sorted(required - content.keys()):
         raise ArtifactError(f"{path} lacks {', '.join(missing)}")
     results = Results(**{name: value for name, value in content.items() if name in known})
-    if problem := _problem(results):
+    if problem := _type_error(results):
         raise ArtifactError(f"{path}: {problem}")
     return results
 
 
-def _problem(results: Results) -> str | None:
-    """Say what is wrong with the types of a results file, or None."""
-    for name in ("study", "condition", "fingerprint", "loss", "model", "data"):
-        if not isinstance(getattr(results, name), str):
-            return f"expected {name} to be text, got {getattr(results, name)!r}"
-    if not isinstance(results.error, str | None):
-        return f"expected error to be text or null, got {results.error!r}"
-    if not isinstance(results.overrides, list) or not all(isinstance(word, str) for word in results.overrides):
-        return f"expected overrides to be a list of text, got {results.overrides!r}"
-    if not _finite(results.seconds):
-        return f"expected seconds to be a finite number, got {results.seconds!r}"
-    for name in ("classes", "seed"):
-        if not _whole(getattr(results, name)):
-            return f"expected {name} to be a whole number of at least 0, got {getattr(results, name)!r}"
-    if results.status not in (COMPLETED, FAILED):
-        return f"expected status to be {COMPLETED} or {FAILED}, got {results.status!r}"
-    for name in ("config", "versions", "metrics", "streams"):
-        if not isinstance(getattr(results, name), Mapping):
-            return f"expected {name} to be an object, got {getattr(results, name)!r}"
-    if not isinstance(given := results.config.get("seeds", {}), Mapping):
-        return f"expected config.seeds to be an object, got {given!r}"
-    if not all(_whole(seed) for seed in results.streams.values()):
-        return f"expected streams to hold whole numbers of at least 0, got {results.streams!r}"
+def _type_error(results: Results) -> str | None:
+    """Return which value of a results file has the wrong type, or None."""
+    for name, (rule, valid) in _RULES.items():
+        if not valid(value := getattr(results, name)):
+            return f"expected {name} to be {rule}, got {value!r}"
+    if not isinstance(pins := results.config.get("seeds", {}), Mapping):
+        return f"expected config.seeds to be an object, got {pins!r}"
     for name, value in results.metrics.items():
-        if not _finite(value):
+        if not _is_finite(value):
             return f"expected the metric {name!r} to be a finite number, got {value!r}"
     return None
 
 
-def _whole(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _finite(value: Any) -> bool:
+def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("study", "condition", "fingerprint", "loss", "model", "data"), ("text", _is_text)),
+    **dict.fromkeys(("classes", "seed"), ("a whole number of at least 0", _is_whole)),
+    **dict.fromkeys(("config", "versions", "metrics"), ("an object", _is_object)),
+    "error": ("text or null", lambda value: value is None or _is_text(value)),
+    "overrides": ("a list of text", lambda value: isinstance(value, list) and all(map(_is_text, value))),
+    "seconds": ("a finite number", _is_finite),
+    "status": (f"{COMPLETED} or {FAILED}", lambda value: value in (COMPLETED, FAILED)),
+    "streams": (
+        "whole numbers of at least 0 by purpose",
+        lambda value: _is_object(value) and all(map(_is_whole, value.values())),
+    ),
+}
+
+
+def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file of schema 1 holds with the names that schema 2 gives to its settings."""
+    config = dict(content["config"]) if _is_object(content.get("config")) else {}
+    if "returns" in config:
+        config["optimized_metric"] = config.pop("returns")
+    if _is_object(config.get("data")) and "points" in config["data"]:
+        data = dict(config["data"])
+        data[_SAMPLES.get(str(content.get("data")), "samples")] = data.pop("points")
+        config["data"] = data
+    return content | {"config": config, "schema": SCHEMA}
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def test_targets_are_found_at_any_depth():
         "loss._target_=src.losses.ce.CrossEntropy,os.system",
         "loss._target_=${study}",
         "loss._target_=[os.system]",
-        "+hydra.callbacks.x._target_=src.experiments.naming.resolve",
+        "+hydra.callbacks.x._target_=src.config.naming.resolve",
         "hydra.launcher._target_=os.system",
         "hydra.sweeper.params={loss._target_:os.system}",
         "+hydra.job_logging.handlers.x={class:subprocess.Popen}",

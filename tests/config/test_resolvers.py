@@ -5,9 +5,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from src.config.naming import fingerprint
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import condition, resolve
-from src.experiments.naming import fingerprint
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from src.experiments.finished import completed
 from src.experiments.loading import load_run
-from src.experiments.naming import completed
 from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
 from src.utils.validation import SettingsError
 from tests.commands import SHORT, run

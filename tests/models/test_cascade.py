@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.config.instantiate import build_components, stack
+from src.config.instantiate import build_components, build_trainer, stack
 from src.metrics.population import Population
 from src.metrics.predictions import seed_network
 from src.training.fit import fit
@@ -24,7 +24,7 @@ def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
     composed = settings("experiment=xor", f"model={model}", *epochs) | {"seed": list(range(SEEDS))}
     with single_threaded():
         parts = build_components(composed, stack(composed))
-        fit(parts, composed, [])
+        fit(parts.classifier, parts.datamodule, build_trainer(composed, []))
         distribution, objective = parts.datamodule.distribution, parts.objective
         networks = [seed_network(parts.network, index) for index in range(SEEDS)]
         accuracy = torch.tensor(

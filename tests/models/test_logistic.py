@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from src.config.instantiate import Components, build_components, stack
+from src.config.instantiate import Components, build_components, build_trainer, stack
 from src.training.fit import fit
 
 FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
@@ -19,7 +19,7 @@ FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
 def trained(composed: dict[str, Any]) -> tuple[Components, torch.Tensor]:
     """Return the parts after training, and their outputs (S, N, O) for the training points."""
     parts = build_components(composed, stack(composed))
-    fit(parts, composed, [])
+    fit(parts.classifier, parts.datamodule, build_trainer(composed, []))
     with torch.no_grad():
         return parts, parts.network(parts.datamodule.train.x)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.config.instantiate import build_components, stack
+from src.config.instantiate import build_components, build_trainer, stack
 from src.data.noisy_cubic import NoisyCubic
 from src.metrics.population import Population, linear_discriminant
 from src.metrics.predictions import seed_network
@@ -17,7 +17,9 @@ from src.training.single_thread import single_threaded
 def mean_regret(composed: dict[str, Any]) -> float:
     with single_threaded():
         parts = build_components(composed, stack(composed))
-        assert all(training.error is None for training in fit(parts, composed, []))
+        assert all(
+            training.error is None for training in fit(parts.classifier, parts.datamodule, build_trainer(composed, []))
+        )
         networks = [seed_network(parts.network, index) for index in range(len(parts.datamodule.streams))]
         metrics = [Population(parts.objective, parts.datamodule.distribution).metrics(network) for network in networks]
     return float(np.mean([each["population/regret"] for each in metrics]))

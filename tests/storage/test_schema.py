@@ -38,7 +38,7 @@ RUN = Results(
     metrics={"test/accuracy": 0.71875, "test/correct": 46, "population/regret": 1e-17},
     streams={"data": 0, "split": 0, "init": 0, "shuffle": 0},
 )
-CONTENT = {"schema": 1, **asdict(RUN)}
+CONTENT = {"schema": 2, **asdict(RUN)}
 
 
 def write_text(folder: Path, text: str | bytes) -> Path:
@@ -73,7 +73,7 @@ def test_results_are_plain_json_with_the_documented_keys(tmp_path: Path) -> None
         *("schema", "status", "study", "condition", "fingerprint", "loss", "model", "data", "classes", "seed"),
         *("streams", "overrides", "metrics", "config", "versions", "seconds", "error"),
     }
-    assert (content["schema"], content["status"], content["error"]) == (1, "completed", None)
+    assert (content["schema"], content["status"], content["error"]) == (2, "completed", None)
 
 
 def test_writing_again_replaces_the_results(tmp_path: Path) -> None:
@@ -104,13 +104,14 @@ BROKEN: list[tuple[str | bytes, str]] = [
     (json.dumps(CONTENT) + "}", "cannot be read: Extra data"),
     (b"\xff\xfe{}", "cannot be read: 'utf-8' codec"),
     ("[" * 100_000, "cannot be read: maximum recursion depth"),
-    ('{"schema": 1' + "0" * 5000 + "}", "cannot be read: Exceeds the limit"),
+    ('{"schema": 2' + "0" * 5000 + "}", "cannot be read: Exceeds the limit"),
     ("[]", "holds list, expected an object"),
     ("null", "holds NoneType, expected an object"),
-    ("{}", "has schema None, this losslab reads schema 1"),
-    (json.dumps(CONTENT | {"schema": 2}), "has schema 2, this losslab reads schema 1"),
-    (json.dumps(CONTENT | {"schema": "1"}), "has schema '1', this losslab reads schema 1"),
-    ('{"schema": 1, "study": "hw4"}', "lacks classes, condition, config, data, fingerprint, loss, model, overrides"),
+    ("{}", "has schema None, this losslab reads schemas 1 and 2"),
+    (json.dumps(CONTENT | {"schema": 3}), "has schema 3, this losslab reads schemas 1 and 2"),
+    (json.dumps(CONTENT | {"schema": "1"}), "has schema '1', this losslab reads schemas 1 and 2"),
+    (json.dumps(CONTENT | {"schema": True}), "has schema True, this losslab reads schemas 1 and 2"),
+    ('{"schema": 2, "study": "hw4"}', "lacks classes, condition, config, data, fingerprint, loss, model, overrides"),
 ]
 WRONG_VALUES = [
     *((name, 3, f"expected {name} to be text, got 3") for name in ("study", "condition", "fingerprint")),
@@ -125,9 +126,14 @@ WRONG_VALUES = [
     ("overrides", [1], "expected overrides to be a list of text, got [1]"),
     ("seconds", "long", "expected seconds to be a finite number, got 'long'"),
     ("seconds", None, "expected seconds to be a finite number, got None"),
-    *((name, [], f"expected {name} to be an object, got []") for name in ("config", "versions", "metrics", "streams")),
-    ("streams", {"data": -1}, "expected streams to hold whole numbers of at least 0, got {'data': -1}"),
-    ("streams", {"data": "../.."}, "expected streams to hold whole numbers of at least 0, got {'data': '../..'}"),
+    *((name, [], f"expected {name} to be an object, got []") for name in ("config", "versions", "metrics")),
+    ("streams", [], "expected streams to be whole numbers of at least 0 by purpose, got []"),
+    ("streams", {"data": -1}, "expected streams to be whole numbers of at least 0 by purpose, got {'data': -1}"),
+    (
+        "streams",
+        {"data": "../.."},
+        "expected streams to be whole numbers of at least 0 by purpose, got {'data': '../..'}",
+    ),
     ("config", {"seeds": None}, "expected config.seeds to be an object, got None"),
     ("config", {"seeds": [0]}, "expected config.seeds to be an object, got [0]"),
     ("metrics", {"a": "high"}, "expected the metric 'a' to be a finite number, got 'high'"),
@@ -149,6 +155,20 @@ def test_broken_results_are_refused_in_one_line(tmp_path: Path, text: str | byte
     assert message.startswith(str(tmp_path / RESULTS))
     assert reason in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "name"), [("noisy_cubic", "samples_per_class"), ("gaussians", "samples"), ("xor", "samples_per_corner")]
+)
+def test_settings_of_schema_1_get_their_new_names(tmp_path: Path, data: str, name: str) -> None:
+    config = {"data": {"points": 80, "noise": "uniform"}, "returns": "test/accuracy", "classes": 2}
+    results = read_results(write_text(tmp_path, json.dumps(CONTENT | {"schema": 1, "data": data, "config": config})))
+    assert results.schema == 2
+    assert results.config == {
+        "data": {name: 80, "noise": "uniform"},
+        "optimized_metric": "test/accuracy",
+        "classes": 2,
+    }
 
 
 def test_a_folder_without_results_is_not_that_of_a_finished_run(tmp_path: Path) -> None:

@@ -4,18 +4,11 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from src.storage.schema import (
-    COMPLETED,
     EXCLUDED_FROM_FINGERPRINT,
-    RESULTS,
-    ArtifactError,
-    NewerSchemaError,
-    Results,
-    read_results,
 )
 
 log = logging.getLogger(__name__)
@@ -87,28 +80,6 @@ def condition_folder(study: Path, name: str, fingerprint: str) -> str:
     """
     existing = sorted(study.glob(f"*-{fingerprint}"))
     return existing[0].name if existing else f"{name}-{fingerprint}"
-
-
-def completed(folders: Iterable[Path], mark: str) -> dict[Path, Results]:
-    """Return the results in those seeds' folders that hold a completed run of the condition with this fingerprint.
-
-    Raises:
-        NewerSchemaError: If a newer losslab wrote one of them, which must not be replaced unasked.
-    """
-    done = {}
-    for folder in folders:
-        if not (folder / RESULTS).exists():
-            continue
-        try:
-            results = read_results(folder)
-        except NewerSchemaError:
-            raise
-        except ArtifactError as error:
-            log.warning("%s; this seed is trained again", error)
-            continue
-        if results.status == COMPLETED and results.fingerprint == mark and results.name == folder.name:
-            done[folder] = results
-    return done
 
 
 def _canonical(value: Any) -> Any:

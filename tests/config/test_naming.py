@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from src.experiments.naming import completed, condition_folder, condition_name, fingerprint, scientific
+from src.config.naming import condition_folder, condition_name, fingerprint, scientific
+from src.experiments.finished import completed
 from src.storage.schema import FAILED, Results, seed_folder, write_results
 
 Settings = dict[str, Any]
@@ -238,5 +239,5 @@ def test_nothing_is_done_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_study_and_artifacts_do_not_import_torch() -> None:
-    code = "import sys, src.experiments.naming, src.storage.schema; sys.exit('torch' in sys.modules)"
+    code = "import sys, src.config.naming, src.storage.schema; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
