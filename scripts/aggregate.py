@@ -22,6 +22,7 @@ from src.analysis.summary import ACCURACIES
 from src.report.figure_set import study_figures
 from src.report.tables import summary_table
 from src.report.write import PAGE, problem_lines, write_report
+from src.utils.console import command_name, tolerate_unprintable
 
 _MOST_LINES = 10  # of one kind of problem on the console; problems.txt has them all
 _PLAIN_WIDTH = 160  # of the table where there is no terminal
@@ -33,6 +34,7 @@ class AggregateError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 where nothing could be reported."""
+    tolerate_unprintable()
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     try:
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m scripts.aggregate",
+        prog=command_name("scripts.aggregate"),
         description="Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.",
         epilog="Writes report.html (all in one page), report.md and tables.tex; runs.csv (a row a run), summary.csv (a "
         "row a condition), comparisons.csv (a row a comparison), variance.csv, and problems.txt (what is left out, and "

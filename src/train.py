@@ -19,6 +19,7 @@ from src.config.cli import run
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.storage.schema import ArtifactError
+from src.utils.console import stdout, tolerate_unprintable
 from src.utils.fast_imports import import_lightning
 
 
@@ -34,7 +35,6 @@ def job(config: DictConfig) -> float | None:
     from src.experiments.condition import Condition
     from src.experiments.runner import FailedSeedsError, run_condition
     from src.experiments.summary_table import show
-    from src.utils.console import stdout
 
     logging.raiseExceptions = False  # a disk too full for the log is told of once, by what matters
     hydra_config = HydraConfig.get()
@@ -71,6 +71,7 @@ def stop(error: Exception, folder: Path) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
+    tolerate_unprintable()
     run(job)
 
 

@@ -124,7 +124,7 @@ class TuneSweeper(StackSweeper):
             from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
             from optuna.samplers import TPESampler
         except ImportError:
-            raise CompactHydraException("hydra/sweeper=tune needs the extra tune: pip install losslab[tune]") from None
+            raise CompactHydraException("hydra/sweeper=tune needs the extra tune: pip install -e '.[tune]'") from None
         config = self.config.copy()
         with read_write(config), open_dict(config):
             config.study = f"{config.study}-tuning"

@@ -21,6 +21,7 @@ from scripts.benchmark.options import known, parse
 from scripts.benchmark.plot import draw
 from scripts.benchmark.tables import tables
 from src.storage.atomic import replacing_file
+from src.utils.console import tolerate_unprintable
 
 LECTURE, SHORT = 499, 3  # epochs of a whole command
 STRETCHES = (100, 20)  # epochs before measuring, which is step 2,600, and of a stretch
@@ -29,6 +30,7 @@ SHORT_STRETCHES = (2, 2)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 where something could not be measured, 2 where it cannot be."""
+    tolerate_unprintable()
     options = parse(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     output = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)

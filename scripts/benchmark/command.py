@@ -59,7 +59,7 @@ class _Running:
     def __init__(self, command: Sequence[str]) -> None:
         self.command = command
         self.folder = tempfile.TemporaryDirectory()
-        self.out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read and closed in wait
+        self.out = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - read and closed in wait
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
@@ -105,9 +105,9 @@ def memory_of_session(leader: int) -> int:
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            session = int(process.joinpath("stat").read_text().rpartition(")")[2].split()[3])
+            session = int(process.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[3])
             if session == leader:
-                sizes = process.joinpath("smaps_rollup").read_text()
+                sizes = process.joinpath("smaps_rollup").read_text(encoding="utf-8")
                 total += 1024 * int(sizes.partition("\nPss:")[2].split()[0])
         except (OSError, IndexError):
             continue  # it has ended since

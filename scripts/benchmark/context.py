@@ -1,16 +1,13 @@
 """What something was measured with, and how busy others kept the machine meanwhile."""
 
-import importlib.metadata
 import os
 import platform
-import resource
-import subprocess
 from pathlib import Path
 from time import perf_counter, strftime
 from typing import Any
 
-from scripts.benchmark.command import ROOT
 from src.parallel.cpu import available_cpus
+from src.utils.versions import versions
 
 CPUINFO, STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
 IDLE = (3, 4)  # of the columns of /proc/stat: idle, waiting for a disk
@@ -31,17 +28,15 @@ class Context:
         """Return what the measurement was taken with; ``others``: the share of all cores that other programs used."""
         elapsed = (perf_counter() - self.started) * (os.cpu_count() or 1)
         used = (busy_seconds() - self.busy) - (own_seconds() - self.ours)
-        git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
         return {
             "quick": self.quick,
             "others": max(0.0, used / elapsed),
-            "commit": commit or "unknown",
+            "commit": versions()["commit"],
             "when": strftime("%Y-%m-%d %H:%M"),
             "cores": available_cpus(),
             "processor": processor(),
             "python": platform.python_version(),
-            "torch": importlib.metadata.version("torch"),
+            "torch": versions()["torch"],
         }
 
 
@@ -55,8 +50,7 @@ def busy_seconds() -> float:
 
 def own_seconds() -> float:
     """Return how long this process and its ended children have computed."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(os.times()[:4])
 
 
 def processor() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from scripts.benchmark import whole
 from scripts.benchmark.engine import PEERS
 from scripts.cli import Parser, at_least_one
+from src.utils.console import command_name
 
 PARTS = ("engine", *whole.PARTS, "growth")
 SIZES = (1, 20, 80, 320)
@@ -19,7 +20,7 @@ PICTURES = (".png", ".svg", ".pdf")
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; wrong ones end the program with one line and exit code 2."""
     parser = Parser(
-        prog="python -m scripts.benchmark",
+        prog=command_name("scripts.benchmark"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -24,6 +24,7 @@ from rich.table import Table
 from scripts.cli import Parser, at_least_one
 from src.config.cli import explain, override_problem
 from src.parallel.cpu import available_cpus
+from src.utils.console import command_name, tolerate_unprintable
 from src.utils.fast_imports import import_lightning
 from src.utils.validation import Problem, SettingsError, check
 
@@ -92,6 +93,7 @@ class Prediction:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 where a setting is wrong."""
+    tolerate_unprintable()
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     try:
@@ -110,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m scripts.plan",
+        prog=command_name("scripts.plan"),
         description="Predict what a sweep takes before it is run: jobs, seconds, memory and disk. Trains each "
         "condition for some seconds on this machine and extrapolates, as if no seed was finished.",
         epilog="Example: python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)' "

@@ -3,7 +3,6 @@
 import math
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -13,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 from src.config.instantiate import build_components, build_trainer
 from src.experiments.condition import Condition
@@ -214,9 +218,13 @@ def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs
 
 
 def on_disk(folder: Path) -> float:
-    """Return the bytes that a folder and all below it take on the disk, in whole blocks."""
-    return 512.0 * sum(path.lstat().st_blocks for path in [folder, *folder.rglob("*")])
+    """Return the bytes on the disk of a folder and all below it, in whole blocks where the system counts them."""
+    found = [path.lstat() for path in [folder, *folder.rglob("*")]]
+    return float(sum(512 * stat.st_blocks if hasattr(stat, "st_blocks") else stat.st_size for stat in found))
 
 
 def _peak() -> float:
+    """Return the most bytes of memory that this process has had, or 0 where the system does not report them."""
+    if resource is None:
+        return 0.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)

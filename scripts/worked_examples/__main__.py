@@ -21,6 +21,7 @@ from scripts.worked_examples.loss_surfaces import draw
 from src.losses.ce import CrossEntropy
 from src.losses.ce_softmax import SoftmaxCrossEntropy
 from src.training.single_thread import single_threaded
+from src.utils.console import command_name, tolerate_unprintable
 from src.utils.normal import linear_scores, log_odds, log_posterior, shared_covariance
 
 LOGITS = [(-0.0180, 0.0855), (-0.0244, 0.0741), (-0.0187, 0.0850), (-0.0258, 0.0687), (-0.0267, 0.0617)]
@@ -203,7 +204,8 @@ def floors() -> list[Example]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every table and return 0, or 1 where a number is not what it should be."""
-    parser = Parser(prog="python -m scripts.worked_examples", description=__doc__)
+    tolerate_unprintable()
+    parser = Parser(prog=command_name("scripts.worked_examples"), description=__doc__)
     parser.add_argument("--out", type=Path, default="outputs/worked_examples", metavar="DIR", help="for figures")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)

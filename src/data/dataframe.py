@@ -99,7 +99,7 @@ def read_frame(path: str, target: str, missing: str) -> Frame:
     try:
         table = pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
     except ImportError:
-        raise SettingsError(Problem("path", "a CSV file; for Parquet, install losslab[parquet]", path)) from None
+        raise SettingsError(Problem("path", "a CSV file; for Parquet, pip install -e '.[parquet]'", path)) from None
     except (OSError, ValueError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingsError(Problem("path", f"a CSV or Parquet file ({reason})", path)) from None

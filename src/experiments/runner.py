@@ -10,7 +10,6 @@ import torch
 from hydra.errors import CompactHydraException
 
 from src.config.instantiate import stack
-from src.experiments import write_run
 from src.experiments.condition import Condition
 from src.experiments.finished import completed
 from src.experiments.train_stack import train_stack
@@ -20,6 +19,7 @@ from src.storage.locks import lock_free
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.checkpoint import clear
 from src.utils.seeds import PURPOSES, SeedStreams
+from src.utils.versions import versions
 
 log = logging.getLogger(__name__)
 
@@ -115,16 +115,16 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _tell_versions(kept: Iterable[Results]) -> None:
     """Say which kept seeds other versions of the code or of a library trained."""
-    now = write_run.versions()
+    now = versions()
     others = Counter(
         ", ".join(
             f"{name} {version}" for name, version in results.versions.items() if now.get(name, version) != version
         )
         for results in kept
     )
-    for versions, count in others.items():
-        if versions:
-            log.warning("%d seeds were trained with %s; resume=false trains them again", count, versions)
+    for differences, count in others.items():
+        if differences:
+            log.warning("%d seeds were trained with %s; resume=false trains them again", count, differences)
 
 
 def _rerun(failed: list[Results]) -> list[str]:

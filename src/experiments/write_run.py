@@ -1,13 +1,9 @@
 """Evaluation of one trained seed, and the files that it leaves."""
 
-import importlib.metadata
 import io
 import logging
 import math
-import platform
-import subprocess
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +24,12 @@ from src.storage.schema import Results
 from src.training.history import Training
 from src.utils.errors import first_line
 from src.utils.seeds import SeedStreams
+from src.utils.versions import versions
 
 log = logging.getLogger(__name__)
 
 REFERENCES = ("bayes/", "linear/", "ideal/")  # metrics that are the same for all seeds
 ROWS_PER_WRITE = 2**14  # of predictions.csv, so that the table is never held whole
-PACKAGES = ("losslab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
 def write_run_safely(
@@ -146,7 +142,7 @@ def _write_test_set(
 def write_predictions(folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions) -> None:
     """Write ``predictions.csv``: one row per test sample with features, target, pred, correct, probabilities."""
     preds, probabilities = predictions.preds, predictions.probabilities
-    with (folder / schema.PREDICTIONS).open("w", newline="") as file:
+    with (folder / schema.PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
         for start in range(0, len(target), ROWS_PER_WRITE):
             rows = slice(start, start + ROWS_PER_WRITE)
             part = Predictions(preds[rows], None if probabilities is None else probabilities[rows])
@@ -199,15 +195,3 @@ def hparams(results: Results) -> dict[str, str | int | float | bool]:
     return {
         name: value if isinstance(value, str | int | float | bool) else str(value) for name, value in chosen.items()
     }
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python and the libraries, and the commit of the project."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **packages, "commit": commit}

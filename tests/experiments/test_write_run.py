@@ -1,6 +1,5 @@
 import importlib.metadata
 import math
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from src.experiments import write_run
 from src.experiments.write_run import (
     hparams,
     prediction_columns,
-    versions,
     write_checkpoint,
     write_predictions,
 )
@@ -161,22 +159,3 @@ def test_hparams_show_the_pinned_streams_also_where_they_equal_the_seed() -> Non
         "seeds.data": 3,
         "seeds.init": 7,
     }
-
-
-def test_versions_name_python_every_package_and_the_commit() -> None:
-    found = versions()
-    assert set(found) == {
-        *("python", "losslab", "torch", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "commit")
-    }
-    assert found["python"] == platform.python_version()
-    assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert found["numpy"] == np.__version__
-    assert all(type(value) is str and value for value in found.values())
-
-
-def test_the_commit_is_unknown_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*args: Any, **kwargs: Any) -> None:
-        raise FileNotFoundError("git")
-
-    monkeypatch.setattr(write_run.subprocess, "run", absent)
-    assert versions.__wrapped__()["commit"] == "unknown"
