@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from src.data.protocols import Distribution
+
 
 class Hinge:
     """One output a class, the multi-class hinge loss, decision by argmax."""
@@ -31,7 +33,7 @@ class Hinge:
         return None
 
 
-class Halves:
+class Halves(Distribution):
     """Two classes on the halves of a square, of whose labels a share is wrong."""
 
     features = 2

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from src.config.allowlist import target_problem, targets
 from src.config.validation import setting_problems
 from src.data.datamodule import StackedDataModule
-from src.data.protocols import Distribution
+from src.data.protocols import DataSource
 from src.losses.base import Objective
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
@@ -30,11 +30,8 @@ from src.training.single_thread import single_threaded
 from src.utils.seeds import SeedStreams, streams
 from src.utils.validation import Problem, SettingsError, check
 
-KINDS = {"model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
-CONTRACTS = {
-    "data": ("features", "size", "sample"),
-    "loss": ("out_features", "decode", "probabilities"),
-}
+KINDS = {"data": DataSource, "model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
+CONTRACTS = {"loss": ("out_features", "decode", "probabilities")}
 LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
 NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
 
@@ -50,9 +47,8 @@ class Components:
 
     @cached_property
     def population(self) -> Population | None:
-        """The population of the distribution, where that is known."""
-        distribution = self.datamodule.distribution
-        return Population(self.objective, distribution) if isinstance(distribution, Distribution) else None
+        """The population of the distribution, or None if it is unknown."""
+        return Population.of(self.datamodule.source, self.objective)
 
     @property
     def engine(self) -> str | None:
@@ -82,11 +78,11 @@ def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Comp
     """
     classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
-    distribution = factory(config, "data", without=loader)(classes)
-    datamodule = _named("data", config["data"], partial(StackedDataModule, distribution, members, **loader))
-    objective = factory(config, "loss")(distribution.classes)
+    source = factory(config, "data", without=loader)(classes)
+    datamodule = _named("data", config["data"], partial(StackedDataModule, source, members, **loader))
+    objective = factory(config, "loss")(source.classes)
     initial = [member.generator("init") for member in members]
-    network = factory(config, "model")(distribution.features, objective.out_features, initial)
+    network = factory(config, "model")(source.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config))
     engine = config.get("engine", "auto")
     return Components(

@@ -1,4 +1,4 @@
-"""The DataModule: one data set a seed, all mini-batches of all seeds an epoch at a time."""
+"""The LightningDataModule of a stack: one data set per seed, and mini-batches that hold samples of every seed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ import torch
 from torch import Tensor
 
 from src.data.protocols import DataSource
-from src.data.tabular import Scaling, Table
 from src.utils.seeds import SeedStreams
 from src.utils.validation import Problem, check, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
-BLOCK = 2**14  # points of each seed that are gathered together, so that an epoch is no second copy of much data
+MAX_BLOCK = 2**14  # samples of each seed gathered at once, so that an epoch is not a second copy of a large data set
 
 
 @dataclass(frozen=True)
 class Split:
-    """Points of one split: x (S, N, D), float32, and target (S, N), int64."""
+    """Samples of one split: x (S, N, D), float32, and target (S, N), int64."""
 
     x: Tensor
     target: Tensor
 
     def __getitem__(self, seeds: slice) -> "Split":
+        """Return the split of some seeds of the stack."""
         return Split(self.x[seeds], self.target[seeds])
 
 
 class Block(list[Batch]):
-    """Mini-batches that follow each other, which Lightning moves to a device as one thing and not tensor by tensor."""
+    """Consecutive mini-batches, which Lightning moves to a device by one call rather than tensor by tensor."""
 
     def to(self, device: torch.device) -> "Block":
         """Return the mini-batches on a device."""
@@ -37,12 +37,12 @@ class Block(list[Batch]):
 
 
 class EpochLoader:
-    """An iterable over the blocks of mini-batches of an epoch, freshly shuffled for each seed; mostly there is one.
+    """An iterable over the blocks of mini-batches of an epoch, shuffled anew for each seed; small data are one block.
 
     Args:
-        split: The training points.
-        generators: One generator a seed; iterating advances them.
-        batch_size: Points B of a mini-batch; the last one has what is left.
+        split: The training samples.
+        generators: One generator per seed; iterating advances them.
+        batch_size: Samples B of a mini-batch; the last one has what is left.
     """
 
     def __init__(self, split: Split, generators: Sequence[torch.Generator], batch_size: int) -> None:
@@ -50,7 +50,7 @@ class EpochLoader:
         self.generators = generators
         self.batch_size = batch_size
         self.size = split.target.shape[1]
-        self.block = max(1, BLOCK // batch_size) * batch_size
+        self.block = max(1, MAX_BLOCK // batch_size) * batch_size
 
     def __len__(self) -> int:
         return -(-self.size // self.block)
@@ -63,13 +63,13 @@ class EpochLoader:
             whole = rows.shape[1] // self.batch_size * self.batch_size
             for steps in (rows[:, :whole].unflatten(1, (-1, self.batch_size)), rows[:, None, whole:]):
                 if steps.numel():
-                    steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that mini-batches lie together
+                    steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that each mini-batch is contiguous
                     batches += zip(self.split.x[seeds, steps], self.split.target[seeds, steps], strict=True)
             yield batches
 
 
 class WholeLoader:
-    """An iterable over one batch: all points of a split, of all seeds."""
+    """An iterable over one batch: all samples of a split, of all seeds."""
 
     def __init__(self, split: Split) -> None:
         self.split = split
@@ -82,17 +82,17 @@ class WholeLoader:
 
 
 class StackedDataModule(L.LightningDataModule):
-    """Draws S data sets from a distribution, or takes those of a table, and splits each.
+    """Draws one data set per seed from a source and splits each into training, validation and test samples.
 
     Args:
-        distribution: The data-generating distribution, or a table, whose splits are stratified and scaled.
+        source: The distribution or table.
         streams: The random streams of each seed.
-        batch_size: Points B of a mini-batch, at least 1.
-        test_fraction: Share of a sample that is held out for testing, in (0, 1).
+        batch_size: Samples B of a mini-batch, at least 1.
+        test_fraction: Share of a data set that is held out for testing, in (0, 1).
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
 
     Raises:
-        SettingsError: If an argument is out of its range, or a split would have no points.
+        SettingsError: If an argument is out of its range, or a split would be empty.
     """
 
     train: Split
@@ -101,7 +101,7 @@ class StackedDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        distribution: DataSource,
+        source: DataSource,
         streams: Sequence[SeedStreams],
         *,
         batch_size: int,
@@ -114,76 +114,49 @@ class StackedDataModule(L.LightningDataModule):
             number("test_fraction", test_fraction, above=0, below=1),
             number("val_fraction", val_fraction, least=0, below=1),
         )
-        self.distribution = distribution
+        self.source = source
         self.streams = streams
         self.batch_size = batch_size
-        self.test_size = round(distribution.size * test_fraction)
-        self.val_size = round(distribution.size * val_fraction)
-        train_size = distribution.size - self.test_size - self.val_size
-        rule = f"a fraction that leaves each split at least one of {distribution.size} points"
-        no_test, no_val, no_train = self.test_size < 1, val_fraction > 0 and self.val_size < 1, train_size < 1
+        test_size, val_size = round(source.size * test_fraction), round(source.size * val_fraction)
+        train_size = source.size - test_size - val_size
+        self.sizes = (test_size, val_size, train_size)
+        rule = f"a fraction that leaves each split at least one of {source.size} samples"
+        no_test, no_val, no_train = test_size < 1, val_fraction > 0 and val_size < 1, train_size < 1
         check(
-            Problem("val_fraction", rule, val_fraction) if no_val or (no_train and self.val_size) else None,
+            Problem("val_fraction", rule, val_fraction) if no_val or (no_train and val_size) else None,
             Problem("test_fraction", rule, test_fraction) if no_test or no_train else None,
         )
-        if isinstance(distribution, Table):
-            distribution.check_sizes(self.test_size, self.val_size)
+        source.check_split(test_size, val_size)
 
     def setup(self, stage: str | None = None) -> None:
-        """Draw and split the data of every seed; the same streams always give the same data."""
-        x, target = self.distribution.sample(
-            [streams.generator("data") for streams in self.streams]
-        )  # (S, N, D), (S, N)
-        if not isinstance(self.distribution, Table):
-            x = x.float()  # at once, as double precision would take more memory than all the rest
-        order = torch.stack([self._order(streams.generator("split")) for streams in self.streams])
+        """Draw, split and preprocess the data of every seed; the same streams always give the same data."""
+        x, target = self.source.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
+        order = torch.stack(
+            [self.source.split_order(self.sizes, streams.generator("split")) for streams in self.streams]
+        )  # (S, N)
+        test, val, train = order.split(list(self.sizes), dim=1)
+        self.test_indices = test  # (S, n)
+        self.preprocessing = self.source.preprocessing(x, train)
+        x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
         seeds = torch.arange(len(order))[:, None]
-        parts = order.split(self._sizes, dim=1)
-        if isinstance(self.distribution, Table):
-            self.scaling = Scaling(x[seeds, parts[-1]])
-            self.test_rows = parts[0]
-            x = self.scaling(x).float()
-        self.test, self.val, self.train = (Split(x[seeds, part], target[seeds, part]) for part in parts)
-
-    @property
-    def _sizes(self) -> list[int]:
-        return [self.test_size, self.val_size, self.distribution.size - self.test_size - self.val_size]
-
-    def _order(self, generator: torch.Generator) -> Tensor:
-        """Return the points, (N,), in an order that the splits cut."""
-        if isinstance(self.distribution, Table):
-            return self.distribution.order(self._sizes, generator)
-        return torch.randperm(self.distribution.size, generator=generator)
+        self.test, self.val, self.train = (Split(x[seeds, part], target[seeds, part]) for part in (test, val, train))
 
     def test_features(self, index: int) -> pd.DataFrame:
-        """Return the features of one seed's test points: a table's as given, a distribution's as x1, x2."""
-        if isinstance(self.distribution, Table):
-            return self.distribution.rows(self.test_rows[index])
-        return pd.DataFrame({f"x{number + 1}": column.numpy() for number, column in enumerate(self.test.x[index].T)})
+        """Return the features of the test samples of the seed at an index of the stack, as the source names them."""
+        return self.source.feature_frame(self.test.x[index], self.test_indices[index])
 
     def encode(self, features: pd.DataFrame) -> Tensor:
-        """Return points given as ``test_features`` as the first seed's network takes them, (N, D), float32.
+        """Return samples given as ``test_features`` as inputs of the first seed's network, (n, D), float32.
 
         Raises:
-            SettingsError: If a feature is missing, or is not a finite number where it has to be one.
+            SettingsError: If a feature is missing or has an invalid value.
         """
-        if isinstance(self.distribution, Table):
-            return self.scaling(torch.from_numpy(self.distribution.frame.encode(features))[None])[0].float()
-        names = [f"x{number + 1}" for number in range(self.distribution.features)]
-        missing = not set(names) <= set(features.columns)
-        rule = f"a CSV file with the columns {', '.join(names)}"
-        check(Problem("points", rule, list(features.columns)) if missing else None)
-        values = features[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-        x = torch.tensor(values, dtype=torch.float32)
-        bad = (~x.isfinite()).any(1).nonzero().flatten().tolist()
-        shown = f"row {bad[0] + 1}: {features.iloc[bad[0]].to_dict()}" if bad else ""
-        check(Problem("points", "finite numbers", shown) if bad else None)
-        return x
+        return self.preprocessing(self.source.encode(features)[None])[0]
 
     def train_dataloader(self) -> EpochLoader:
-        """Return the loader of the mini-batches, a block of them at a time."""
+        """Return the loader of the mini-batches, one block of them at a time."""
         return EpochLoader(self.train, [streams.generator("shuffle") for streams in self.streams], self.batch_size)
 
     def val_dataloader(self) -> WholeLoader:
-        """Return the loader whose one item is the whole validation split, which may have no points."""
+        """Return the loader whose one item is the whole validation split, which may be empty."""
         return WholeLoader(self.val)

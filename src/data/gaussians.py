@@ -1,4 +1,4 @@
-"""Normal classes: the distribution under which the Gaussian generative classifier is the truth."""
+"""Normal classes: the distribution for which the Gaussian generative classifier is exact."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ import torch
 from torch import Generator, Tensor
 from torch.quasirandom import SobolEngine
 
-from src.data.protocols import MOST_POINTS
+from src.data.protocols import MAX_SAMPLES, Distribution
 from src.utils.normal import log_posterior
 from src.utils.validation import Problem, check, number, whole
 
-_BLOCK = 2**14  # points that are placed together, as each takes a matrix
-_CELLS = 256  # points of a class for each unit of resolution
+_BLOCK = 2**14  # samples transformed at once, as each needs a matrix
+_POINTS = 256  # quadrature points per unit of resolution, over all classes
 _RESOLUTION = 512  # of the Bayes accuracy where there is no formula
 
 
-class Gaussians:
+class Gaussians(Distribution):
     r"""C normal classes of given priors, means and covariances; by default the two of the slides.
 
     Args:
@@ -52,7 +52,7 @@ class Gaussians:
         listed = isinstance(means, list | tuple) and len(means) > 0 and isinstance(means[0], list | tuple)
         features = max(1, len(means[0])) if listed else 1
         check(
-            whole("samples", samples, least=2, most=MOST_POINTS),
+            whole("samples", samples, least=2, most=MAX_SAMPLES),
             _numbers("means", means, (classes, features)),
             _numbers("covariances", covariances, (classes, features, features)),
             _numbers("priors", priors, (classes,)),
@@ -73,10 +73,10 @@ class Gaussians:
         self._factor = factor
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set a generator: first the class of every point, then the points.
+        """Draw one data set per generator: first the class of every sample, then the features.
 
         Args:
-            generators: One generator a seed.
+            generators: One generator per seed.
 
         Returns:
             x (S, N, D), float64, and target (S, N), int64.
@@ -86,8 +86,8 @@ class Gaussians:
         for row, label, generator in zip(x, target, generators, strict=True):
             torch.multinomial(self.prior, self.size, replacement=True, generator=generator, out=label)
             row.normal_(generator=generator)
-            for points, classes in zip(row.split(_BLOCK), label.split(_BLOCK), strict=True):
-                points.copy_(self._place(points, classes))
+            for noise, classes in zip(row.split(_BLOCK), label.split(_BLOCK), strict=True):
+                noise.copy_(self._transform(noise, classes))
         return x, target
 
     def posterior(self, x: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Gaussians:
     def bayes_accuracy(self) -> float:
         r"""Return the best accuracy that any classifier can have.
 
-        Two classes of one covariance have a formula: with \Delta the distance of the means by Mahalanobis and
+        Two classes of one covariance have a formula: with \Delta the Mahalanobis distance of the means and
         t = \ln(\pi_1 / \pi_0) / \Delta, it is \pi_0 \Phi(\Delta/2 - t) + \pi_1 \Phi(\Delta/2 + t). Otherwise it is
         the mean of the largest posterior, by quadrature.
         """
@@ -111,8 +111,8 @@ class Gaussians:
         """Return weighted points that integrate the distribution.
 
         Every class has a power of two of Sobol's quasi-random points, mapped to its distribution: about
-        256 * resolution over all classes. A point of class k weighs the prior of k over their number, and shares its
-        weight among the classes by the posterior.
+        256 * resolution over all classes. Each point of class k has the prior of k divided by their number as its
+        weight, which the posterior divides among the classes.
 
         Args:
             resolution: At least 1.
@@ -120,11 +120,11 @@ class Gaussians:
         Returns:
             x (M, D) and mass (M, C), float64; the masses sum to 1.
         """
-        exponent = max(0, round(math.log2(_CELLS * resolution / self.classes)))
+        exponent = max(0, round(math.log2(_POINTS * resolution / self.classes)))
         size = 2**exponent
         uniform = SobolEngine(self.features).draw(size, dtype=torch.float64) + 0.5 / size  # in the middle of its cell
         noise = torch.special.ndtri(uniform)[None].expand(self.classes, -1, -1)  # (C, M / C, D)
-        x = self._place(noise, torch.arange(self.classes)[:, None].expand(-1, size)).flatten(0, 1)
+        x = self._transform(noise, torch.arange(self.classes)[:, None].expand(-1, size)).flatten(0, 1)
         weight = (self.prior / size).repeat_interleave(size)  # (M,)
         return x, weight[:, None] * self.posterior(x)
 
@@ -139,8 +139,8 @@ class Gaussians:
                 return (self.prior * torch.special.ndtr(reach)).sum().item()
         return self.population(_RESOLUTION)[1].amax(1).sum().item()
 
-    def _place(self, noise: Tensor, target: Tensor) -> Tensor:
-        """Turn standard normal points (..., D) into points of the classes (...)."""
+    def _transform(self, noise: Tensor, target: Tensor) -> Tensor:
+        """Turn standard normal numbers (..., D) into samples of the classes (...)."""
         return self.mean[target] + (self._factor[target] * noise[..., None, :]).sum(-1)
 
     def _log_posterior(self, x: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class Gaussians:
 
 
 def _numbers(name: str, values: Any, shape: tuple[int, ...]) -> Problem | None:
-    """Find a problem unless the values are finite numbers in nested lists of a shape."""
+    """Return a problem unless the values are finite numbers in nested lists of the given shape."""
     sides = " of ".join([*(f"{side} lists" for side in shape[:-1]), f"{shape[-1]} numbers"])
     return None if _nested(values, shape) else Problem(name, f"a list of {sides}", values)
 

@@ -1,4 +1,4 @@
-"""How often each class comes, and how often its label is wrong."""
+"""Class priors and label noise."""
 
 import math
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from torch import Generator, Tensor
 
 from src.utils.validation import Problem, check, number
 
-_SUM = 1e-6  # how far the sum of priors may be from one; they are divided by it
+_SUM_TOLERANCE = 1e-6  # of the sum of the priors, by which they are then divided
 
 
 class Labels:
     r"""Class priors and label noise, which turn densities of classes into posteriors of labels.
 
-    A point of class k has the density f_k. Its label is k but for a share flip_k of the points, whose label is one of
-    the other C-1, all alike. With the priors pi, label j then has the joint density
+    A sample of class k has the density f_k. Its label is k, except for a share flip_k of the samples, whose label is
+    one of the other C-1 with equal probability. With the priors pi, label j then has the joint density
 
         pi_j (1 - flip_j) f_j + \sum_{k != j} pi_k flip_k f_k / (C-1) = weights_j f_j + \sum_k pi_k flip_k f_k / (C-1)
 
@@ -26,12 +26,12 @@ class Labels:
     Args:
         classes: Number of classes C.
         priors: P(class), (C,), all above 0, with a sum of one; None for 1 / C each.
-        flip: Share of wrong labels, one for all classes or one a class, each in [0, (C-1)/C).
+        flip: Share of wrong labels, one for all classes or one per class, each in [0, (C-1)/C).
 
     Attributes:
         priors: P(class), (C,), float64.
         weights: (C,), float64, above 0.
-        missed: \sum_k pi_k flip_k / (C-1), what every label gets of the others' points.
+        missed: \sum_k pi_k flip_k / (C-1), the share of mislabelled samples in every label.
 
     Raises:
         SettingsError: If an argument is out of its range.
@@ -64,7 +64,7 @@ class Labels:
         return drawn.view(shape)
 
     def mislabel(self, target: Tensor, generator: Generator) -> None:
-        """Make some labels of any shape wrong, in place; draws nothing where no label is ever wrong."""
+        """Make some labels of any shape wrong, in place; the generator does not advance if flip is 0."""
         if not self.flip.any():
             return
         wrong = torch.rand(target.shape, generator=generator, dtype=torch.float64) < self.flip[target]
@@ -73,10 +73,10 @@ class Labels:
 
 
 def crossings(centres: Tensor, weights: Tensor, deviation: float) -> Tensor:
-    """Return where the largest of some weighted Gaussian densities passes from one to the next.
+    """Return where the largest of some weighted Gaussian densities changes from one to the next.
 
-    In logarithms, and but for a common square, densities of one deviation are straight lines, steeper the higher the
-    centre. Going up through them, one that is overtaken before it leads never leads.
+    The logarithms of densities of one deviation differ from straight lines by a common square; the higher the centre,
+    the steeper the line. The crossings are the corners of the upper envelope of these lines.
 
     Args:
         centres: Means, (C,); all different or all the same.
@@ -104,19 +104,19 @@ def crossings(centres: Tensor, weights: Tensor, deviation: float) -> Tensor:
 
 
 def priors_problem(priors: Any, classes: int) -> Problem | None:
-    """Find a problem unless these are None or probabilities of the classes."""
+    """Return a problem unless these are None or probabilities of the classes."""
     if priors is None:
         return None
     listed = list(priors) if isinstance(priors, list | tuple) else []
     good = len(listed) == classes and all(number("", prior, above=0) is None for prior in listed)
-    good = good and abs(math.fsum(listed) - 1) <= _SUM
+    good = good and abs(math.fsum(listed) - 1) <= _SUM_TOLERANCE
     return None if good else Problem("priors", f"null or {classes} numbers above 0 that sum to 1", priors)
 
 
 def flip_problem(flip: Any, classes: int) -> Problem | None:
-    """Find a problem unless this is a share of wrong labels, or one a class."""
+    """Return a problem unless this is a share of wrong labels, or a list with one per class."""
     listed = list(flip) if isinstance(flip, list | tuple) else [flip] * classes
-    most = (classes - 1) / classes
-    good = len(listed) == classes and all(number("", rate, least=0, below=most) is None for rate in listed)
-    rule = f"a number at least 0 and below {most:.4g}, from where on a label says nothing, or a list of {classes} such"
+    highest = (classes - 1) / classes
+    good = len(listed) == classes and all(number("", rate, least=0, below=highest) is None for rate in listed)
+    rule = f"a number at least 0 and below {highest:.4g}, where labels are pure chance, or a list of {classes} such"
     return None if good else Problem("flip", rule, flip)

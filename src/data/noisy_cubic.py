@@ -1,4 +1,4 @@
-"""The noisy cubic: C bands of points around y = 3x^3 + 2x^2 + 5x, one band a class."""
+"""The noisy cubic: C bands of samples around y = 3x^3 + 2x^2 + 5x, one band per class."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from src.data.label_noise import Labels, crossings, flip_problem, priors_problem
-from src.data.protocols import MOST_POINTS, MOST_SCALE
+from src.data.protocols import MAX_SAMPLES, MAX_SCALE, Distribution
 from src.utils.validation import Problem, check, choice, number, whole
 
 NOISES = ("uniform", "gaussian")
@@ -23,8 +23,8 @@ def cubic(x: Tensor) -> Tensor:
     return ((3 * x + 2) * x + 5) * x
 
 
-class NoisyCubic:
-    r"""C bands of points around a cubic.
+class NoisyCubic(Distribution):
+    r"""C bands of samples around a cubic.
 
     x runs over a fixed grid of ``samples_per_class`` values in [-10, 10), and y = 3x^3 + 2x^2 + 5x; both are min-max
     normalised over that grid. At every x, each class has one sample: (x, y + c + noise), where c is the centre of its
@@ -39,8 +39,8 @@ class NoisyCubic:
         half_width: Half-width of a band, in normalised units, above 0.
         spacing: Distance between the centres of neighbouring bands, at least 0.
         label_order: Which label sits on which band, from the top; None for 0, ..., C-1.
-        priors: P(class), (C,), all above 0, with a sum of one; None for one point of each class at every x.
-        flip: Share of wrong labels, one for all classes or one a class, each in [0, (C-1)/C); a wrong label is any
+        priors: P(class), (C,), all above 0, with a sum of one; None for one sample of each class at every x.
+        flip: Share of wrong labels, one for all classes or one per class, each in [0, (C-1)/C); a wrong label is any
             other with the same probability.
 
     Raises:
@@ -70,10 +70,10 @@ class NoisyCubic:
     ) -> None:
         check(whole("classes", classes, least=2))
         check(
-            whole("samples_per_class", samples_per_class, least=2, most=MOST_POINTS),
+            whole("samples_per_class", samples_per_class, least=2, most=MAX_SAMPLES),
             choice("noise", noise, NOISES),
-            number("half_width", half_width, above=0, below=MOST_SCALE),
-            number("spacing", spacing, least=0, below=MOST_SCALE),
+            number("half_width", half_width, above=0, below=MAX_SCALE),
+            number("spacing", spacing, least=0, below=MAX_SCALE),
             _permutation(label_order, classes),
             priors_problem(priors, classes),
             flip_problem(flip, classes),
@@ -102,10 +102,10 @@ class NoisyCubic:
         return (cubic(self._low + x1.double() * (self._high - self._low)) - bottom) / (top - bottom)
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set a generator, stored x by x, without priors with the classes 0, ..., C-1 in turn at each x.
+        """Draw one data set per generator, ordered by x and, unless there are priors, by class.
 
         Args:
-            generators: One generator a seed.
+            generators: One generator per seed.
 
         Returns:
             x (S, N, 2), float64, and target (S, N), int64.
@@ -113,13 +113,13 @@ class NoisyCubic:
         shape = (self.samples_per_class, self.classes)
         x = torch.empty(len(generators), *shape, 2, dtype=torch.float64)
         x[..., 0] = self._grid()[:, None]
-        curve = self.curve(x[0, :, :1, 0])  # (points, 1)
+        curve = self.curve(x[0, :, :1, 0])  # (samples_per_class, 1)
         target = torch.arange(self.classes).expand(len(generators), *shape).clone()
         for row, label, generator in zip(x, target, generators, strict=True):
             noise = self._noise(shape, generator)
             if not self.labels.balanced:
                 label.copy_(self.labels.draw_classes(shape, generator))
-            row[..., 1] = noise.add_(self.centres[label].add_(curve))  # in place, as samples may be large
+            row[..., 1] = noise.add_(self.centres[label].add_(curve))  # in place, as data sets may be large
             del noise
             self.labels.mislabel(label, generator)
         return x.flatten(1, 2), target.flatten(1, 2)
@@ -138,19 +138,20 @@ class NoisyCubic:
         return self.labels.observed(torch.where(total > 0, inside / total, priors))
 
     def bayes_rule(self, x: Tensor) -> Tensor:
-        """Return a label of the largest posterior, of several the one of the nearest band: (..., 2) -> (...)."""
+        """Return the label of the largest posterior, on ties that of the nearest band: (..., 2) -> (...)."""
         distance = self._distance(x)
         if self.noise == "gaussian":
             return (self._exponent(distance) - self.labels.weights.log()).argmin(-1)
-        worth = self._inside(distance) * self.labels.weights
-        best = worth >= worth.amax(-1, keepdim=True) * (1 - 1e-12)
+        density = self._inside(distance) * self.labels.weights
+        ties = 1 - 1e-12  # tolerance for floating-point ties
+        best = density >= density.amax(-1, keepdim=True) * ties
         return torch.where(best, distance.abs(), math.inf).argmin(-1)
 
     def bayes_accuracy(self) -> float:
         r"""Return the Bayes accuracy in closed form: \int max_j weights_j f_j + \sum_k pi_k flip_k / (C-1).
 
         Between neighbouring edges, of bands or of the Bayes rule, one label is best, and the integral of its density is
-        a difference of its distribution function.
+        a difference of its cumulative distribution function.
         """
         inside = self._mass_between(self._edges()) * self.labels.weights
         return float(inside.amax(1).sum()) + self.labels.missed
@@ -159,8 +160,8 @@ class NoisyCubic:
         """Return weighted points that integrate the distribution.
 
         At each x the support of y is cut into about ``resolution`` cells whose edges include every place where a
-        density or the Bayes rule jumps. A cell's point is its middle, its masses are exact; hence the integral is
-        exact for the Bayes rule, and off by at most a cell for each other jump of a classifier.
+        density or the Bayes rule jumps. Each cell is represented by its centre, and its masses are exact. So the
+        integral is exact for the Bayes rule, and off by at most one cell for every other jump of a classifier.
 
         Args:
             resolution: Cells in y for each x, at least 1. A grid of more x values than that is thinned to

@@ -1,51 +1,108 @@
-"""The contracts of what gives data: any source, and a distribution, whose distribution is known exactly."""
+"""Base classes of data sources: any source, and a distribution, whose posterior is known exactly."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
+import pandas as pd
+import torch
 from torch import Generator, Tensor
 
-MOST_POINTS = 1_000_000
-MOST_SCALE = 1e6  # of widths and distances
+from src.utils.validation import Problem, check
+
+MAX_SAMPLES = 1_000_000
+MAX_SCALE = 1e6  # of widths and distances
 
 
-class DataSource(Protocol):
-    """Where points come from.
+class DataSource(ABC):
+    """Where data sets come from.
+
+    A subclass sets the attributes and implements ``sample``. The other methods split at random, give the features to
+    the networks as they are and name them x1, x2, ...; a subclass whose data need more overrides them.
 
     Attributes:
         features: Number of features D.
         classes: Number of classes C.
-        size: Number of points N of one sample.
+        size: Number of samples N of one data set.
     """
 
     features: int
     classes: int
     size: int
 
+    @abstractmethod
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Return one data set a generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
-        ...
+        """Return one data set per generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
+
+    def check_split(self, test: int, val: int) -> None:  # noqa: B027 - most sources can be split at any size
+        """Raise unless test and validation splits of these sizes can be made.
+
+        Raises:
+            SettingsError: If they cannot.
+        """
+
+    def split_order(self, sizes: Sequence[int], generator: Generator) -> Tensor:
+        """Return a random permutation (N,) of the samples; its consecutive parts of the given sizes are the splits."""
+        return torch.randperm(self.size, generator=generator)
+
+    def preprocessing(self, x: Tensor, train: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the function that turns samples into inputs of the networks, (S, N, D) -> (S, N, D), float32.
+
+        Args:
+            x: All samples (S, N, D).
+            train: Indices of the training samples of each seed (S, n), the only ones from which anything is estimated.
+        """
+        return Tensor.float
+
+    def feature_frame(self, x: Tensor, indices: Tensor) -> pd.DataFrame:
+        """Return some samples of one data set as a table of named features.
+
+        Args:
+            x: The samples as the networks take them (n, D).
+            indices: Their indices in the data set (n,).
+        """
+        return pd.DataFrame(dict(zip(self._names, x.T.numpy(), strict=True)))
+
+    def encode(self, features: pd.DataFrame) -> Tensor:
+        """Return a table of named features as samples (n, D), float64.
+
+        Raises:
+            SettingsError: If a feature is missing or has an invalid value.
+        """
+        missing = not set(self._names) <= set(features.columns)
+        rule = f"a CSV file with the columns {', '.join(self._names)}"
+        check(Problem("points", rule, list(features.columns)) if missing else None)
+        x = torch.tensor(features[self._names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float))
+        bad = (~x.float().isfinite()).any(1).nonzero().flatten().tolist()
+        shown = f"row {bad[0] + 1}: {features.iloc[bad[0]].to_dict()}" if bad else ""
+        check(Problem("points", "finite numbers", shown) if bad else None)
+        return x
+
+    @property
+    def _names(self) -> list[str]:
+        return [f"x{number}" for number in range(1, self.features + 1)]
 
 
-@runtime_checkable
-class Distribution(DataSource, Protocol):
+class Distribution(DataSource):
     """A distribution of features and class that can be sampled and whose posterior is known.
 
     A distribution of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
     """
 
+    @abstractmethod
     def posterior(self, x: Tensor) -> Tensor:
         """Return P(class | x): (..., D) -> (..., C), rows that sum to 1."""
-        ...
 
+    @abstractmethod
     def bayes_rule(self, x: Tensor) -> Tensor:
-        """Return a label that is Bayes-optimal at each point: (..., D) -> (...), int64 in [0, C)."""
-        ...
+        """Return a Bayes-optimal label of each sample: (..., D) -> (...), int64 in [0, C)."""
 
+    @abstractmethod
     def bayes_accuracy(self) -> float:
         """Return the best accuracy that any classifier can have, in [1/C, 1]."""
-        ...
 
+    @abstractmethod
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
-        """Return points x (M, D) and the joint mass (M, C) of each point's cell and class; all masses sum to 1."""
-        ...
+        """Return x (M, D), one location in each cell of the space, and the joint mass (M, C) of cell and class.
+
+        All masses sum to 1.
+        """

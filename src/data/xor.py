@@ -1,4 +1,4 @@
-"""Exclusive or: four corners of a square, opposite ones of one class, which no straight line tells apart."""
+"""Exclusive or: four corners of a square, opposite ones of one class, so that no straight line separates them."""
 
 import math
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from src.data.protocols import MOST_POINTS, MOST_SCALE
+from src.data.protocols import MAX_SAMPLES, MAX_SCALE, Distribution
 from src.utils.validation import Problem, check, number, whole
 
 _REACH = 6.0  # standard deviations beyond the corners that the population covers
 
 
-class Xor:
+class Xor(Distribution):
     r"""Two classes at the corners of the unit square, with normal noise in both features.
 
-    A point lies around (a, b), where the bits a and b are fair coins; its class is a xor b.
+    A sample lies around (a, b), where the bits a and b are fair coins; its class is a xor b.
 
     Args:
         classes: Number of classes, 2.
@@ -36,8 +36,8 @@ class Xor:
     def __init__(self, classes: int, *, samples_per_corner: int, noise_std: float) -> None:
         check(
             None if classes == 2 else Problem("classes", "2 for data=xor", classes),
-            whole("samples_per_corner", samples_per_corner, least=1, most=MOST_POINTS),
-            number("noise_std", noise_std, above=0, below=MOST_SCALE),
+            whole("samples_per_corner", samples_per_corner, least=1, most=MAX_SAMPLES),
+            number("noise_std", noise_std, above=0, below=MAX_SCALE),
         )
         self.classes = classes
         self.samples_per_corner = samples_per_corner
@@ -45,10 +45,10 @@ class Xor:
         self.noise_std = noise_std
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set a generator, the four corners in turn.
+        """Draw one data set per generator, the four corners in turn.
 
         Args:
-            generators: One generator a seed.
+            generators: One generator per seed.
 
         Returns:
             x (S, N, 2), float64, and target (S, N), int64.
@@ -62,7 +62,7 @@ class Xor:
     def posterior(self, x: Tensor) -> Tensor:
         r"""Return P(class | x): (..., 2) -> (..., 2).
 
-        Each feature tells its own bit, P(bit = 1 | x) = \sigma((x - 1/2) / noise_std^2), whatever the other says.
+        Each feature depends on its own bit alone: P(bit = 1 | x) = \sigma((x - 1/2) / noise_std^2).
         """
         z = (x.double() - 0.5) / self.noise_std**2
         (one1, one2), (zero1, zero2) = torch.sigmoid(z).unbind(-1), torch.sigmoid(-z).unbind(-1)
@@ -75,19 +75,19 @@ class Xor:
     def bayes_accuracy(self) -> float:
         r"""Return the best accuracy that any classifier can have: q^2 + (1 - q)^2 with q = \Phi(-1 / (2 noise_std)).
 
-        A bit is taken for the other with probability q, and two wrong bits make a right class.
+        Each bit is decided wrongly with probability q, and two wrong bits give the right class.
         """
         wrong = math.erfc(0.5 / self.noise_std / math.sqrt(2)) / 2
         return wrong**2 + (1 - wrong) ** 2
 
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
-        """Return the middles of square cells of the plane, and the cells' exact masses.
+        """Return the centres of square cells of the plane, and the cells' exact masses.
 
         The Bayes boundaries lie on edges of cells, so the integral is exact for the Bayes rule.
 
         Args:
-            resolution: Cells along both features together, at least 1; a quarter of it, rounded up, lies on each side
-                of either boundary.
+            resolution: Number of cells along both features together, at least 1; a quarter of them, rounded up, is on
+                each side of either boundary.
 
         Returns:
             x (M, 2) and mass (M, C), float64; the masses sum to 1.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from src.config.instantiate import Components
 from src.experiments import write_figures
 from src.experiments.condition import Condition
-from src.metrics.classification import evaluate
+from src.metrics.classification import compute_metrics
 from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
@@ -114,7 +114,7 @@ def seed_metrics(components: Components, index: int, network: Callable[[Tensor],
     """
     data = components.datamodule
     train, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
-    metrics = evaluate(network, components.objective, data.distribution, train, test, val, components.population)
+    metrics = compute_metrics(network, components.objective, data.source, train, test, val, components.population)
     return metrics | log_odds(components.network, components.objective, index)
 
 
@@ -133,9 +133,9 @@ def _write_test_set(
         predictions = predict(network(test.x[0]), objective)
         write_predictions(folder, data.test_features(index), test.target[0], predictions)
     if condition.config["figures"] != "none":
-        write_figures.write_regions(folder, network, objective, data.distribution, test)
+        write_figures.write_regions(folder, network, objective, data.source, test)
     if condition.draws(data.streams[index]):
-        return write_figures.write_scatter(folder, network, objective, data.distribution, test, metrics)
+        return write_figures.write_scatter(folder, network, objective, data.source, test, metrics)
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The linear functions behind a linear classifier's probabilities, as metrics of a run."""
+"""Log odds of a linear classifier, as metrics of a run."""
 
 from typing import Protocol, runtime_checkable
 
@@ -21,13 +21,13 @@ class Affine(Protocol):
 def log_odds(network: nn.Module, objective: Objective, index: int) -> dict[str, float]:
     r"""Return w and b of each class but the first: ln P(class k | x) / P(class 0 | x) = w_k . x + b_k.
 
-    They are the same however a model writes them down: as one logit of two classes, as C logits, or as the moments of
-    normal classes of one covariance.
+    They do not depend on the parametrisation: one logit for two classes, C logits, or the moments of normal classes
+    with a shared covariance.
 
     Args:
         network: S networks.
         objective: Their objective.
-        index: Which of the networks.
+        index: Index of the network in the stack.
 
     Returns:
         ``log_odds/k/b``, ``log_odds/k/w1``, ... for each class k from 1; nothing where the network is not affine, or

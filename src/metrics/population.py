@@ -5,22 +5,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.data.protocols import Distribution
+from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
 from src.metrics.predictions import predict
 from src.utils.normal import linear_scores
 
-RESOLUTION = 512  # cells in y for each x; the default distribution's population accuracy is then good to about 1e-4
+RESOLUTION = 512  # cells in y for each x; the error of the default distribution's population accuracy is about 1e-4
 
 
 class Population:
-    r"""A distribution as weighted points, over which networks are measured by quadrature, not by sampling.
+    r"""A distribution as weighted points, over which metrics are computed by quadrature rather than by sampling.
 
     With m the joint mass of a point and a class, p the posterior and q the network's probabilities:
     ``population/accuracy`` is \sum m(x, decision(x)); ``population/regret`` the Bayes accuracy less that;
-    ``linear/accuracy`` that of the linear discriminant of infinite data, a reference beside ``bayes/accuracy``;
+    ``linear/accuracy`` that of the linear discriminant on infinite data, a reference beside ``bayes/accuracy``;
     ``ideal/accuracy``, for an objective that has ``ideal``, that of its decision rule on the minimiser of its expected
-    loss: what the rule costs is the gap to ``bayes/accuracy``, what training costs the gap below;
+    loss, so that its gap to ``bayes/accuracy`` is the cost of the rule and the gap below it that of training;
     ``population/excess_ce`` the cross-entropy of q in nats above the least possible one, E[KL(p || q)];
     ``population/calibration_error`` the mean of |q(decision) - p(decision)|, the gap between the confidence and the
     true probability of being right.
@@ -40,8 +40,13 @@ class Population:
         if (ideal := getattr(objective, "ideal", None)) is not None:
             self._references["ideal/accuracy"] = self._accuracy(ideal(self._posterior))
 
+    @classmethod
+    def of(cls, source: DataSource, objective: Objective) -> "Population | None":
+        """Return the population of a source, or None if its distribution is unknown."""
+        return cls(objective, source) if isinstance(source, Distribution) else None
+
     def metrics(self, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Return the metrics of one network, (N, D) -> (N, O), and the references, which are those of all networks."""
+        """Return the metrics of one network, (N, D) -> (N, O), and the references, which all networks share."""
         predictions = predict(network(self._x), self._objective)
         accuracy = self._accuracy(predictions.preds)
         regret = self._references["bayes/accuracy"] - accuracy
@@ -65,7 +70,7 @@ def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
     r"""Return the decisions of the linear discriminant whose moments are those of the distribution.
 
     With the class means mu_k, the priors pi_k and the pooled covariance Sigma of the weighted points, class k scores
-    x' Sigma^-1 mu_k - mu_k' Sigma^-1 mu_k / 2 + ln pi_k: what linear discriminant analysis tends to with more data.
+    x' Sigma^-1 mu_k - mu_k' Sigma^-1 mu_k / 2 + ln pi_k: the limit of linear discriminant analysis with ever more data.
 
     Args:
         x: Points (M, D).

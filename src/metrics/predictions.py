@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from src.losses.base import Objective
 
-BLOCK = 8192  # points that pass through a network together; more would only pass through slower memory
+MAX_BLOCK = 8192  # samples per forward pass; the hidden layers of more would not fit the processor's cache
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says of some points: preds (N,), int64, and probabilities (N, C), or None."""
+    """Predictions of one network: preds (N,), int64, and probabilities (N, C), or None."""
 
     preds: Tensor
     probabilities: Tensor | None
@@ -23,7 +23,7 @@ def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
     """Return one seed of a stacked network as a function (N, D) -> (N, O) on the CPU."""
     state = {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
     dtype = next(iter(state.values())).dtype
-    network.eval()  # dropout and the like are of the training
+    network.eval()
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():
@@ -33,8 +33,8 @@ def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
 
 
 def by_blocks(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Pass points through a network some at a time, as its hidden layers are wider: (S, N, D) -> (S, N, O)."""
-    return torch.cat([network(block) for block in x.split(BLOCK, dim=1)], dim=1)
+    """Return a network's outputs, computed block by block: (S, N, D) -> (S, N, O)."""
+    return torch.cat([network(block) for block in x.split(MAX_BLOCK, dim=1)], dim=1)
 
 
 def predict(outputs: Tensor, objective: Objective) -> Predictions:

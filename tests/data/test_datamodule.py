@@ -94,7 +94,7 @@ def test_sizes_are_rounded_shares_of_the_points(
 @pytest.mark.parametrize("val_fraction", [0, 0.25])
 def test_the_splits_are_a_partition_of_the_sample(val_fraction: float) -> None:
     module = ready([3, 8], val_fraction=val_fraction)
-    x, target = module.distribution.sample([stream.generator("data") for stream in module.streams])
+    x, target = module.source.sample([stream.generator("data") for stream in module.streams])
     for seed in range(2):
         parts = [rows(split, seed) for split in (module.train, module.val, module.test)]
         assert sorted(row for part in parts for row in part) == sorted(rows(Split(x.float(), target), seed))
@@ -210,7 +210,7 @@ def test_the_batch_size_changes_the_cuts_and_not_the_order() -> None:
 
 def test_blocks_of_an_epoch_follow_each_other_with_whole_mini_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = ready([3, 4]).train_dataloader()
-    monkeypatch.setattr(datamodule, "BLOCK", 44)
+    monkeypatch.setattr(datamodule, "MAX_BLOCK", 44)
     loader = ready([3, 4]).train_dataloader()
     blocks = list(loader)
     assert [len(block) for block in blocks] == [8, 8, 8, 2]
@@ -242,7 +242,7 @@ def test_validation_comes_as_one_batch_of_all_its_points() -> None:
 
 # Bad arguments.
 
-OF_160 = "to be a fraction that leaves each split at least one of 160 points, got"
+OF_160 = "to be a fraction that leaves each split at least one of 160 samples, got"
 WRONG = [
     ({"batch_size": 0}, ["`batch_size` to be a whole number from 1 to 2147483648, got 0."]),
     ({"batch_size": 2.5}, ["`batch_size` to be a whole number from 1 to 2147483648, got 2.5."]),

@@ -10,12 +10,10 @@ from sklearn.preprocessing import StandardScaler
 
 from scripts import aggregate
 from src import evaluate
-from src.data.bundled import NAMES, Bundled
-from src.data.csv import CsvTable
 from src.data.dataframe import digest, make_frame
 from src.data.datamodule import StackedDataModule
 from src.data.protocols import Distribution
-from src.data.tabular import Table
+from src.data.tabular import BUNDLED, BundledTable, CsvTable, Table
 from src.storage.schema import read_results
 from src.utils.seeds import streams
 from src.utils.validation import SettingsError
@@ -37,7 +35,7 @@ def make_table(counts: tuple[int, ...] = (30, 10), **columns: Any) -> Table:
 @pytest.mark.parametrize(("name", "classes"), [("breast_cancer", 2), ("digits", 10), ("iris", 3), ("wine", 3)])
 def test_bundled_data_are_scikit_learns(name: str, classes: int) -> None:
     x, target = getattr(datasets, f"load_{name}")(return_X_y=True)
-    table = Bundled(classes, name=name)
+    table = BundledTable(classes, name=name)
     assert not isinstance(table, Distribution)
     assert (table.size, table.features, table.classes) == (*x.shape, classes)
     drawn, labels = table.sample([torch.Generator()] * 2)
@@ -48,9 +46,9 @@ def test_bundled_data_are_scikit_learns(name: str, classes: int) -> None:
 
 def test_another_number_of_classes_or_another_name_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"`classes` to be 3, as the data have, got 2"):
-        Bundled(2, name="iris")
-    with pytest.raises(SettingsError, match=rf"`name` to be one of {', '.join(NAMES)}, got .roses"):
-        Bundled(2, name="roses")
+        BundledTable(2, name="iris")
+    with pytest.raises(SettingsError, match=rf"`name` to be one of {', '.join(BUNDLED)}, got .roses"):
+        BundledTable(2, name="roses")
 
 
 def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
@@ -58,19 +56,19 @@ def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
     for part, rare in ((made.test, 2), (made.val, 1), (made.train, 7)):
         assert part.target.sum(1).tolist() == [rare] * 5
     assert (made.test.x.shape, made.val.x.shape, made.train.x.shape) == ((5, 8, 1), (5, 4, 1), (5, 28, 1))
-    assert len({tuple(rows.tolist()) for rows in made.test_rows}) == 5
+    assert len({tuple(rows.tolist()) for rows in made.test_indices}) == 5
     widths = make_table().x.flatten()
     for seed in range(5):
-        mean, deviation = (moment[seed, 0, 0] for moment in (made.scaling.mean, made.scaling.deviation))
+        mean, deviation = (moment[seed, 0, 0] for moment in (made.preprocessing.mean, made.preprocessing.deviation))
         parts = torch.cat([part.x[seed, :, 0] for part in (made.test, made.val, made.train)])
         torch.testing.assert_close((parts.double() * deviation + mean).sort()[0], widths.sort()[0], atol=1e-5, rtol=0)
 
 
 def test_scaling_is_that_of_the_training_points_alone() -> None:
-    table = Bundled(3, name="wine")
+    table = BundledTable(3, name="wine")
     made = module(table, [4])
-    order = table.order([made.test_size, 0, made.train.x.shape[1]], streams([4], {})[0].generator("split"))
-    test, train = order[: made.test_size], order[made.test_size :]
+    order = table.split_order(made.sizes, streams([4], {})[0].generator("split"))
+    test, train = order[: made.sizes[0]], order[made.sizes[0] :]
     scaler = StandardScaler().fit(table.x[train])
     np.testing.assert_allclose(made.train.x[0], scaler.transform(table.x[train]), atol=1e-6)
     np.testing.assert_allclose(made.test.x[0], scaler.transform(table.x[test]), atol=1e-6)
@@ -89,7 +87,7 @@ def test_missing_and_constant_features_become_zero() -> None:
 
 @pytest.mark.parametrize("name", ["iris", "digits"])
 def test_a_seed_alone_gets_the_data_it_gets_in_a_stack_bit_for_bit(name: str) -> None:
-    table = Bundled({"iris": 3, "digits": 10}[name], name=name)
+    table = BundledTable({"iris": 3, "digits": 10}[name], name=name)
     stack = module(table, [3, 0, 8], val_fraction=0.1)
     for index, seed in enumerate((3, 0, 8)):
         alone = module(table, [seed], val_fraction=0.1)
@@ -101,9 +99,9 @@ def test_a_seed_alone_gets_the_data_it_gets_in_a_stack_bit_for_bit(name: str) ->
 @pytest.mark.parametrize(
     ("counts", "changes", "words"),
     [
-        ((30, 1), {}, "`target` to be one with 2 points or more of every class, one a split, got .1 of class 1"),
-        ((30, 2), {"val_fraction": 0.1}, "`target` to be one with 3 points or more of every class"),
-        ((30, 10), {"test_fraction": 0.02}, "`test_fraction` to be a fraction of 40 points"),
+        ((30, 1), {}, "`target` to be .* at least 2 samples of every class, .* got .1 of class 1"),
+        ((30, 2), {"val_fraction": 0.1}, "`target` to be .* at least 3 samples of every class"),
+        ((30, 10), {"test_fraction": 0.02}, "`test_fraction` to be a fraction of 40 samples"),
     ],
 )
 def test_a_class_that_a_split_would_lack_is_refused(
@@ -154,7 +152,7 @@ def test_a_run_on_a_file_is_evaluated_and_predicts(train: Any, tmp_path: Path) -
     assert "Expected `data.path` to be" in train("data=csv", "data.target=kind", code=1).err
     frame.assign(kind=[1, *[2] * 39]).to_csv(tmp_path / "table.csv", index=False)
     err = train(*file, "data.missing=mean", code=1).err
-    assert err.startswith("Expected `data.target` to be one with 2 points or more of every class")
+    assert err.startswith("Expected `data.target` to be a column with at least 2 samples of every class")
     assert err.endswith('got "1 of class 1".')
     assert (
         "Expected `classes` to be 2, as the data have, got 4."

@@ -62,16 +62,16 @@ def test_fail_fast_stops_a_sweep_at_its_first_failure(train, raising, tmp_path):
 
 
 def test_a_seed_that_cannot_be_evaluated_fails_alone(train, statuses, monkeypatch, tmp_path):
-    evaluate = write_run.evaluate
+    compute_metrics = write_run.compute_metrics
     calls = []
 
     def second_raises(*arguments):
         calls.append(arguments)
         if len(calls) == 2:
             raise ValueError("unlucky")
-        return evaluate(*arguments)
+        return compute_metrics(*arguments)
 
-    monkeypatch.setattr(write_run, "evaluate", second_raises)
+    monkeypatch.setattr(write_run, "compute_metrics", second_raises)
     done = train("--multirun", "seed=range(3)", *SHORT, code=1)
     assert statuses() == {0: "completed", 1: "failed", 2: "completed"}
     assert done.err.rstrip().endswith("'seed=[1]'")

@@ -6,7 +6,7 @@ from matplotlib.image import imread
 
 import src.experiments.write_figures as figures
 from src.config.instantiate import build_components, stack
-from src.metrics.classification import evaluate
+from src.metrics.classification import compute_metrics
 from src.metrics.predictions import seed_network
 from src.training.history import Training
 
@@ -21,11 +21,11 @@ def parts(settings):
 
 def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     data, network = parts.datamodule, seed_network(parts.network, 0)
-    metrics = evaluate(network, parts.objective, data.distribution, data.train, data.test)
+    metrics = compute_metrics(network, parts.objective, data.source, data.train, data.test)
     seen = {}
     original = figures.scatter_figure
     monkeypatch.setattr(figures, "scatter_figure", lambda *a, **k: seen.update(k, x=a[0]) or original(*a, **k))
-    images = figures.write_scatter(tmp_path, network, parts.objective, data.distribution, data.test, metrics)
+    images = figures.write_scatter(tmp_path, network, parts.objective, data.source, data.test, metrics)
     assert images == {"figures/scatter": tmp_path / "figures/scatter.png"}
     assert imread(images["figures/scatter"]).std() > 0
     preds = parts.objective.decode(network(data.test.x[0])[None])[0]
@@ -37,37 +37,37 @@ def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     column, row = 17, 250  # the grid's rows run along x2
     point = torch.tensor([[regions.x1[column], regions.x2[row]]])
     assert regions.pred[row, column] == parts.objective.decode(network(point)[None]).item()
-    assert regions.bayes[row, column] == data.distribution.bayes_rule(point).item()
+    assert regions.bayes[row, column] == data.source.bayes_rule(point).item()
 
 
 def test_scatter_shows_at_most_max_samples(parts, tmp_path, monkeypatch):
     data, network = parts.datamodule, seed_network(parts.network, 0)
-    metrics = evaluate(network, parts.objective, data.distribution, data.train, data.test)
+    metrics = compute_metrics(network, parts.objective, data.source, data.train, data.test)
     seen = []
     original = figures.scatter_figure
     monkeypatch.setattr(figures, "scatter_figure", lambda *a, **k: seen.extend(map(len, a)) or original(*a, **k))
     monkeypatch.setattr(figures, "MAX_SAMPLES", 5)
-    figures.write_scatter(tmp_path, network, parts.objective, data.distribution, data.test, metrics)
+    figures.write_scatter(tmp_path, network, parts.objective, data.source, data.test, metrics)
     assert seen == [5, 5, 5]
 
 
 def test_stored_regions_are_a_full_grid_of_the_networks_labels(parts, tmp_path):
     data, network = parts.datamodule, seed_network(parts.network, 0)
-    figures.write_regions(tmp_path, network, parts.objective, data.distribution, data.test)
+    figures.write_regions(tmp_path, network, parts.objective, data.source, data.test)
     table = pd.read_csv(tmp_path / "regions.csv")
     assert list(table.columns) == ["x1", "x2", "pred", "bayes"]
     assert len(table) == figures.FILE_RESOLUTION**2 == table["x1"].nunique() * table["x2"].nunique()
     x = torch.tensor(table[["x1", "x2"]].to_numpy(), dtype=torch.float32)
     assert table["pred"].tolist() == parts.objective.decode(network(x)[None])[0].tolist()
-    assert (table["bayes"] == data.distribution.bayes_rule(x).numpy()).mean() > 0.999  # the file rounds x
+    assert (table["bayes"] == data.source.bayes_rule(x).numpy()).mean() > 0.999  # the file rounds x
 
 
 def test_no_scatter_for_other_than_two_features(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr(parts.datamodule.distribution, "features", 3, raising=False)
+    monkeypatch.setattr(parts.datamodule.source, "features", 3, raising=False)
     data = parts.datamodule
     network = seed_network(parts.network, 0)
-    assert figures.write_scatter(tmp_path, network, parts.objective, data.distribution, data.test, {}) == {}
-    figures.write_regions(tmp_path, network, parts.objective, data.distribution, data.test)
+    assert figures.write_scatter(tmp_path, network, parts.objective, data.source, data.test, {}) == {}
+    figures.write_regions(tmp_path, network, parts.objective, data.source, data.test)
     assert not list(tmp_path.iterdir())
 
 

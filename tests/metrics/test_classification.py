@@ -23,7 +23,7 @@ from src.losses.mse import MeanSquaredError
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.losses.mse_sigmoid import SigmoidMeanSquaredError
 from src.metrics import classification, population
-from src.metrics.classification import evaluate, split_metrics
+from src.metrics.classification import compute_metrics, split_metrics
 from src.metrics.population import Population, linear_discriminant
 from src.metrics.predictions import predict, seed_network
 from src.models.mlp import MLP
@@ -336,7 +336,7 @@ def test_split_metrics_agree_with_scikit_learn(kind: Callable[[int], Objective],
     objective, distribution = kind(classes), make_distribution(classes)
     train, test = make_split(distribution, 0, 64), make_split(distribution, 1, 32)
     network = make_network(objective, scale=1.0)
-    metrics = evaluate(network, objective, distribution, train, test)
+    metrics = compute_metrics(network, objective, distribution, train, test)
     for name, split in (("train", train), ("test", test)):
         outputs, target = network(split.x[0]).double().numpy(), split.target[0].numpy()
         preds = reference_preds(objective, outputs, classes)
@@ -365,7 +365,7 @@ def test_a_split_of_several_parts_has_the_metrics_of_one(
     network = make_network(objective)
     whole = split_metrics("train", network, split, objective, classes)
     assert whole["train/loss"] == objective.loss(network(split.x[0])[None], split.target).item()  # of one part: bitwise
-    monkeypatch.setattr(classification, "PART", 15)  # four parts, and one of four points
+    monkeypatch.setattr(classification, "MAX_BLOCK", 15)  # four parts, and one of four points
     assert split_metrics("train", network, split, objective, classes) == pytest.approx(whole, rel=1e-6)
 
 
@@ -373,7 +373,9 @@ def test_a_split_of_several_parts_has_the_metrics_of_one(
 def test_evaluate_has_every_metric_as_a_plain_number(kind: Callable[[int], Objective], classes: int) -> None:
     objective, distribution = kind(classes), make_distribution(classes, samples_per_class=10)
     network = make_network(objective)
-    metrics = evaluate(network, objective, distribution, make_split(distribution, 0, 8), make_split(distribution, 1, 5))
+    metrics = compute_metrics(
+        network, objective, distribution, make_split(distribution, 0, 8), make_split(distribution, 1, 5)
+    )
     names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
     names += ["population/accuracy", "population/regret", "bayes/accuracy", "linear/accuracy"]
     names += ["ideal/accuracy"] * hasattr(objective, "ideal")

@@ -25,7 +25,7 @@ def test_a_cascade_learns_exclusive_or_and_one_unit_does_not(
     with single_threaded():
         parts = build_components(composed, stack(composed))
         fit(parts.classifier, parts.datamodule, build_trainer(composed, []))
-        distribution, objective = parts.datamodule.distribution, parts.objective
+        distribution, objective = parts.datamodule.source, parts.objective
         networks = [seed_network(parts.network, index) for index in range(SEEDS)]
         accuracy = torch.tensor(
             [Population(objective, distribution).metrics(network)["population/accuracy"] for network in networks]

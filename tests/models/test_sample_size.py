@@ -21,7 +21,7 @@ def mean_regret(composed: dict[str, Any]) -> float:
             training.error is None for training in fit(parts.classifier, parts.datamodule, build_trainer(composed, []))
         )
         networks = [seed_network(parts.network, index) for index in range(len(parts.datamodule.streams))]
-        metrics = [Population(parts.objective, parts.datamodule.distribution).metrics(network) for network in networks]
+        metrics = [Population(parts.objective, parts.datamodule.source).metrics(network) for network in networks]
     return float(np.mean([each["population/regret"] for each in metrics]))
 
 

@@ -234,7 +234,7 @@ def test_the_loss_of_an_epoch_weighs_a_short_last_mini_batch_by_its_points(compo
 def test_an_epoch_in_several_blocks_is_an_epoch_in_one(compose: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = compose(*BRISK, "trainer.max_epochs=3", "data.val_fraction=0.25")
     whole = fit(settings, [0, 1])
-    monkeypatch.setattr(datamodule, "BLOCK", 12)  # two mini-batches of 5
+    monkeypatch.setattr(datamodule, "MAX_BLOCK", 12)  # two mini-batches of 5
     assert len(whole.datamodule.train_dataloader()) == 3  # of 10, 10 and 2 points
     blocks = fit(settings, [0, 1])
     assert same(blocks, 0, whole, 0)
