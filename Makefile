@@ -6,7 +6,7 @@ STUDY ?= outputs/hw4
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train sweep report tensorboard test faults lint format clean
+.PHONY: train sweep report tensorboard test integration faults matrix lint format clean
 
 train: $(READY)  ## train one condition: make train ARGS="loss=mse classes=2 seed=7"
 	$(BIN)/python -m src.train $(ARGS)
@@ -21,10 +21,16 @@ tensorboard: $(READY)  ## look into the runs, on this machine only
 	$(BIN)/tensorboard --logdir outputs --host localhost
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-faults: $(READY)  ## every fault: kills, full disks, many launches, bad input; 10 minutes
-	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 -m "long or not long" tests/faults
+integration: $(READY)  ## what takes long: launchers end to end, Hydra's own suites, simulations, many kills
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m integration
+
+faults: $(READY)  ## every fault: kills, full disks, many launches, bad input
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "integration or not integration" tests/faults
+
+matrix: $(READY)  ## make test under other instruction sets, signals, streams, homes, locales and paths
+	$(BIN)/python -m tests.matrix
 
 lint: $(READY)
 	$(BIN)/ruff check

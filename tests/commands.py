@@ -1,12 +1,20 @@
 """What a user types, run as a user runs it: in another folder, in a process of its own."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+posix = pytest.mark.skipif(os.name != "posix", reason="sends a signal that Windows does not have")
 # Of data=noisy_cubic, the default; other data have other settings of their size.
 SHORT = ("trainer.max_epochs=2", "data.samples_per_class=10", "figures=none")
 
@@ -26,6 +34,43 @@ def run(module: str, *arguments: str, folder: Path, code: int | None = 0) -> Fin
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def started(command: Sequence[str | Path], folder: Path, **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command in a folder, yield its process and kill it in the end.
+
+    Ctrl-C reaches it also where this process ignores it, as one does that a shell has started in the background.
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit SIG_IGN
+    try:
+        process = subprocess.Popen(command, cwd=folder, **pipes)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """Return what a condition returns as soon as that is true; fail after some seconds, which only bound a hang."""
+    for _ in range(int(seconds / 0.05)):
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    return pytest.fail(f"nothing came within {seconds} s")
+
+
+def is_running(pid: int | str) -> bool:
+    """Return whether a process exists."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def results(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:

@@ -1,12 +1,40 @@
 import sys
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir, version
 from hydra.core.singleton import Singleton
 
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from tests.commands import Finished
+
+torch.set_num_threads(1)  # as training does, and as the workers of pytest-xdist share the cores
+
+NUMERIC = ("data", "engines", "losses", "metrics", "models", "statistics", "training")  # directories of src and tests
+SLOWEST_FIRST = (
+    "tests/faults/test_kills.py",
+    "tests/faults/test_launches.py",
+    "tests/hydra_plugins",
+    "tests/test_train.py",
+    "tests/faults",
+    "tests/training",
+    "tests/scripts",
+    "tests/experiments",
+)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Mark what depends on how a machine computes, and sort slow tests first, so that all workers end together."""
+    for item in items:
+        if item.path.relative_to(config.rootpath).parts[1] in NUMERIC:
+            item.add_marker("numeric")
+    items.sort(key=lambda item: _rank(item.path.relative_to(config.rootpath).as_posix()))
+
+
+def _rank(path):
+    ranks = [rank for rank, slow in enumerate(SLOWEST_FIRST) if f"{path}/".startswith(f"{slow}/")]
+    return min(ranks, default=len(SLOWEST_FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from src.analysis.findings import find
 from src.experiments import runner
 from src.models.mlp import MLP
 from src.training.module import StackedClassifier
-from tests.commands import SHORT, files, results, run
+from tests.commands import SHORT, files, posix, results, run, started, wait_until
 
 
 def test_single_run_leaves_every_file_of_the_schema(tmp_path):
@@ -202,16 +202,15 @@ def test_diverged_seed_is_marked_and_the_others_finish(tmp_path):
     assert files(folder) == {"results.json", "history.csv", "events.out.tfevents.losslab"}
 
 
-@pytest.mark.parametrize("seconds", [0, 3])
+@posix
+@pytest.mark.parametrize("seconds", [0, pytest.param(3, marks=pytest.mark.integration)])
 def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
     command = [sys.executable, "-m", "src.train", "seed=[0,1]", "figures=none", "trainer.max_epochs=100000"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("outputs/runs/*/.hydra")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with started(command, tmp_path) as process:
+        wait_until(lambda: list(tmp_path.glob("outputs/runs/*/.hydra")))
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err == "Interrupted. Finished seeds are kept; the same command trains the rest.\n"
     assert not list(tmp_path.glob("outputs/runs/*/*seed*"))

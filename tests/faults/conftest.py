@@ -4,8 +4,6 @@ from collections import Counter
 
 import pytest
 
-LONGEST = ["test_launches", "test_long_haul", "test_kills", "test_reproducibility"]
-
 
 @pytest.fixture
 def count(record_property):
@@ -24,8 +22,3 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("faults")
     for name, number in sorted(sums.items()):
         terminalreporter.line(f"{number:6,} {name}")
-
-
-def pytest_collection_modifyitems(items):
-    """Start with what takes longest, so that all processes end together."""
-    items.sort(key=lambda item: [*LONGEST, item.path.stem].index(item.path.stem))

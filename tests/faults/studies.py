@@ -3,10 +3,10 @@
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from multiprocessing import reduction
 from pathlib import Path
 
@@ -14,38 +14,55 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from tests.commands import started
+
 SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_epochs=150", "figures=first")
 TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the words and the process of the last one
 
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["src.train", "src.experiments.condition", "src.experiments.runner", "src.config.instantiate", "hydra_plugins"]
-)
+PRELOADED = [
+    "src.train",
+    "src.experiments.condition",
+    "src.experiments.train_stack",
+    "src.experiments.runner",
+    "src.config.instantiate",
+    "hydra_plugins",
+]
+
+
+@cache
+def server():
+    """Return the context of a process that has imported what each command needs, and forks the others."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 def start(folder, *words):
-    """Start ``python -m src.train`` in a folder; Ctrl-C reaches it also where a shell's background ignores it."""
-    command = [sys.executable, "-m", "src.train", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, text=True, preexec_fn=_heed_interrupts, **pipes)
-
-
-def _heed_interrupts():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Start ``python -m src.train`` in a folder, as a context that kills it in the end."""
+    return started([sys.executable, "-m", "src.train", *words], folder)
 
 
 class Forked:
-    """The same in a process that begins with torch and the rest imported, which else is most of what it does.
+    """The same in a process that begins with torch and the rest imported, which is most of what it does otherwise.
 
     It has as much of ``subprocess.Popen`` as the tests need.
     """
 
     def __init__(self, folder, *words):
-        self.outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 - communicate closes them
+        self.outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 - __exit__ closes them
         handles = [reduction.DupFd(file.fileno()) for file in self.outputs]
-        self.process = SERVER.Process(target=_command, args=(folder, words, handles))
+        self.process = server().Process(target=_command, args=(folder, words, handles))
         self.process.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.join()
+        for file in self.outputs:
+            file.close()
 
     @property
     def returncode(self):
@@ -69,7 +86,6 @@ class Forked:
         for file in self.outputs:
             file.seek(0)
             texts.append(file.read())
-            file.close()
         return tuple(texts)
 
 

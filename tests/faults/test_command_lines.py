@@ -383,7 +383,7 @@ def split(line):
 
 
 CASES = [
-    pytest.param(line, marks=() if index % 9 == 0 else pytest.mark.long)
+    pytest.param(line, marks=() if index % 9 == 0 else pytest.mark.integration)
     for index, line in enumerate(LINES.strip().splitlines())
 ]
 

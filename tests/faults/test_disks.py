@@ -40,7 +40,10 @@ def finished(folder):
 
 @pytest.mark.parametrize(
     "free",
-    [200_000, *(pytest.param(free, marks=pytest.mark.long) for free in (0, 40_000, 120_000, 600_000, 1_000_000))],
+    [
+        200_000,
+        *(pytest.param(free, marks=pytest.mark.integration) for free in FREE),
+    ],
 )
 def test_a_full_disk(free, tmp_path, train, count):
     disk = tmp_path / "outputs"

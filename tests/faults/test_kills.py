@@ -1,19 +1,21 @@
 """A real sweep is killed, and finished by the same command: the end is that of a sweep that nothing disturbed."""
 
-import contextlib
 import random
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.commands import posix
 from tests.faults.studies import SWEEP, Forked, contents, leftovers, start
 
+pytestmark = posix
 KILLS = 20
 SEEDS = 8  # of the sweep
-TYPED = 2  # of these are sweeps that start as a user starts them; the others spare the import of torch
+TYPED = (1, 2)  # of these are sweeps that start as a user starts them; the others do not import torch anew
 
 
 def moment(seed: int) -> float:
@@ -21,24 +23,25 @@ def moment(seed: int) -> float:
     return random.Random(seed).random()  # noqa: S311 - no secret
 
 
+@contextmanager
 def begun(run, folder):
     """Start a sweep and wait for its first file: what comes before, it shares with any command."""
-    process = run(folder, *SWEEP)
-    while not (folder / "outputs").exists() and process.poll() is None:
-        time.sleep(0.005)
-    return process
+    with run(folder, *SWEEP) as process:
+        while not (folder / "outputs").exists() and process.poll() is None:
+            time.sleep(0.005)
+        yield process
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Run the sweep once; return what it left and how long it took from its first file to its last."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    process = begun(start, folder)
-    started = time.monotonic()
-    while len(list(folder.glob("outputs/s/*/seed=*/results.json"))) < SEEDS and process.poll() is None:
-        time.sleep(0.005)
-    took = time.monotonic() - started
-    out, err = process.communicate(timeout=120)
+    with begun(Forked, folder) as process:
+        began = time.monotonic()
+        while len(list(folder.glob("outputs/s/*/seed=*/results.json"))) < SEEDS and process.poll() is None:
+            time.sleep(0.005)
+        took = time.monotonic() - began
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     return contents(folder), took
 
@@ -46,12 +49,12 @@ def undisturbed(tmp_path_factory):
 def end(run, folder, seconds, sent):
     """Send a running sweep a signal, some seconds after its first file or, where it had ended by then, earlier."""
     for _ in range(10):
-        process = begun(run, folder)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=seconds)
-        if process.poll() is None:
-            process.send_signal(sent)
-            process.communicate(timeout=60)
+        with begun(run, folder) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=seconds)
+            if process.poll() is None:
+                process.send_signal(sent)
+                process.communicate(timeout=120)
         if process.returncode != 0:
             return process.returncode
         shutil.rmtree(folder / "outputs")
@@ -59,35 +62,36 @@ def end(run, folder, seconds, sent):
     return 0
 
 
+def finish(run, folder, expected):
+    """Run the sweep again: it leaves what an undisturbed one does."""
+    with run(folder, *SWEEP) as again:
+        out, err = again.communicate(timeout=300)
+    assert again.returncode == 0, out + err
+    assert contents(folder) == expected
+    assert leftovers(folder) == []
+
+
 @pytest.mark.parametrize(
     "number",
-    [number if number == 0 else pytest.param(number, marks=pytest.mark.long) for number in range(KILLS)],
+    [number if number == 0 else pytest.param(number, marks=pytest.mark.integration) for number in range(KILLS)],
 )
 def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, undisturbed, tmp_path, count):
     expected, took = undisturbed
-    run = start if number < TYPED else Forked
+    run = start if number in TYPED else Forked
     assert end(run, tmp_path, moment(number) * took, signal.SIGKILL) == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/s/*/seed=*/results.json")}
-    again = run(tmp_path, *SWEEP)
-    out, err = again.communicate(timeout=120)
-    assert again.returncode == 0, out + err
-    assert contents(tmp_path) == expected
-    assert leftovers(tmp_path) == []
+    finish(run, tmp_path, expected)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     count("sweeps killed by SIGKILL and finished by the same command")
     count("seeds finished when their sweep was killed, and kept as they were", len(kept))
 
 
-@pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, {-signal.SIGTERM, 143}), (signal.SIGINT, {130})])
 def test_a_polite_end_leaves_the_same(sent, code, undisturbed, tmp_path, count):
     expected, took = undisturbed
     assert end(start, tmp_path, took / 2, sent) in code
-    again = start(tmp_path, *SWEEP)
-    out, err = again.communicate(timeout=120)
-    assert again.returncode == 0, out + err
-    assert contents(tmp_path) == expected
-    assert leftovers(tmp_path) == []
+    finish(start, tmp_path, expected)
     count("sweeps ended by SIGTERM or Ctrl-C and finished by the same command")
 
 

@@ -1,27 +1,30 @@
 """Many launches at once, of one sweep and of overlapping ones: each seed is trained once, and nothing is torn."""
 
 import re
+from contextlib import ExitStack
 
 import pytest
 
+from tests.commands import posix
 from tests.faults.studies import SWEEP, Forked, contents, leftovers, start
 
-FEW, MANY = 2, 8
+pytestmark = posix
 
 
-def launch(folder, *sweeps):
-    """Run all sweeps at once and return what they said; many of them spare the import of torch."""
-    run = start if len(sweeps) <= FEW else Forked
-    processes = [run(folder, *words, "hydra.verbose=src.experiments.runner") for words in sweeps]
-    outputs = [process.communicate(timeout=400) for process in processes]
+def launch(folder, *sweeps, run=Forked):
+    """Run all sweeps at once and return their output."""
+    with ExitStack() as stack:
+        commands = [run(folder, *words, "hydra.verbose=src.experiments.runner") for words in sweeps]
+        processes = [stack.enter_context(command) for command in commands]
+        outputs = [process.communicate(timeout=400) for process in processes]
     for process, (out, err) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, out + err
     return [out for out, _ in outputs]
 
 
-def trained(said):
+def trained(outputs):
     """Return how many seeds some launches trained, by their own account."""
-    return sum(int(number) for out in said for number in re.findall(r"(\d+) seeds are trained", out))
+    return sum(int(number) for out in outputs for number in re.findall(r"(\d+) seeds are trained", out))
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +35,23 @@ def alone(tmp_path_factory):
     return contents(folder)
 
 
-@pytest.mark.parametrize("launches", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
-def test_launches_of_one_sweep_share_its_seeds(launches, alone, tmp_path, count):
-    said = launch(tmp_path, *[SWEEP] * launches)
+@pytest.mark.parametrize(
+    ("launches", "run"),
+    [
+        (2, Forked),
+        pytest.param(2, start, marks=pytest.mark.integration),
+        pytest.param(8, Forked, marks=pytest.mark.integration),
+    ],
+)
+def test_launches_of_one_sweep_share_its_seeds(launches, run, alone, tmp_path, count):
+    outputs = launch(tmp_path, *[SWEEP] * launches, run=run)
     assert contents(tmp_path) == alone
     assert leftovers(tmp_path) == []
-    assert trained(said) == 8
+    assert trained(outputs) == 8
     count("launches of one sweep at once", launches)
 
 
-@pytest.mark.long
+@pytest.mark.integration
 def test_launches_of_overlapping_sweeps_share_what_they_have_in_common(alone, tmp_path, count):
     base = SWEEP[3:]
     sweeps = [

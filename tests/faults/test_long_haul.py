@@ -19,23 +19,23 @@ def usage(process):
     return int(status["VmRSS"].split()[0]), len(list((proc / "fd").iterdir())), int(status["Threads"])
 
 
-@pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
 def test_memory_files_and_threads_are_flat(tmp_path, count):
     words = (f"seed=range({SEEDS})", f"hydra.sweeper.stack_size={STACK}", "hydra/launcher=basic", "study=s")
-    process = start(tmp_path, "--multirun", *words, "trainer.max_epochs=2", "data.samples_per_class=10")
     samples = {}
-    while process.poll() is None:
-        stack = len(list(tmp_path.glob("outputs/s/*/seed=*"))) // STACK
-        try:
-            now = usage(process)
-        except (FileNotFoundError, KeyError):  # it has just ended
-            break
-        before = samples.get(stack, now)
-        # The most memory while a stack was in work; files and threads come and go, and what leaks stays.
-        samples[stack] = max(now[0], before[0]), min(now[1], before[1]), min(now[2], before[2])
-        time.sleep(0.05)
-    out, err = process.communicate()
+    with start(tmp_path, "--multirun", *words, "trainer.max_epochs=2", "data.samples_per_class=10") as process:
+        while process.poll() is None:
+            stack = len(list(tmp_path.glob("outputs/s/*/seed=*"))) // STACK
+            try:
+                now = usage(process)
+            except (FileNotFoundError, KeyError):  # it has just ended
+                break
+            before = samples.get(stack, now)
+            # The most memory while a stack was in work; files and threads come and go, and what leaks stays.
+            samples[stack] = max(now[0], before[0]), min(now[1], before[1]), min(now[2], before[2])
+            time.sleep(0.05)
+        out, err = process.communicate()
     assert process.returncode == 0, out + err
     assert len(results(tmp_path)) == SEEDS
     memory, handles, threads = zip(

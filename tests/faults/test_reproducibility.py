@@ -7,34 +7,25 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-import torch
+from scipy.stats import fisher_exact, ks_2samp
 
 from src.evaluate import main
-from tests.commands import results
+from tests import reference_results as reference
 from tests.faults.studies import contents, start
 
 WORDS = ("seed=[0,1,2]", "study=s", "trainer.max_epochs=20")
-PINNED_ON = ("2.13.0", "AVX512")
-# Population accuracy and training loss of seed 3 after 20 epochs, on x86-64 with AVX-512. When torch changes, or on
-# another processor, these numbers may change too, as kernels round differently: see that the tests of the engine and
-# of evaluation pass, run this test, and take over what it prints. Fingerprints stay as they are; README's figures and
-# any study that is to be compared with new runs have to be trained again with resume=false.
-PINNED = {
-    ("ce", 2, "mlp"): (0.7416118421052631, 0.5306476354598999),
-    ("mse", 4, "mlp"): (0.5920070656740105, 0.33772751688957214),
-    ("bce", 2, "linear"): (0.5838633040935671, 0.6598950028419495),
-}
 
 
 def run_with(threads, folder, *words):
     env = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "src.train", *words]
-    subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, timeout=300)
     return contents(folder)
 
 
-@pytest.mark.long
+@pytest.mark.integration
 def test_twice_on_one_and_on_two_threads(tmp_path, count):
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for folder in folders:
@@ -53,25 +44,21 @@ def numbers(folder):
     }
 
 
-WAYS = {
-    "in stacks of one": ("hydra.sweeper.stack_size=1",),
-    "a job a seed": ("hydra/sweeper=basic",),
-    "in one process": ("hydra/launcher=basic",),
-}
+WAYS = ("hydra.sweeper.stack_size=1", "hydra/sweeper=basic", "hydra/launcher=basic")
 PACKAGES = {"joblib": "joblib", "slurm": "submitit", "ray": "ray"}
 WITHOUT = {name: importlib.util.find_spec(package) is None for name, package in PACKAGES.items()}
-SWEEP = ("--multirun", "seed=0,1,2", "figures=none", "trainer.max_epochs=5")
+SWEEP = ("--multirun", "seed=0,1,2", "figures=none", "trainer.max_epochs=2")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_alone_in_a_stack_and_in_any_process(way, tmp_path, train, count):
+def test_alone_in_a_stack_and_in_any_process(tmp_path, train, count):
     train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
-    train(*SWEEP, "study=other", *WAYS[way])
-    assert numbers(tmp_path / "outputs/other") == numbers(tmp_path / "outputs/whole")
-    count("ways to run a command that gave the same files")
+    for number, way in enumerate(WAYS):
+        train(*SWEEP, f"study=other{number}", way)
+        assert numbers(tmp_path / f"outputs/other{number}") == numbers(tmp_path / "outputs/whole"), way
+    count("ways to run a command that gave the same files", len(WAYS))
 
 
-@pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=pytest.mark.skipif(WITHOUT[name], reason=f"without {name}")) for name in PACKAGES],
@@ -80,36 +67,68 @@ def test_through_every_launcher(name, tmp_path, train, count, monkeypatch):
     train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray would write a token into the home folder
     here = ("hydra.launcher.cluster=local",) if name == "slurm" else ()
-    process = start(tmp_path, *SWEEP, "study=other", "hydra.sweeper.stack_size=2", f"hydra/launcher={name}", *here)
-    out, err = process.communicate(timeout=300)
+    words = (*SWEEP, "study=other", "hydra.sweeper.stack_size=2", f"hydra/launcher={name}", *here)
+    with start(tmp_path, *words) as process:
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert numbers(tmp_path / "outputs/other") == numbers(tmp_path / "outputs/whole")
     count("ways to run a command that gave the same files")
 
 
-@pytest.mark.skipif(
-    (torch.__version__.split("+")[0], torch.backends.cpu.get_cpu_capability()) != PINNED_ON,
-    reason="the pinned numbers are those of another torch or processor",
-)
-@pytest.mark.parametrize(("engine", "accuracy"), [("torch", 0.0), ("auto", 1e-5)])  # the kernel is any compiler's
-def test_metrics_are_those_that_this_torch_gave(engine, accuracy, train, tmp_path, count):
-    words = ("seed=3", "trainer.max_epochs=20", "figures=none", f"engine={engine}")
-    for loss, classes, model in PINNED:
-        train(f"loss={loss}", f"classes={classes}", f"model={model}", *words)
-    found = {
-        (content["loss"], content["classes"], content["model"]): (
-            content["metrics"]["population/accuracy"],
-            content["metrics"]["train/loss"],
-        )
-        for content in results(tmp_path).values()
-    }
-    assert found.keys() == PINNED.keys()
-    for name, metrics in found.items():
-        assert metrics == pytest.approx(PINNED[name], rel=accuracy, abs=0)
-    count("runs with pinned metrics", len(PINNED))
+# The reference is of double precision. A step in single precision makes a relative error of some 6e-8 in each of its
+# sums, and 50 steps of training multiply it by less than a hundred: 1e-5 was the most that any instruction set showed.
+# A change of data, initialization, order or optimizer changes these losses in the second or third digit.
+GROWN_ROUNDING = 1e-4
 
 
-def test_evaluate_reproduces_the_metrics_on_a_machine_with_other_paths(train, tmp_path, monkeypatch, capfd, count):
+@pytest.mark.parametrize("recipe", reference.RECIPES)
+def test_the_first_50_steps_are_those_of_any_machine(recipe, train, tmp_path, count):
+    found = reference.curve(train, tmp_path, recipe)
+    np.testing.assert_allclose(found, reference.read()[f"curve {recipe}"], rtol=GROWN_ROUNDING)
+    count("runs whose metrics were recorded")
+
+
+# Rounding grows in a long training until a seed may end elsewhere on another machine, but 100 of them end as before.
+# Were the two samples independent, each of the two tests would raise a false alarm in 1 run of 10,000; as they are of
+# the same seeds, they are more alike than that.
+FALSE_ALARMS = 1e-4
+
+
+def alarms(accuracies, expected, classes):
+    """Return the p values of "the same distribution" and of "the same rate of collapsed networks"."""
+    collapsed = [sum(abs(value - 1 / classes) < 1e-3 for value in sample) for sample in (accuracies, expected)]
+    table = [[number, len(expected) - number] for number in collapsed]
+    return ks_2samp(accuracies, expected).pvalue, fisher_exact(table).pvalue
+
+
+@pytest.mark.parametrize(("recipe", "classes"), [("ce", 2), pytest.param("mse", 4, marks=pytest.mark.integration)])
+def test_100_seeds_end_in_the_recorded_distribution(recipe, classes, train, tmp_path, count):
+    expected = reference.read()[f"distribution {recipe}"]
+    assert min(alarms(reference.distribution(train, tmp_path, recipe), expected, classes)) > FALSE_ALARMS
+    count("runs whose metrics were recorded", 100)
+
+
+@pytest.mark.integration
+def test_another_learning_rate_does_not_end_in_the_recorded_distribution(train, tmp_path):
+    other = reference.distribution(train, tmp_path, "ce", "optimizer.lr=0.002")
+    assert min(alarms(other, reference.read()["distribution ce"], classes=2)) < FALSE_ALARMS
+
+
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_a_machine_that_rounds_like_a_recorded_one_ends_where_it_did(engine, train, tmp_path, count):
+    if engine == "native" and shutil.which("cc") is None:
+        pytest.skip("no C compiler, cc, on PATH")
+    key = reference.key(engine)
+    if key not in reference.read():
+        pytest.skip(f'nothing is recorded for "{key}": python -m tests.reference_results')
+    found = reference.final(train, tmp_path, engine)
+    for recipe, expected in reference.read()[key].items():
+        # Equal rounding gives equal numbers; after 500 steps any other rounding has grown beyond this.
+        assert found[recipe] == pytest.approx(expected, rel=1e-7, abs=0), recipe
+    count("runs whose metrics were recorded", len(found))
+
+
+def test_evaluate_reproduces_the_metrics_on_a_machine_with_other_paths(train, tmp_path, capfd, count):
     train(*WORDS, "figures=none", "data.samples_per_class=20")
     for seed in range(3):
         [folder] = tmp_path.glob(f"outputs/s/*/seed={seed}")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from hydra_plugins.cluster_launcher.slurm_launcher import SlurmLauncher
-from tests.commands import files, results
+from tests.commands import files, is_running, results, started, wait_until
 
 ROOT = Path(__file__).parents[2]
 HOME = "hydra_plugins.cluster_launcher"
@@ -191,10 +190,7 @@ def test_joblib_loses_all_processes_with_one_and_says_so(launch: Callable[..., l
 def test_ray_gives_each_job_a_device_of_its_own(launch: Callable[..., list[JobReturn]], tmp_path: Path) -> None:
     def task(config: DictConfig) -> str:
         (tmp_path / f"running {config.bar}").touch()
-        deadline = time.monotonic() + 60
-        while len(list(tmp_path.glob("running *"))) < 2:  # both at once
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: len(list(tmp_path.glob("running *"))) == 2)  # both at once
         return os.environ["CUDA_VISIBLE_DEVICES"]
 
     assert {job.return_value for job in launch("ray", task)} == {"0", "1"}
@@ -280,21 +276,9 @@ main()
 def test_an_interrupt_ends_the_workers(name: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(SLEEPER)
     command = [sys.executable, "app.py", "--multirun", *ENGINES[name], "+bar=0,1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    workers = wait_for(lambda: found if len(found := list(tmp_path.glob("pid *"))) == 2 else [])
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) != 0
-    for worker in workers:
-        wait_for(partial(gone, worker.name.removeprefix("pid ")))
-
-
-def gone(pid: str) -> bool:
-    return not Path("/proc", pid).exists()
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return value
+    with started(command, tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: len(list(tmp_path.glob("pid *"))) == 2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) != 0
+    pids = [path.name.removeprefix("pid ") for path in tmp_path.glob("pid *")]
+    wait_until(lambda: not any(map(is_running, pids)))

@@ -1,6 +1,5 @@
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from hydra.errors import CompactHydraException
 
 from src.parallel.process_pool import START_METHOD, DeadWorkerError, ProcessPool
 from src.parallel.worker import JobResult, Progress, StdoutChunk, reporter
+from tests.commands import is_running, started, wait_until
 
 Heard = list[tuple[int, Any]]
 
@@ -125,14 +125,12 @@ ProcessPool(job, 2).run([sys.argv[1]] * 3, lambda *_: None)
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_no_worker_outlives_the_process_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
-    process = subprocess.Popen([sys.executable, "-c", SLEEP, str(tmp_path)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while len(pids := [path.read_text() for path in tmp_path.iterdir()]) < 2 or "" in pids:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(how)
-    process.wait(20)
-    while any(Path("/proc", pid).exists() for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    def pids() -> list[str]:
+        return [path.read_text() for path in tmp_path.iterdir()]
+
+    with started([sys.executable, "-c", SLEEP, str(tmp_path)], tmp_path.parent) as process:
+        wait_until(lambda: len(pids()) == 2 and all(pids()))
+        process.send_signal(how)
+        process.communicate(timeout=120)
+    wait_until(lambda: not any(map(is_running, pids())))
     assert len(list(tmp_path.iterdir())) == 2  # the third job was never started
