@@ -1,4 +1,4 @@
-"""The processes in which one peer trains, in step with the process that measures."""
+"""The worker processes in which one peer trains, in step with the process that measures."""
 
 import multiprocessing
 import time
@@ -16,11 +16,11 @@ from scripts.benchmark.peers.worker import Order, run
 class Team:
     """Some workers that train parts of the same work at the same time.
 
-    They are started by ``with``, train their first stretch one after the other, and then wait.
+    ``with`` starts all of them at the same time, and its body begins when each has trained its first stretch and waits.
 
     Args:
         name: The peer, for messages.
-        orders: What each worker is to do; all with equal stretches.
+        orders: The work of each worker; all with equal stretches.
     """
 
     def __init__(self, name: str, orders: Sequence[Order]) -> None:
@@ -38,7 +38,7 @@ class Team:
                 process.start()
                 theirs.close()
                 self.members.append(_Member(process, mine))
-                self._reports(self.members[-1:])
+            self._reports()
             on_failure.pop_all()
         return self
 
@@ -51,22 +51,22 @@ class Team:
         """Let all workers train their next stretch and return the seconds until the last has done so."""
         started = time.perf_counter()
         self._go_on()
-        self._reports(self.members)
+        self._reports()
         return time.perf_counter() - started
 
     def losses(self) -> list[float]:
         """Return the final losses of all networks, once all stretches are trained."""
         self._go_on()
-        return [loss for losses in self._reports(self.members) for loss in losses]
+        return [loss for losses in self._reports() for loss in losses]
 
     def _go_on(self) -> None:
         for member in self.members:
             with suppress(BrokenPipeError):  # of one that died, which the wait for its report finds
                 member.pipe.send(None)
 
-    def _reports(self, members: "Sequence[_Member]") -> list[list[float]]:
+    def _reports(self) -> list[list[float]]:
         reports: list[Any] = []
-        for member in members:
+        for member in self.members:
             try:
                 reports.append(member.pipe.recv())
             except EOFError:

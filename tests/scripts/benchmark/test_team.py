@@ -24,6 +24,16 @@ def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None
             team.losses()
 
 
+def test_all_workers_start_before_the_first_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    process = SimpleNamespace(start=lambda: None, terminate=lambda: None, join=lambda: None)
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
+    monkeypatch.setattr(Team, "_reports", lambda team: waited.append(len(team.members)))
+    with Team("loop, a process a core", [Order("loop", (seed,), (1, 1)) for seed in range(3)]):
+        assert waited == [3]
+
+
 def made_up(*reports: object) -> Team:
     """Return a team whose workers have said something already."""
     team = Team("jax, one process", [])
