@@ -12,8 +12,8 @@ class TuneSweeperConf(StackSweeperConf):
     Attributes:
         space: What is tuned for each condition, each with a sweep such as ``tag(log, interval(0.001, 0.1))``.
         seeds: The seeds that are tuned on, none of which is reported.
-        n_trials: Trials a condition.
-        n_jobs: Trials that run at once, without knowing of each other.
+        n_trials: Trials per condition.
+        n_jobs: Trials that run at the same time, proposed without the results of each other.
         sampler_seed: Seed of Optuna's sampler.
     """
 

@@ -1,35 +1,38 @@
+import json
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import OmegaConf, open_dict
 
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
 from hydra_plugins.stack_sweeper.stack_sweeper import StackSweeper, require_whole
+from src.storage.atomic import replacing_file
 
 log = logging.getLogger(__name__)
 
 TUNED = "tuned"  # the setting that lists what was tuned
-FOUND = "optimization_results.yaml"  # of Hydra's Optuna sweeper
+RECORD = "tuning.json"  # in the directory of the trials' study: the best trial of each condition
 
 
 class TuneSweeper(StackSweeper):
-    """Tunes every condition by Hydra's Optuna sweeper, then runs each as it stands and with what was found.
+    """Tunes every condition with Optuna, then runs each with its own settings and with the best ones found.
 
-    The trials of a condition run on seeds of their own and go to the study ``<study>-tuning``. What they maximise is
-    what a job returns. Optuna's sampler is seeded and knows of nothing but this command's own trials: where finished
-    jobs return what they returned, the same command goes the same way again, and so it can be resumed.
+    The trials of a condition run on seeds of their own and go to the study ``<study>-tuning``. They maximise what a job
+    returns. The same command resumes: Optuna's sampler is seeded, and the jobs of finished trials return at once what
+    they returned before, so that the search proposes the same trials again and goes on where it stopped. A stored
+    Optuna study would not do that, as it does not hold the state of the sampler.
 
     Args:
-        space: What is tuned, each with a sweep that Hydra's Optuna sweeper understands.
-        seeds: The seeds that are tuned on, as a value or a sweep; none of them may be swept over.
-        n_trials: Trials a condition, at least 1.
-        n_jobs: Trials that run at once, at least 1.
+        space: What is tuned: by name of the setting a sweep such as ``tag(log, interval(0.001, 0.1))``.
+        seeds: The seeds that are tuned on, as a value or a sweep; none of them may be reported.
+        n_trials: Trials per condition, at least 1.
+        n_jobs: Trials that run at the same time, at least 1.
         sampler_seed: Seed of the sampler.
         stack: Settings of ``StackSweeper``.
     """
@@ -43,11 +46,6 @@ class TuneSweeper(StackSweeper):
         self.n_trials = n_trials
         self.n_jobs = n_jobs
         self.sampler_seed = sampler_seed
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Set the launcher up, and keep what those of the trials need."""
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Tune, then run every job.
@@ -68,8 +66,16 @@ class TuneSweeper(StackSweeper):
             raise CompactHydraException(
                 f"Expected `hydra.sweeper.space` to name settings of groups, such as optimizer.lr, got {self.space}."
             )
+        try:
+            from hydra_plugins.tune_sweeper._space import distributions, first_value  # Optuna is an optional extra
+        except ImportError:
+            raise CompactHydraException(
+                "Expected `hydra/sweeper` to be one that is installed, got tune, which needs Optuna: "
+                "pip install -e '.[tune]'"
+            ) from None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        trial = self._first_trial(parser)
+        space = distributions(parser, self.space)
+        trial = [f"{name}={first_value(distribution)}" for name, distribution in space.items()]
         [[[trial_seeds]]] = self.split_arguments(
             stack_seeds(parser.parse_overrides([f"seed={self.tuning_seeds}"])), None
         )
@@ -81,30 +87,13 @@ class TuneSweeper(StackSweeper):
         for condition, reported in conditions.items():
             for job in ([*condition, *reported], [*condition, *trial, trial_seeds]):
                 self._validate(job, 0)
-        tuned = [self._tune(list(condition), trial_seeds) for condition in conditions]
+        tuned = [self._tune(list(condition), trial_seeds, space) for condition in conditions]
         self._reported = [
             [*condition, *found, *reported]
             for (condition, reported), best in zip(conditions.items(), tuned, strict=True)
             for found in ([], [*best, f"{TUNED}={'+'.join(self.space)}"])
         ]
         return super().sweep(arguments)
-
-    def _first_trial(self, parser: OverridesParser) -> list[str]:
-        """Return overrides that set what is tuned to a value of its space.
-
-        Raises:
-            CompactHydraException: If it has none to choose from.
-        """
-        words = []
-        for name, sweep in self.space.items():
-            override = parser.parse_override(f"{name}={sweep}")
-            if not override.is_sweep_override():
-                raise CompactHydraException(
-                    f"Expected `hydra.sweeper.space` to give {name} a choice as 1,2 or interval(1, 2), got {sweep}."
-                )
-            value: Any = override.value()
-            words.append(f"{name}={value.start if override.is_interval_sweep() else next(override.sweep_iterator())}")
-        return words
 
     def _jobs(self, arguments: list[str]) -> list[list[str]]:
         return self._reported
@@ -118,29 +107,46 @@ class TuneSweeper(StackSweeper):
                 f"Expected `hydra.sweeper.seeds` to be none of the reported seeds, got {sorted(shared)}."
             )
 
-    def _tune(self, condition: list[str], seeds: str) -> list[str]:
-        """Return the best overrides of one condition."""
-        try:
-            from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
-            from optuna.samplers import TPESampler
-        except ImportError:
-            raise CompactHydraException("hydra/sweeper=tune needs the extra tune: pip install -e '.[tune]'") from None
+    def _tune(self, condition: list[str], seeds: str, space: Mapping[str, Any]) -> list[str]:
+        """Return the overrides of the best trial of one condition."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=self.sampler_seed))
+        study = f"{self.config.study}-tuning"
+        while len(search.trials) < self.n_trials:
+            asked = min(self.n_jobs, self.n_trials - len(search.trials))
+            trials = [search.ask(dict(space)) for _ in range(asked)]
+            common = [f"study={study}", "figures=none", seeds]
+            jobs = [[*condition, *_overrides(trial.params), *common] for trial in trials]
+            results = self.launcher.launch(jobs, initial_job_idx=trials[0].number)
+            for trial, result in zip(trials, results, strict=True):
+                returned = result._return_value  # `return_value` would raise an error
+                if result.status == JobStatus.COMPLETED and returned is not None and math.isfinite(returned):
+                    search.tell(trial, returned)
+                else:
+                    search.tell(trial, state=optuna.trial.TrialState.FAIL)
+                    log.warning("trial %d of %s failed: %s", trial.number, " ".join(condition), returned)
+        name = " ".join(condition)
+        if not search.get_trials(states=[optuna.trial.TrialState.COMPLETE]):
+            raise CompactHydraException(f"No trial of {name} succeeded.")
+        best = search.best_trial
+        log.info("%s: %s", name, best.params)
+        self._record(study, name, {"params": best.params, "value": best.value, "trials": len(search.trials)})
+        return _overrides(best.params)
+
+    def _record(self, study: str, condition: str, best: dict[str, Any]) -> None:
+        """Add the best trial of a condition to the record in the trials' study."""
         config = self.config.copy()
-        with read_write(config), open_dict(config):
-            config.study = f"{config.study}-tuning"
-        sampler: Any = TPESampler(seed=self.sampler_seed)  # which Hydra makes of the SamplerConfig that is declared
-        sweeper = OptunaSweeper(
-            sampler=sampler, direction="maximize", storage=None, study_name=None,
-            n_trials=self.n_trials, n_jobs=self.n_jobs, max_failure_rate=1.0, search_space=None,
-            custom_search_space=None, params=OmegaConf.create(dict(self.space)),
-        )  # fmt: skip
-        sweeper.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=config)
-        folder = Path(str(config.hydra.sweep.dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            sweeper.sweep([*condition, f"study={config.study}", "figures=none", seeds])
-        except ValueError as error:  # Optuna has no best trial
-            raise CompactHydraException(f"No trial of {' '.join(condition)} succeeded: {error}") from None
-        found = OmegaConf.load(folder / FOUND)
-        log.info("%s: %s", " ".join(condition), found.best_params)
-        return [f"{name}={value}" for name, value in found.best_params.items()]
+        OmegaConf.set_readonly(config, False)
+        with open_dict(config):
+            config.study = study
+        path = Path(str(config.hydra.sweep.dir), RECORD)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        with replacing_file(path) as scratch:
+            scratch.write_text(json.dumps(known | {condition: best}, indent=2) + "\n", encoding="utf-8")
+
+
+def _overrides(params: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in params.items()]

@@ -1,9 +1,12 @@
+import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
 import pytest
-from omegaconf import OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import CompactHydraException
 
 from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
@@ -11,7 +14,16 @@ from src.analysis.findings import find
 from tests.commands import SHORT, results
 
 pytest.importorskip("optuna")
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:optuna")
+
+from optuna.distributions import (  # after the line that skips without Optuna
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from hydra_plugins.tune_sweeper._space import distributions, first_value
+
 TUNE = (
     *("--multirun", "experiment=tuned", "loss=mse,ce", "classes=2", "seed=0,1", *SHORT, "model=linear"),
     *("hydra.sweeper.n_trials=2", "hydra.sweeper.seeds='5,6'", "hydra/launcher=basic"),
@@ -62,8 +74,37 @@ def test_what_cannot_be_tuned_is_one_line_and_nothing_is_written(
 
 def test_a_job_may_return_a_metric_of_the_validation_split(train, tmp_path: Path) -> None:
     train(*TUNE, "data.val_fraction=0.2", "returns=val/accuracy", "loss=ce")
-    best = OmegaConf.load(tmp_path / "outputs" / "tuned-tuning" / "optimization_results.yaml")
+    [best] = json.loads((tmp_path / "outputs" / "tuned-tuning" / "tuning.json").read_text()).values()
     trials = results(tmp_path / "outputs" / "tuned-tuning").values()
-    mine = [each["metrics"]["val/accuracy"] for each in trials
-            if each["config"]["optimizer"]["lr"] == best.best_params["optimizer.lr"]]  # fmt: skip
-    assert best.best_value == pytest.approx(fmean(mine))
+    mine = [
+        each["metrics"]["val/accuracy"]
+        for each in trials
+        if each["config"]["optimizer"]["lr"] == best["params"]["optimizer.lr"]
+    ]
+    assert best["value"] == pytest.approx(fmean(mine))
+    assert best["trials"] == 2
+
+
+@pytest.mark.parametrize(
+    ("sweep", "expected"),
+    [
+        ("tag(log, interval(0.001, 0.1))", FloatDistribution(0.001, 0.1, log=True)),
+        ("interval(1, 2)", FloatDistribution(1, 2)),
+        ("tag(int, interval(1, 8))", IntDistribution(1, 8)),
+        ("range(1, 8, 3)", IntDistribution(1, 7, step=3)),
+        ("range(0.5, 2, 0.5)", FloatDistribution(0.5, 1.5, step=0.5)),
+        ("0.1,0.2", CategoricalDistribution([0.1, 0.2])),
+        ("[1,2],[3]", CategoricalDistribution(["[1,2]", "[3]"])),
+    ],
+)
+def test_a_space_in_hydras_grammar_is_optunas(sweep: str, expected: BaseDistribution) -> None:
+    space = distributions(OverridesParser.create(), {"optimizer.lr": sweep})
+    assert space == {"optimizer.lr": expected}
+    assert expected._contains(expected.to_internal_repr(first_value(space["optimizer.lr"])))
+
+
+@pytest.mark.parametrize("sweep", ["0.1", "tag(log, interval(0, 1))", "interval(2, 1)", "interval(a, b)", "1,"])
+def test_a_space_without_a_choice_is_refused_by_name(sweep: str) -> None:
+    with pytest.raises(CompactHydraException, match=re.escape("`hydra.sweeper.space` to give optimizer.lr")) as error:
+        distributions(OverridesParser.create(), {"optimizer.lr": sweep})
+    assert str(error.value).endswith(f"got {sweep}.")
