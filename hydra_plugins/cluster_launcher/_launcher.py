@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 
 class ClusterLauncher(Launcher):
-    """Hands each job of a sweep to an engine that runs it in a process elsewhere, and waits for all of them.
+    """Submits each job of a sweep to an engine that runs it in another process, and waits for all of them.
 
-    A job whose process is lost is a failed job; the others go on. An interrupt stops all of them.
+    A job whose process is lost fails; the others continue. An interrupt stops all of them.
 
     Attributes:
-        package: The package of the engine.
-        extra: The extra that installs it.
+        package: Package of the engine.
+        extra: Extra that installs it.
     """
 
     package: ClassVar[str]
@@ -37,22 +37,22 @@ class ClusterLauncher(Launcher):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise a CompactHydraException if a setting is wrong; nothing has been written yet."""
+        """Raise a CompactHydraException if a setting is wrong, before anything is written."""
 
     @abstractmethod
     def submit(self, jobs: Sequence[Job]) -> Sequence[Any]:
-        """Hand the jobs to the engine and return a handle for each."""
+        """Submit the jobs and return a handle for each."""
 
     @abstractmethod
     def wait(self, handle: Any) -> JobReturn | str:
-        """Wait for one job and return its result, or one line that says how its process was lost."""
+        """Wait for one job and return its result, or one line on how its process was lost."""
 
     @abstractmethod
     def stop(self, handles: Sequence[Any]) -> None:
-        """End the jobs that still run, and let go of the engine."""
+        """End the jobs that still run, and disconnect from the engine."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Set the launcher up, and check that the engine is there.
+        """Set the launcher up, and check that the engine is installed.
 
         Raises:
             CompactHydraException: If the engine is not installed or a setting is wrong.
@@ -67,7 +67,7 @@ class ClusterLauncher(Launcher):
         self.check()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs and return their results in the order in which they were given."""
+        """Run all jobs and return their results in the order of the jobs."""
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         singletons, folder = Singleton.get_state(), str(Path.cwd())
@@ -93,10 +93,10 @@ class ClusterLauncher(Launcher):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the kind of an error and the first line of what it says."""
+    """Return the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
 
 
 def refusal(setting: str, rule: str, error: BaseException, value: Any) -> CompactHydraException:
-    """Return the error for settings that an engine refuses."""
+    """Return the error for a setting that an engine refuses."""
     return CompactHydraException(f"Expected `{setting}` to be {rule} ({first_line(error)}), got {value}.")

@@ -11,7 +11,9 @@ from hydra_plugins.cluster_launcher._launcher import ClusterLauncher, first_line
 class JoblibLauncher(ClusterLauncher):
     """Runs the jobs in processes on this machine, through joblib.
 
-    Joblib gives up all of its processes when it loses one: the jobs that were not finished are lost with it.
+    It has the name of Hydra's official plugin, hydra-joblib-launcher, and takes its place. It differs in that a job
+    that fails or whose process is lost is reported as a failed job, and that any argument of ``joblib.Parallel`` is
+    accepted. Joblib ends all of its processes when it loses one: the jobs that were not finished are lost with it.
 
     Args:
         parallel: Arguments of ``joblib.Parallel``; its backend is always ``loky``, as Hydra needs processes.
@@ -28,7 +30,7 @@ class JoblibLauncher(ClusterLauncher):
 
         try:
             if unknown := self.arguments.keys() - inspect.signature(joblib.Parallel).parameters.keys():
-                raise TypeError(f"it knows no {', '.join(unknown)}")  # joblib ignores them
+                raise TypeError(f"unknown: {', '.join(unknown)}")  # joblib ignores them
             self.parallel = joblib.Parallel(**self.arguments, return_as="generator")
             if self.parallel.n_jobs == 0 or not isinstance(self.parallel.n_jobs, int):
                 raise ValueError("n_jobs is -1 or a number of processes")
@@ -36,14 +38,14 @@ class JoblibLauncher(ClusterLauncher):
             raise refusal("hydra.launcher", "arguments of joblib.Parallel", error, self.arguments) from None
 
     def submit(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Hand the jobs to the processes."""
+        """Start the jobs."""
         import joblib
 
         self.results = self.parallel(joblib.delayed(job)() for job in jobs)
         return jobs
 
     def wait(self, handle: Job) -> JobReturn | str:
-        """Wait for the next job; they come in the order in which they were given."""
+        """Wait for the next job; results come in the order of the jobs."""
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         try:
@@ -52,5 +54,5 @@ class JoblibLauncher(ClusterLauncher):
             return first_line(error)
 
     def stop(self, handles: Sequence[Job]) -> None:
-        """End the processes that still work."""
+        """End the processes that still run."""
         self.results.close()

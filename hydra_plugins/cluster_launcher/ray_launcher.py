@@ -9,11 +9,15 @@ from hydra_plugins.cluster_launcher._launcher import ClusterLauncher, first_line
 
 
 class RayLauncher(ClusterLauncher):
-    """Runs each job as a Ray task: on the cluster of an address, or on one that it starts on this machine.
+    """Runs each job as a Ray task: on the cluster at an address, or on one that it starts on this machine.
+
+    It has the name of Hydra's official plugin, hydra-ray-launcher, and takes its place. It differs in its settings,
+    ``init`` and ``remote`` instead of ``ray``, in that it starts no machines in a cloud, and in that a lost job is
+    reported as a failed job.
 
     Args:
         init: Arguments of ``ray.init``.
-        remote: Options of ``ray.remote``: what a job takes of a machine, and how often a lost one is tried again.
+        remote: Options of ``ray.remote``: the resources of a job, and how often a lost one is retried.
     """
 
     package = extra = "ray"
@@ -24,7 +28,7 @@ class RayLauncher(ClusterLauncher):
 
     def check(self) -> None:
         """Check the options of ``ray.remote``."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics are sent
         import ray
 
         try:
@@ -54,7 +58,7 @@ class RayLauncher(ClusterLauncher):
             return first_line(error)
 
     def stop(self, handles: Sequence[Any]) -> None:
-        """Leave the cluster, which ends what still runs."""
+        """Disconnect from the cluster, which ends the jobs that still run."""
         import ray
 
         if self.connected:

@@ -13,9 +13,9 @@ class SlurmLauncher(ClusterLauncher):
     """Runs the jobs as a SLURM job array through submitit, or as processes on this machine.
 
     Args:
-        cluster: ``slurm``, or ``local`` for processes on this machine, all at once.
-        folder: Where submitit keeps its files, on a disk that the nodes share.
-        parameters: What a job asks for, by submitit's names; those of SLURM alone start with ``slurm_``.
+        cluster: ``slurm``, or ``local`` for processes on this machine, all at the same time.
+        folder: Directory of submitit's files, on a disk that the nodes share.
+        parameters: Resources of a job, by submitit's names; those that only SLURM has start with ``slurm_``.
     """
 
     package = "submitit"
@@ -27,10 +27,10 @@ class SlurmLauncher(ClusterLauncher):
         self.parameters = parameters
 
     def check(self) -> None:
-        """Check the parameters, and that there is a SLURM to submit to."""
+        """Check the parameters, and that SLURM is installed."""
         if self.cluster not in ("slurm", "local"):
             raise CompactHydraException(f"Expected `hydra.launcher.cluster` to be slurm or local, got {self.cluster}.")
-        with tempfile.TemporaryDirectory() as scratch:  # which submitit would make otherwise
+        with tempfile.TemporaryDirectory() as scratch:  # submitit would create the directory otherwise
             try:
                 self._executor(scratch)
             except RuntimeError as error:
@@ -54,7 +54,7 @@ class SlurmLauncher(ClusterLauncher):
             return f"{first_line(error)} See {handle.paths.stderr}"
 
     def stop(self, handles: Sequence[Any]) -> None:
-        """Cancel what still runs."""
+        """Cancel the jobs that still run."""
         for handle in handles:
             if not handle.done():
                 handle.cancel(check=False)
