@@ -70,7 +70,7 @@ class TuneSweeper(StackSweeper):
             from hydra_plugins.tune_sweeper._space import distributions, first_value  # Optuna is an optional extra
         except ImportError:
             raise CompactHydraException(
-                "Expected `hydra/sweeper` to be one that is installed, got tune, which needs Optuna: "
+                "Expected `hydra/sweeper` to be one that is installed, got tune, which needs Optuna 4 or newer: "
                 "pip install -e '.[tune]'"
             ) from None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

@@ -13,7 +13,7 @@ from src.analysis.comparisons import Plan
 from src.analysis.findings import find
 from tests.commands import SHORT, results
 
-pytest.importorskip("optuna")
+pytest.importorskip("optuna", minversion="4")
 
 from optuna.distributions import (  # after the line that skips without Optuna
     BaseDistribution,
