@@ -1,4 +1,4 @@
-"""Train all seeds of a condition as one batched model and leave a folder a seed.
+"""Train all seeds of a condition as one batched model and write one directory per seed.
 
 python -m src.train loss=ce classes=4
 python -m src.train --multirun loss=mse,ce classes=2,4 'seed=range(20)'
@@ -25,20 +25,20 @@ from src.utils.fast_imports import import_lightning
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="train")
 def job(config: DictConfig) -> float | None:
-    """Train what is not done yet of one condition, show its table, and fail if a seed failed.
+    """Train the unfinished seeds of one condition, print its table, and fail if a seed failed.
 
     Returns:
         The mean over the seeds of the metric that ``returns`` names, or None where a seed has no such metric.
     """
-    # torch and lightning take seconds to import, and --help and --cfg never come here
+    # torch and lightning take seconds to import; --help and --cfg do not need them
     import_lightning()
     from src.experiments.condition import Condition
     from src.experiments.runner import FailedSeedsError, run_condition
     from src.experiments.summary_table import show
 
-    logging.raiseExceptions = False  # a disk too full for the log is told of once, by what matters
+    logging.raiseExceptions = False  # a full disk is reported once, by the write that fails, not by the log
     hydra_config = HydraConfig.get()
-    part = hydra_config.sweeper.get("part")  # number of the job among those that train seeds of one condition
+    part = hydra_config.sweeper.get("part")  # index of this job among those that share a condition
     condition = Condition(
         folder=Path(hydra_config.runtime.output_dir),
         config=resolve(config),
@@ -58,7 +58,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def stop(error: Exception, folder: Path) -> NoReturn:
-    """End a job with one line: the program, or, of a sweep, this job alone."""
+    """End the program, or in a sweep this job alone, with a message of one line."""
     if isinstance(error, OSError):
         why = f"Cannot write to {error.filename or folder} ({error.strerror or error})."
         error = CompactHydraException(f"{why} Finished seeds are kept; the same command trains the rest.")

@@ -1,6 +1,5 @@
 """A condition: everything but the seed."""
 
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,22 +16,18 @@ from src.storage.schema import Results
 from src.training.callbacks.checkpoint import StackCheckpoint
 from src.utils.seeds import PURPOSES, SeedStreams
 
-log = logging.getLogger(__name__)
-
-REFERENCES = ("bayes/", "linear/", "ideal/")  # metrics that are the same for all seeds
-
 
 @dataclass(frozen=True)
 class Condition:
     """Everything but the seed.
 
     Attributes:
-        folder: Where its seeds' folders go.
-        config: The resolved config.
+        folder: The directory that holds the directories of its seeds.
+        config: The resolved configuration.
         choices: The choices of the config groups.
-        overrides: The command line's overrides.
-        first_part: Whether the first of these seeds is also that of the whole condition, other seeds of which other
-            jobs may train.
+        overrides: The overrides of the command line.
+        first_part: Whether the first of these seeds is the first of the whole condition; other jobs may train further
+            seeds of it.
     """
 
     folder: Path
@@ -43,26 +38,26 @@ class Condition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The hash of the scientific config."""
+        """The hash of the settings that decide the results."""
         return fingerprint(self.config, self.choices)
 
     @cached_property
     def logger(self) -> Callable[..., Any] | None:
-        """What writes the TensorBoard files, if they are asked for."""
+        """The function that writes the TensorBoard files of a seed, or None."""
         config = self.config["logger"]
         return None if config["_target_"] is None else factory(self.config, "logger")
 
     def seed_folder(self, member: SeedStreams) -> Path:
-        """Return the folder of one member of the stack."""
+        """Return the directory of one seed."""
         return schema.seed_folder(self.folder, member.seed, member.pins)
 
     def draws(self, member: SeedStreams) -> bool:
-        """Whether the figures of a member are asked for."""
-        wanted = self.config["figures"]
-        return wanted == "all" or (wanted == "first" and self.first_part and member == stack(self.config)[0])
+        """Return whether figures of a seed are drawn."""
+        figures = self.config["figures"]
+        return figures == "all" or (figures == "first" and self.first_part and member == stack(self.config)[0])
 
     def checkpoints(self, members: list[SeedStreams]) -> list[L.Callback]:
-        """Return what keeps checkpoints of a stack in training, where they are asked for."""
+        """Return the callback that saves checkpoints of a stack in training, if any."""
         every = self.config["trainer"].get("checkpoint_every")
         names = [self.seed_folder(member).name for member in members]
         return [StackCheckpoint(self.folder, names, self.fingerprint, every)] if every else []

@@ -1,4 +1,4 @@
-"""Finish a condition: what is done is kept, what is missing is trained, once, however many launches want it."""
+"""Execution of a condition: finished seeds are kept, missing ones are trained once, also by concurrent launches."""
 
 import logging
 import time
@@ -28,15 +28,15 @@ class FailedSeedsError(CompactHydraException):
     """Some seeds of a condition failed; the others are finished.
 
     Attributes:
-        overrides: The settings with which the same command trains just the failed seeds again. Where pinned streams
-            are crossed and the failed ones are no cross, it reaches finished seeds too, which are kept.
+        overrides: The settings that restrict the same command to the failed seeds. With crossed pinned streams they
+            may include finished seeds as well, which are kept.
     """
 
     overrides: list[str]
 
     @classmethod
     def check(cls, results: Iterable[Results]) -> None:
-        """Raise if any of the results is that of a failed seed."""
+        """Raise if any of the seeds failed."""
         results = list(results)
         failed = [result for result in results if result.status == FAILED]
         if failed:
@@ -51,10 +51,10 @@ class FailedSeedsError(CompactHydraException):
 
 
 def run_condition(condition: Condition) -> list[Results]:
-    """Train what is not done yet of a condition, and return the results of all its seeds, failed ones included.
+    """Train the seeds of a condition that are not finished, and return the results of all seeds, failed ones included.
 
-    Seeds on which another launch works are left to it: when it has ended, what it finished is kept, and what it left,
-    because it died or failed, is trained here.
+    Seeds that another launch has locked are left to it. When its lock is released, the seeds it finished are kept and
+    those it left, because it was killed or failed, are trained here.
 
     Raises:
         OSError: If a file cannot be written.
@@ -75,9 +75,9 @@ def run_condition(condition: Condition) -> list[Results]:
             done |= found | (_train_stack(condition, left) if left else {})
         waiting = [folder for folder in waiting if folder not in mine]
         if waiting:
-            log.info("%d seeds are left to another launch, which is waited for", len(waiting))
+            log.info("waiting for another launch that trains %d of the seeds", len(waiting))
     clear(condition.folder, [folder.name for folder in done])
-    _tell_versions(done.values())
+    _log_versions(done.values())
     return [done[folder] for folder in members]
 
 
@@ -86,35 +86,34 @@ def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
 
 
 def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
-    """Train a stack; halve one that memory cannot hold, and fail all seeds of one that raises anything else."""
+    """Train a stack; halve it where memory does not suffice, and fail all of its seeds on any other error."""
     started = time.time()
-    log.debug("%d seeds are trained", len(members))  # hydra.verbose=src.experiments.runner shows it
+    log.debug("training %d seeds", len(members))
     try:
         return train_stack(condition, members)
     except Exception as error:
-        too_large = _out_of_memory(error) and len(members) > 1
-        if not too_large:
-            if isinstance(error, OSError):  # of which no file could tell
-                raise
+        if isinstance(error, OSError):  # no results can be written either
+            raise
+        if not (_out_of_memory(error) and len(members) > 1):
             log.exception("%d seeds failed", len(members))
             seconds = time.time() - started
             return {
                 condition.seed_folder(member): write_failure(condition, member, error, seconds) for member in members
             }
-    # Outside of the handler, whose traceback holds the tensors of the stack.
+    # Outside of the handler: its traceback keeps the tensors of the stack alive.
     half = len(members) // 2
-    log.warning("%d seeds do not fit into memory together; they are trained as two stacks", len(members))
+    log.warning("%d seeds do not fit into memory together; training them as two stacks", len(members))
     return _train_stack(condition, members[:half]) | _train_stack(condition, members[half:])
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out; torch has no type of its own for the memory of the processor."""
+    """Return whether an error means that memory ran out; torch has no exception type for the memory of the CPU."""
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return typed or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
 
 
-def _tell_versions(kept: Iterable[Results]) -> None:
-    """Say which kept seeds other versions of the code or of a library trained."""
+def _log_versions(kept: Iterable[Results]) -> None:
+    """Log which kept seeds were trained with other versions of the code or of a library."""
     now = versions()
     others = Counter(
         ", ".join(
@@ -128,7 +127,7 @@ def _tell_versions(kept: Iterable[Results]) -> None:
 
 
 def _rerun(failed: list[Results]) -> list[str]:
-    """Return the overrides of ``seed`` and of pinned streams that reach the failed seeds and few others."""
+    """Return the overrides of ``seed`` and of pinned streams that select the failed seeds."""
     seeds: dict[str, list[int]] = {"seed": sorted({result.seed for result in failed})}
     given: Mapping[str, object] = failed[0].config["seeds"]
     for purpose in PURPOSES:

@@ -14,7 +14,7 @@ from rich.table import Table
 from src.storage import schema
 from src.storage.schema import FAILED, NO_LOSS, Results
 
-LONG = 10  # more seeds than that are summed up
+MAX_ROWS = 10  # more seeds are summarised
 METRICS = {
     "test accuracy": "test/accuracy",
     "population accuracy": "population/accuracy",
@@ -26,7 +26,7 @@ SPREAD: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 def show(console: Console, results: Sequence[Results], folder: Path) -> None:
-    """Print the closing table of a condition: a row a seed, or their spread if there are more than ten.
+    """Print the closing table of a condition: one row per seed, or their spread for more than ten seeds.
 
     Args:
         console: Where to print.
@@ -44,7 +44,7 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
     table.add_column("correct", justify="right")
     for name in METRICS:
         table.add_column(name, justify="right")
-    for cells in _rows(completed) if len(completed) <= LONG else _spread(completed):
+    for cells in _rows(completed) if len(completed) <= MAX_ROWS else _spread(completed):
         table.add_row(*cells)
     console.print(table)
     for result in results:

@@ -1,8 +1,8 @@
 """The TensorBoard event file of one seed, written in bulk after training.
 
-Every seed is a TensorBoard run of its own: its curves, its final metrics, its hyperparameters and its figures lie in
-one event file in its folder. The file is written straight from tensorboard's own protos, an event an epoch, because
-a writer that is called for every value costs several times as much. This module imports no torch.
+Every seed is one TensorBoard run: its curves, final metrics, hyperparameters and figures are in one event file in its
+directory. The file is written with tensorboard's protos, one event per epoch, as a writer that is called for every
+value takes several times as long.
 """
 
 import struct
@@ -21,7 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from src.storage.atomic import replacing_file
 
 EVENTS = "events.out.tfevents.losslab"
-"""TensorBoard reads every file with ``tfevents`` in its name; a fixed name makes a second writing replace the first."""
+"""TensorBoard reads every file with ``tfevents`` in its name; with a fixed name, a second write replaces the first."""
 
 _FILE_VERSION = "brain.Event:2"
 _AXES = ("epoch", "step")
@@ -44,16 +44,15 @@ def write_events(
     """Write the event file of one seed into its folder, atomically.
 
     A column of ``history`` becomes a curve over ``step`` under its own name, NaN and infinity included. A metric
-    becomes one point at the last step, unless a curve has its name: then the curve's last value stands for it. The
-    wall time of an event goes from ``started`` to ``ended`` in proportion to its step, so that TensorBoard's relative
-    time axis shows the time that training took.
+    becomes one point at the last step, unless a curve has its name. The wall time of an event runs from ``started`` to
+    ``ended`` in proportion to its step, so that TensorBoard's relative time axis shows the duration of training.
 
-    The file declares no HParams experiment: TensorBoard uses that of an arbitrary run for all runs, which would hide
-    whatever that run lacks. It derives columns and domains from all the runs where none is declared.
+    The file declares no HParams experiment: TensorBoard takes that of an arbitrary run for all runs, which would hide
+    what that run lacks. Without one it derives columns and domains from all runs.
 
     Args:
-        folder: The folder of the seed, which exists.
-        history: One row an epoch: ``step`` (optimizer steps so far), ``epoch`` and any columns of numbers; may be
+        folder: The directory of the seed, which exists.
+        history: One row per epoch: ``step`` (optimizer steps so far), ``epoch`` and any columns of numbers; may be
             empty.
         metrics: Final metrics by name.
         hparams: Hyperparameters by name.
@@ -67,7 +66,7 @@ def write_events(
 
     Raises:
         ValueError: If ``history`` has rows but no ``step``, or an image is not a PNG file.
-        TypeError: If a hyperparameter is neither text, number nor truth value.
+        TypeError: If a hyperparameter is neither text, a number nor a boolean.
     """
     steps = _steps(history)
     last = steps[-1] if steps else 0
@@ -105,9 +104,9 @@ def _steps(history: pd.DataFrame) -> list[int]:
 
 
 def _epochs(curves: pd.DataFrame, steps: list[int], started: float, ended: float) -> Iterator[Event]:
-    """Yield one event a row, which holds the values of all columns."""
+    """Yield one event per row, with the values of all columns."""
     times = started + (ended - started) * np.array(steps, dtype=np.float64) / max([*steps, 1])
-    # A scalar is stored in single precision, in which a value may overflow; then it is infinite, as in training.
+    # Scalars are stored in single precision; a value that overflows becomes infinite, as in training.
     with np.errstate(over="ignore"):
         rows = curves.to_numpy(np.float64).astype(np.float32).tolist()
     for step, time, row in zip(steps, times.tolist(), rows, strict=True):
@@ -115,7 +114,7 @@ def _epochs(curves: pd.DataFrame, steps: list[int], started: float, ended: float
 
 
 def _scalars(values: Mapping[str, float]) -> Summary:
-    """Return numbers as scalars by tag, in the plain form that every reader of event files knows."""
+    """Return scalars by tag, in the simple_value form that every reader of event files supports."""
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
 
 
@@ -130,7 +129,7 @@ def _image(tag: str, path: Path) -> Summary:
 
 
 def _session_start(hparams: Mapping[str, HParam], started: float) -> Summary:
-    """Return the summary that makes the run a row of the HParams table, named after its folder."""
+    """Return the summary that adds the run to the HParams table, named after its directory."""
     info = SessionStartInfo(start_time_secs=started)
     for name, value in hparams.items():
         if isinstance(value, str):
@@ -140,18 +139,18 @@ def _session_start(hparams: Mapping[str, HParam], started: float) -> Summary:
         elif isinstance(value, (int, float, np.number)):
             info.hparams[name].number_value = float(value)
         else:
-            raise TypeError(f"Expected the hyperparameter {name} to be text, a number or a truth value, got {value!r}.")
+            raise TypeError(f"Expected the hyperparameter {name} to be text, a number or a boolean, got {value!r}.")
     return _hparams_summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
 
 
 def _session_end(ended: float, failed: bool) -> Summary:
-    """Return the summary that tells how the session ended."""
+    """Return the summary with the final status of the session."""
     status = Status.STATUS_FAILURE if failed else Status.STATUS_SUCCESS
     info = SessionEndInfo(status=status, end_time_secs=ended)
     return _hparams_summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
 
 
 def _hparams_summary(tag: str, data: HParamsPluginData) -> Summary:
-    """Return a summary that carries data of the HParams plugin in its metadata, where the plugin looks for it."""
+    """Return a summary that carries data of the HParams plugin in its metadata, where the plugin reads it."""
     value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
     return Summary(value=[value])

@@ -24,7 +24,7 @@ def launch(folder, *sweeps, run=Forked):
 
 def trained(outputs):
     """Return how many seeds some launches trained, by their own account."""
-    return sum(int(number) for out in outputs for number in re.findall(r"(\d+) seeds are trained", out))
+    return sum(int(number) for out in outputs for number in re.findall(r"training (\d+) seeds", out))
 
 
 @pytest.fixture(scope="module")

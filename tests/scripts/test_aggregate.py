@@ -245,7 +245,7 @@ def test_all_bad_input_at_once_is_a_line_each_and_the_good_is_reported(
     bad = {
         "truncated": lambda text: text[: len(text) // 2],
         "foreign": lambda text: '{"hello": "world"}',
-        "newer": lambda text: text.replace('"schema": 2', '"schema": 3'),
+        "newer": lambda text: text.replace('"schema": 2', '"schema": 99'),
         "nan": lambda text: text.replace('"test/accuracy": ', '"test/accuracy": NaN, "x": '),
         "edited": lambda text: text.replace('"population/accuracy": 0', '"population/accuracy": 7'),
         "one class": lambda text: json.dumps(json.loads(text) | {"classes": 1}),
