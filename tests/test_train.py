@@ -16,6 +16,7 @@ import src.evaluate
 from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
 from src.analysis.findings import find
+from src.engines.native.engine import library
 from src.experiments import runner
 from src.models.mlp import MLP
 from src.training.module import StackedClassifier
@@ -303,12 +304,15 @@ def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
 
 
 def test_results_say_which_engine_trained(train, tmp_path):
-    for words, engine in {
-        ("engine=native",): "native",
-        ("engine=torch",): "torch",
-        ("optimizer=sgd",): "torch",
-    }.items():
-        study = "-".join(words).replace("=", "-")
+    cases = {
+        ("engine=torch",): "layerwise",
+        ("optimizer=sgd",): "layerwise",
+        ("trainer.precision=bf16-mixed",): "autograd",
+    }
+    if library()[0] is not None:
+        cases["engine=native",] = "native"
+    for words, engine in cases.items():
+        study = engine + words[0].partition("=")[0]
         train(*words, *SHORT, "logger=none", f"study={study}")
         [content] = results(tmp_path / "outputs" / study).values()
         assert content["versions"]["engine"] == engine

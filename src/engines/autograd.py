@@ -1,15 +1,17 @@
 """The autograd engine, for any network."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.engines.base import TorchEngine
+from src.engines.base import Engine, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 
 
-class AutogradEngine(TorchEngine):
+class AutogradEngine(Engine):
     """Back-propagates the sum of the seeds' losses through any network.
 
     Args:
@@ -19,14 +21,20 @@ class AutogradEngine(TorchEngine):
         optimizer: The optimizer of ``flat.values``.
     """
 
+    name = "autograd"
+
     def __init__(self, network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> None:
-        super().__init__(optimizer)
+        self._optimizer = optimizer
         self._network = network
         self._objective = objective
         self._flat = flat
 
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+        return take_steps(self._backward, self._optimizer, batches)
+
     @torch.enable_grad()
-    def backward(self, x: Tensor, target: Tensor) -> Tensor:
+    def _backward(self, x: Tensor, target: Tensor) -> Tensor:
         """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
         outputs = self._network(x)
         self._flat.backward(self._objective.loss(outputs, target).sum())

@@ -1,8 +1,8 @@
-"""The contract of an engine, and what the engines that run on torch share."""
+"""The base class of engines, and the gradient that they share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,46 +12,45 @@ from src.engines.fused_adam import stepper
 from src.losses.base import Objective
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Trains a stack of networks.
 
     Attributes:
-        name: The setting ``engine`` that insists on it.
+        name: What ``results.json`` records as the engine of a run.
     """
 
-    name: str
-
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        ...
-
-
-class TorchEngine(ABC):
-    """Takes steps of any optimizer of torch, down a gradient that is in the buffer by then."""
-
-    name = "torch"
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self._optimizer = optimizer
-
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        step = stepper(self._optimizer)
-        outputs = []
-        for x, target in batches:
-            outputs.append(self.backward(x, target))
-            step()
-        return outputs
+    name: ClassVar[str]
 
     @abstractmethod
-    def backward(self, x: Tensor, target: Tensor) -> Tensor:
-        """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+
+
+def take_steps(
+    backward: Callable[[Tensor, Tensor], Tensor], optimizer: Optimizer, batches: Iterable[tuple[Tensor, Tensor]]
+) -> list[Tensor]:
+    """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B).
+
+    Args:
+        backward: Fills the gradient of the optimizer's parameter from a mini-batch and returns the outputs (S, B, O).
+        optimizer: An optimizer of one parameter.
+        batches: The mini-batches.
+
+    Returns:
+        The outputs before each step.
+    """
+    step = stepper(optimizer)
+    outputs = []
+    for x, target in batches:
+        outputs.append(backward(x, target))
+        step()
+    return outputs
 
 
 def output_gradient(objective: Objective) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the gradient of the summed loss with respect to the outputs: (S, B, O), (S, B) -> (S, B, O).
 
-    It is the objective's own closed form, its method ``gradient``, or else autograd through its loss alone.
+    It is the objective's method ``gradient``, a closed form, or otherwise autograd through its loss.
     """
 
     @torch.enable_grad()

@@ -7,20 +7,19 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-LANES = 16  # floats in the widest vector register
+SIMD_WIDTH = 16  # floats in the widest vector register
 
 
 class FlatParameters:
     """All parameters of a stacked network, and their gradients, in one buffer each.
 
-    The network's parameters become views of ``values``, and whoever fills its gradient makes one optimizer step on the
-    buffer a step on the network. Each parameter has a contiguous block (S, ...), so that products of all seeds can be
-    written straight into it. Blocks start at multiples of 16 floats, and so does the buffer end: a vector that crosses
-    cache lines costs twice, and vectorised kernels round the elements of a scalar tail differently, and which elements
-    fall into a tail would depend on S.
+    The network's parameters become views of ``values``, so that one optimizer step on the buffer is a step of the
+    network. Each parameter has a contiguous block (S, ...), so that products of all seeds can be written straight into
+    it. Blocks start at multiples of 16 floats, and the buffer ends at one: a vector that crosses cache lines costs
+    twice, and vectorised kernels round the elements of a scalar tail differently, which would make results depend on S.
 
-    A module may ask for blocks that are larger than its parameters, by an attribute ``storage``: their shapes without
-    S, by the parameter's name. What is added stays zero.
+    A module can have blocks larger than its parameters, by an attribute ``storage``: their shapes without S, by the
+    parameter's name. The padding stays zero.
 
     Args:
         network: A module all of whose parameters lead with the axis S.
@@ -38,7 +37,7 @@ class FlatParameters:
         parameters, shapes = zip(*_blocks(network), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
         sizes = [len(parameter) * math.prod(shape) for parameter, shape in zip(parameters, shapes, strict=True)]
-        *starts, total = accumulate((-(-size // LANES) * LANES for size in sizes), initial=0)
+        *starts, total = accumulate((-(-size // SIMD_WIDTH) * SIMD_WIDTH for size in sizes), initial=0)
         self.values = nn.Parameter(parameters[0].new_zeros(total))
         self.values.grad = torch.zeros_like(self.values)
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
@@ -57,15 +56,15 @@ class FlatParameters:
             self._gradients.append(gradient[own])
 
     def storage(self, parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
-        """Return the contiguous blocks of a parameter's values and of its gradient, with what was added to them."""
+        """Return the contiguous blocks of a parameter's values and of its gradient, padding included."""
         return self._storage[parameter]
 
     def rows(self, buffer: Tensor) -> Tensor:
-        """Return what each seed has in a buffer like ``values``, as the optimizer keeps some: (P,) -> (S, P / S)."""
+        """Return one row per seed of a buffer like ``values``, such as an optimizer's moments: (P,) -> (S, P / S)."""
         return torch.cat([buffer[span].view(self._seeds, -1) for span in self._spans], dim=1)
 
     def from_rows(self, rows: Tensor) -> Tensor:
-        """Return the buffer in which each seed has what a row says; undoes ``rows``."""
+        """Return the buffer with these rows, (S, P / S) -> (P,); the inverse of ``rows``."""
         buffer = self.values.new_zeros(self.values.shape, requires_grad=False)
         widths = [(span.stop - span.start) // self._seeds for span in self._spans]
         for span, block in zip(self._spans, rows.split(widths, dim=1), strict=True):

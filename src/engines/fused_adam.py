@@ -1,4 +1,4 @@
-"""Optimizer steps without the bookkeeping that costs more than the step of a small network."""
+"""Steps of fused Adam without the overhead of ``Optimizer.step``, which costs more than a small network's step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
-from src.engines.flat_parameters import LANES
+from src.engines.flat_parameters import SIMD_WIDTH
 
-PAGE = 1024  # floats
+PAGE = 1024  # floats in a memory page
 
 
 def stepper(optimizer: Optimizer) -> Callable[[], Any]:
     """Return a function that does what ``optimizer.step`` does, for an optimizer of one parameter.
 
-    ``step`` looks up groups, states, hooks and devices anew each time, which takes longer than Adam's arithmetic for
-    one network. For a fused Adam or AdamW the function calls the kernel behind it directly, on the same state, so
-    that the optimizer can be saved, and its learning rate changed, as ever. Any other optimizer keeps its own step.
+    ``step`` looks up groups, states, hooks and devices each time, which takes longer than Adam's arithmetic for one
+    network. For a fused Adam or AdamW the function calls torch's kernel directly, on the same state, so that the
+    optimizer can still be saved and its learning rate changed. Any other optimizer keeps its own step.
 
     Args:
         optimizer: An optimizer whose one parameter always has a gradient.
@@ -52,15 +52,16 @@ def stepper(optimizer: Optimizer) -> Callable[[], Any]:
 
 
 def is_fused_adam(optimizer: Optimizer) -> bool:
-    """Return whether an optimizer of one parameter is a fused Adam or AdamW as published."""
+    """Return whether an optimizer of one parameter is a fused Adam or AdamW without special modes."""
     (group,) = optimizer.param_groups
-    return type(optimizer) in (Adam, AdamW) and bool(group["fused"]) and not group["amsgrad"]
+    special_modes = ("amsgrad", "capturable", "differentiable", "foreach")
+    return type(optimizer) in (Adam, AdamW) and bool(group["fused"]) and not any(group[mode] for mode in special_modes)
 
 
 def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
     """Return the state of a fused Adam of one parameter: step, a scalar, and exp_avg and exp_avg_sq like it.
 
-    Before the first step it is made, as the optimizer itself would do.
+    It is created before the first step, as the optimizer itself does.
     """
     ((parameter,),) = [group["params"] for group in optimizer.param_groups]
     state: dict[str, Tensor] = optimizer.state[parameter]
@@ -71,12 +72,12 @@ def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _zeros_apart(buffer: Tensor, thirds: int) -> Tensor:
-    """Return zeros like a buffer that start some thirds of a page further into a page than the buffer does.
+    """Return zeros like a buffer, whose offset within a memory page is some thirds of a page further than the buffer's.
 
-    A processor takes a load for one of what it is just storing where the two addresses are as far into their pages,
-    and waits. Large tensors mostly start at one place of a page, so an element-wise step on them would always wait.
+    Processors delay a load whose address has the same offset within a page as a recent store (4K aliasing). Large
+    tensors mostly start at the same offset, so an element-wise step over several of them would always be delayed.
     """
     zeros = buffer.new_zeros(len(buffer) + PAGE)
     further = (buffer.data_ptr() - zeros.data_ptr()) // buffer.element_size() + thirds * PAGE // 3
-    start = further % PAGE // LANES * LANES
+    start = further % PAGE // SIMD_WIDTH * SIMD_WIDTH
     return zeros[start : start + len(buffer)]

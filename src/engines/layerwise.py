@@ -4,27 +4,31 @@ Its hand-written forward and backward passes take less than half the time of aut
 into the flat gradient buffer, and no graph is recorded.
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import TorchEngine, output_gradient
+from src.engines.base import Engine, output_gradient, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 from src.models.activations import Activation
-from src.models.linear import StackedLinear, aligned, alignment
+from src.models.layers import StackedLinear, aligned, alignment
 
 
-class LayerwiseEngine(TorchEngine):
+class LayerwiseEngine(Engine):
     """Runs affine layers forward and backward, every product of all seeds at once.
 
     Args:
-        layers: The affine layers in order, each with what is applied to its output.
+        layers: The affine layers in order, each with the activation of its output.
         objective: Loss and decision rule; its own ``gradient`` with respect to the outputs is used if it has one.
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
     """
+
+    name = "layerwise"
 
     def __init__(
         self,
@@ -33,13 +37,17 @@ class LayerwiseEngine(TorchEngine):
         flat: FlatParameters,
         optimizer: Optimizer,
     ) -> None:
-        super().__init__(optimizer)
+        self._optimizer = optimizer
         self._rows = alignment([layer for layer, _ in layers])
         self._layers = [_Layer(layer, activation, flat) for layer, activation in layers]
         self._gradient = output_gradient(objective)
 
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+        return take_steps(self._backward, self._optimizer, batches)
+
     @torch.no_grad()
-    def backward(self, x: Tensor, target: Tensor) -> Tensor:
+    def _backward(self, x: Tensor, target: Tensor) -> Tensor:
         """Fill the buffer's gradient from a mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O)."""
         y = aligned(x, self._rows)  # (S, B + padding, D)
         rows = y.shape[1] - x.shape[1]

@@ -7,7 +7,7 @@ from src.engines.autograd import AutogradEngine
 from src.engines.base import Engine, output_gradient
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
-from src.engines.native.engine import NativeEngine, obstacle
+from src.engines.native.engine import NativeEngine, unsupported_reason
 from src.losses.base import Objective
 from src.utils.validation import Problem, check
 
@@ -20,7 +20,7 @@ def select_engine(
     flat: FlatParameters,
     optimizer: Optimizer,
     *,
-    wanted: str = "auto",
+    requested: str = "auto",
     mixed: bool = False,
 ) -> Engine:
     """Return the fastest engine for a network, an objective and an optimizer.
@@ -30,23 +30,23 @@ def select_engine(
         objective: Loss and decision rule.
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
-        wanted: ``native`` to insist on the native kernel, ``torch`` to do without it, ``auto`` to use it where it can
-            be used.
-        mixed: Whether the trainer casts single operations to a lower precision, which only autograd knows how to do.
+        requested: ``native`` to require the native engine, ``torch`` to exclude it, ``auto`` to use it if it can be.
+        mixed: Whether the trainer casts single operations to a lower precision, which only autograd supports.
 
     Raises:
-        SettingsError: If the native kernel is insisted on and cannot be used.
+        SettingsError: If the native engine is required and cannot be used.
     """
     layers = None if mixed else getattr(network, "layers", None)
+    if requested == "torch":
+        reason: str | None = "is excluded"
+    elif layers is None:
+        reason = "has only affine layers and activations, all in one precision"
+    else:
+        reason = unsupported_reason(layers, flat.values, optimizer)
+    if requested == "native" and reason is not None:
+        check(Problem("engine", f"auto or torch, as the native kernel {reason}", requested))
     if layers is None:
-        check(_insisted(wanted, "has only affine layers and activations, all in one precision"))
         return AutogradEngine(network, objective, flat, optimizer)
-    reason = "is not wanted" if wanted == "torch" else obstacle(layers, flat.values, optimizer)
     if reason is None:
         return NativeEngine(layers, output_gradient(objective), flat, optimizer)
-    check(_insisted(wanted, reason))
     return LayerwiseEngine(layers, objective, flat, optimizer)
-
-
-def _insisted(wanted: str, obstacle: str) -> Problem | None:
-    return Problem("engine", f"auto or torch, as the native kernel {obstacle}", wanted) if wanted == "native" else None

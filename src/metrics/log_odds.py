@@ -1,21 +1,11 @@
 """Log odds of a linear classifier, as metrics of a run."""
 
-from typing import Protocol, runtime_checkable
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from src.losses.base import Objective
-
-
-@runtime_checkable
-class Affine(Protocol):
-    """A network whose outputs are affine functions of the features."""
-
-    def linear(self) -> tuple[Tensor, Tensor]:
-        """Return the weights (S, D, O) and biases (S, O)."""
-        ...
+from src.models.base import Affine
 
 
 def log_odds(network: nn.Module, objective: Objective, index: int) -> dict[str, float]:

@@ -6,10 +6,10 @@ from itertools import pairwise
 from torch import Generator, Tensor, nn
 
 from src.models.activations import ACTIVATIONS, IDENTITY, Activation
-from src.models.linear import INITS, MOST_STD, StackedLinear, aligned, alignment
+from src.models.layers import INITS, MAX_STD, StackedLinear, aligned, alignment
 from src.utils.validation import Problem, check, choice, number
 
-MOST_WEIGHTS = 10_000_000
+MAX_WEIGHTS = 10_000_000
 
 
 class MLP(nn.Module):
@@ -21,7 +21,7 @@ class MLP(nn.Module):
     Args:
         in_features: Number of features D.
         out_features: Number of outputs O.
-        generators: One generator a seed, for the initial parameters.
+        generators: One generator per seed, for the initial parameters.
         hidden: Width of each hidden layer, at least one layer, each at least 1.
         activation: ``relu``, ``sigmoid`` or ``tanh``.
         init: ``normal``: all parameters from N(0, init_std^2); ``kaiming``: weights from N(0, gain^2 / fan-in),
@@ -32,7 +32,7 @@ class MLP(nn.Module):
         SettingsError: If an argument is out of its range.
 
     Attributes:
-        layers: The affine layers in order, each with what is applied to its output.
+        layers: The affine layers in order, each with the activation of its output.
     """
 
     layers: list[tuple[StackedLinear, Activation]]
@@ -53,7 +53,7 @@ class MLP(nn.Module):
             _widths(hidden),
             choice("activation", activation, ACTIVATIONS),
             choice("init", init, INITS),
-            number("init_std", init_std, above=0, below=MOST_STD),
+            number("init_std", init_std, above=0, below=MAX_STD),
         )
         self.activation = ACTIVATIONS[activation]
         seeds, widths = len(generators), [in_features, *hidden]
@@ -67,7 +67,7 @@ class MLP(nn.Module):
         self.layers = [*((layer, self.activation) for layer in trunk), (self.head, IDENTITY)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map each seed's points: (S, B, D) -> (S, B, O)."""
+        """Map each seed's samples: (S, B, D) -> (S, B, O)."""
         hidden = aligned(x, self.rows)
         for layer, activation in self.layers:
             hidden = activation.value(layer(hidden))  # (S, B + padding, width)
@@ -77,6 +77,6 @@ class MLP(nn.Module):
 def _widths(hidden: Sequence[int]) -> Problem | None:
     listed = list(hidden) if isinstance(hidden, list | tuple) else []
     good = listed and all(type(width) is int and width >= 1 for width in listed)
-    if good and sum(a * b for a, b in pairwise([1, *listed])) > MOST_WEIGHTS:
-        return Problem("hidden", f"widths with at most {MOST_WEIGHTS:,} weights between them", hidden)
+    if good and sum(a * b for a, b in pairwise([1, *listed])) > MAX_WEIGHTS:
+        return Problem("hidden", f"widths with at most {MAX_WEIGHTS:,} weights between them", hidden)
     return None if good else Problem("hidden", "a list of one or more whole numbers of at least 1", hidden)

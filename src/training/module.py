@@ -1,7 +1,9 @@
 """The LightningModule that trains all seeds of a condition at once."""
 
+import logging
 from collections.abc import Callable, Iterable
 from itertools import groupby
+from typing import Any
 
 import lightning as L
 import torch
@@ -10,9 +12,14 @@ from torch.optim import Optimizer
 
 from src.data.datamodule import Batch, Block
 from src.engines.flat_parameters import FlatParameters
+from src.engines.layerwise import LayerwiseEngine
+from src.engines.native.compile import KernelFailure
+from src.engines.native.engine import unsupported_reason
 from src.engines.select import select_engine
 from src.losses.base import Objective
 from src.metrics.predictions import by_blocks
+
+log = logging.getLogger(__name__)
 
 
 class StackedClassifier(L.LightningModule):
@@ -26,7 +33,7 @@ class StackedClassifier(L.LightningModule):
         network: A module (S, B, D) -> (S, B, O), all of whose parameters lead with S.
         objective: Loss and decision rule.
         optimizer: Builds an element-wise optimizer from parameters.
-        engine: ``auto``, ``native`` or ``torch``, see ``src.engines.base``.
+        engine: ``auto``, ``native`` or ``torch``, see ``src.engines.select``.
 
     Attributes:
         step_loss: Per finished epoch, the loss of every step: (steps, S), on the CPU.
@@ -48,7 +55,7 @@ class StackedClassifier(L.LightningModule):
         self.network = network
         self.objective = objective
         self.optimizer = optimizer
-        self.wanted = engine
+        self.requested_engine = engine
         self.step_loss: list[Tensor] = []
         self.train_loss: list[Tensor] = []
         self.train_accuracy: list[Tensor] = []
@@ -65,8 +72,18 @@ class StackedClassifier(L.LightningModule):
         self.flat = FlatParameters(self.network)
         optimizer = self.optimizer([self.flat.values])
         mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
-        self.engine = select_engine(self.network, self.objective, self.flat, optimizer, wanted=self.wanted, mixed=mixed)
+        self.engine = select_engine(
+            self.network, self.objective, self.flat, optimizer, requested=self.requested_engine, mixed=mixed
+        )
         return optimizer
+
+    def on_train_start(self) -> None:
+        """Log that a slower engine trains where only the compilation of the native kernel failed."""
+        if self.requested_engine == "auto" and isinstance(self.engine, LayerwiseEngine):
+            network: Any = self.network
+            reason = unsupported_reason(network.layers, self.flat.values, self.trainer.optimizers[0])
+            if isinstance(reason, KernelFailure):
+                log.warning("Training takes several times longer, as the native kernel %s", reason)
 
     def training_step(self, batches: Block, _: int) -> None:
         """Take a step on each mini-batch of a block; the last block of an epoch ends it."""

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from src.models.linear import Linear, StackedLinear, aligned, alignment
+from src.models.layers import StackedLinear, aligned, alignment
+from src.models.linear import Linear
 from src.utils.validation import Problem, SettingsError
 
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from src.config.instantiate import Components, build_components, build_trainer, stack
 from src.data import datamodule
+from src.engines.native import engine as native
+from src.engines.native.compile import NO_COMPILER, KernelFailure
 from src.training.single_thread import single_threaded
 from tests.losses import cases
 from tests.losses.cases import TAKEN
@@ -295,3 +297,21 @@ def test_outputs_are_those_of_the_network(compose: Settings) -> None:
     parts = build_components(settings, stack(settings))
     x = torch.randn(2, 5, 2)
     assert torch.equal(parts.classifier(x), parts.network(x))
+
+
+@pytest.mark.parametrize(
+    ("failure", "optimizer", "lines"), [("no space", "adam", 1), ("no space", "sgd", 0), (None, "adam", 0)]
+)
+def test_a_kernel_that_cannot_be_compiled_is_logged(
+    failure: str | None,
+    optimizer: str,
+    lines: int,
+    compose: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reason = NO_COMPILER if failure is None else KernelFailure(failure)
+    monkeypatch.setattr(native, "library", lambda: (None, reason))
+    parts = fit(compose(*BRISK, f"optimizer={optimizer}", "trainer.max_epochs=1"), [0])
+    assert parts.engine == "layerwise"
+    assert [record.getMessage().endswith("the native kernel no space") for record in caplog.records] == [True] * lines

@@ -1,50 +1,55 @@
-/* A step of S multilayer perceptrons, forward and then backward with Adam: one network after the other.
+/* A training step of S multilayer perceptrons with Adam, one network after the other.
 
-   Compiled and called by src/engines/native/engine.py. Matrices are row-major. A network stays in the cache from its first product to
-   its last, and nothing that is computed for it depends on how many others there are. */
+   Compiled by src/engines/native/compile.py and called by src/engines/native/engine.py. Matrices are row-major. A
+   network stays in the processor's cache from its first product to its last, and no result depends on S. */
 
 #include <math.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
-#define LANES 16
+#define SIMD_WIDTH 16
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #elif defined(__AVX__)
-#define LANES 8
+#define SIMD_WIDTH 8
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15
 #else
-#define LANES 4
+#define SIMD_WIDTH 4
 #define EVEN 0, 2, 4, 6
 #define ODD 1, 3, 5, 7
 #endif
 
-#define INLINE static inline __attribute__((always_inline)) /* so that counts in capitals are constants */
-#define POINTS 5  /* in work at once, in a product with W */
-#define TILE (LANES / 4) /* vectors of columns in work at once; with POINTS, what the registers hold */
-#define ROWS 8    /* of W in work at once, in its gradient; src/engines/native/engine.py knows it too */
+#define INLINE static inline __attribute__((always_inline)) /* so that arguments in capitals are constants */
 
-typedef float vector __attribute__((vector_size(4 * LANES)));
+/* Tile sizes, such that the sums of a tile fit into the vector registers. */
+#define SAMPLE_TILE 5                /* samples, in products with W */
+#define COLUMN_TILE (SIMD_WIDTH / 4) /* vectors of columns, in products with W */
+#define ROW_TILE 8                   /* rows of W, in its gradient; engine.py has the same number */
+
+typedef float vector __attribute__((vector_size(4 * SIMD_WIDTH)));
 
 enum { IDENTITY, RELU, SIGMOID, TANH };
 
 typedef struct {
-    long inputs, outputs, stride; /* W is inputs x outputs, and its rows are stride apart */
+    long inputs, outputs, stride; /* W is inputs x outputs, and its rows are `stride` floats apart */
     long activation;
-    long weight, weight_step; /* where W of the first network lies in the buffers, and how far the next one is */
+    long weight, weight_step; /* index of W of the first network in the buffers, and distance to the next network's */
     long bias, bias_step;
     float *y;        /* (S, B, outputs), after the activation */
-    float *dz;       /* (B, outputs), of the network in work */
-    float *gradient; /* (ROWS, stride), or all rows if narrow, of the network in work; zero beyond the outputs */
+    float *dz;       /* (B, outputs), of one network */
+    float *gradient; /* (ROW_TILE, stride) of one network, or all rows of a narrow layer; zero beyond the outputs */
     float *column;   /* (inputs) */
 } layer;
 
 typedef struct {
     float *values, *exp_avg, *exp_avg_sq; /* buffers as src/engines/flat_parameters.py lays them out */
-    float rate, correction;               /* lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t) */
-    float news1, news2;                   /* 1 - beta1, 1 - beta2 */
-    float eps, l2, decay;                 /* l2: weight_decay of Adam; decay: 1 - lr weight_decay of AdamW */
+    float step_size;                 /* lr / (1 - beta1^t) */
+    float inv_bias_correction2_sqrt; /* 1 / sqrt(1 - beta2^t) */
+    float one_minus_beta1, one_minus_beta2;
+    float eps;
+    float weight_decay; /* of Adam, added to the gradient; 0 for AdamW */
+    float weight_scale; /* 1 - lr weight_decay for AdamW; 1 for Adam */
 } optimizer;
 
 INLINE vector load(const float *from) {
@@ -55,15 +60,15 @@ INLINE vector load(const float *from) {
 
 INLINE void store(float *to, vector v) { memcpy(to, &v, sizeof v); }
 
-INLINE long least(long a, long b) { return a < b ? a : b; }
+INLINE long min_long(long a, long b) { return a < b ? a : b; }
 
-/* y = x W + b for P points and T vectors of columns, of which the last may overlap the one before. */
+/* y = x W + b for P samples and T vectors of columns, of which the last may overlap the one before. */
 INLINE void affine_tile(const int P, const int T, const layer *l, const float *w, const float *b, const float *x,
                         float *y, long column) {
-    vector sum[POINTS][TILE];
-    long at[TILE];
+    vector sum[SAMPLE_TILE][COLUMN_TILE];
+    long at[COLUMN_TILE];
     for (int t = 0; t < T; t++) {
-        at[t] = least(column + t * LANES, l->outputs - LANES);
+        at[t] = min_long(column + t * SIMD_WIDTH, l->outputs - SIMD_WIDTH);
         for (int p = 0; p < P; p++) sum[p][t] = load(b + at[t]);
     }
     for (long i = 0; i < l->inputs; i++)
@@ -76,7 +81,7 @@ INLINE void affine_tile(const int P, const int T, const layer *l, const float *w
 }
 
 INLINE void affine(const int P, const layer *l, const float *w, const float *b, const float *x, float *y) {
-    if (l->outputs < LANES) {
+    if (l->outputs < SIMD_WIDTH) {
         for (int p = 0; p < P; p++)
             for (long j = 0; j < l->outputs; j++) {
                 float sum = b[j];
@@ -86,9 +91,9 @@ INLINE void affine(const int P, const layer *l, const float *w, const float *b, 
         return;
     }
     long column = 0;
-    for (; column + (TILE - 1) * LANES < l->outputs; column += TILE * LANES)
-        affine_tile(P, TILE, l, w, b, x, y, column);
-    for (; column < l->outputs; column += LANES) affine_tile(P, 1, l, w, b, x, y, column);
+    for (; column + (COLUMN_TILE - 1) * SIMD_WIDTH < l->outputs; column += COLUMN_TILE * SIMD_WIDTH)
+        affine_tile(P, COLUMN_TILE, l, w, b, x, y, column);
+    for (; column < l->outputs; column += SIMD_WIDTH) affine_tile(P, 1, l, w, b, x, y, column);
 }
 
 /* y = f(z), in place. */
@@ -108,121 +113,127 @@ static void differentiate(long activation, float *dy, const float *y, long size)
 }
 
 /* sum += factor x. */
-INLINE void add(float *restrict sum, float factor, const float *restrict x, long size) {
+INLINE void add_scaled(float *restrict sum, float factor, const float *restrict x, long size) {
     for (long k = 0; k < size; k++) sum[k] += factor * x[k];
 }
 
 /* The sums of neighbours, first those of a and then those of b. */
-INLINE vector fold(vector a, vector b) {
+INLINE vector pairwise_sums(vector a, vector b) {
     return __builtin_shufflevector(a, b, EVEN) + __builtin_shufflevector(a, b, ODD);
 }
 
-/* dx = dz W' for P points: the scalar products of dz with the rows of W, for LANES rows at a time. */
+/* The sums of four neighbours, first those of v[0]. */
+INLINE vector sums_of_four(const vector *v) {
+    return pairwise_sums(pairwise_sums(v[0], v[1]), pairwise_sums(v[2], v[3]));
+}
+
+/* dx = dz W' for P samples: the scalar products of dz with the rows of W, for SIMD_WIDTH rows at a time. */
 INLINE void input_gradient(const int P, const layer *l, const float *w, const float *dz, float *dx) {
-    long n = l->outputs, whole = n / LANES * LANES, last = n - LANES;
-    if (l->inputs < LANES || n < LANES) { /* column by column of W, as what is long are its columns, if anything */
+    long n = l->outputs, full = n / SIMD_WIDTH * SIMD_WIDTH, last = n - SIMD_WIDTH;
+    if (l->inputs < SIMD_WIDTH || n < SIMD_WIDTH) { 
+        /* Column by column of W, whose rows are shorter than a vector or few. */
         memset(dx, 0, P * l->inputs * sizeof *dx);
         for (long j = 0; j < n; j++) {
             for (long i = 0; i < l->inputs; i++) l->column[i] = w[i * l->stride + j];
-            for (int p = 0; p < P; p++) add(dx + p * l->inputs, dz[p * n + j], l->column, l->inputs);
+            for (int p = 0; p < P; p++) add_scaled(dx + p * l->inputs, dz[p * n + j], l->column, l->inputs);
         }
         return;
     }
-    vector rest[POINTS]; /* the columns after the whole vectors, in the last lanes */
+    vector rest[SAMPLE_TILE]; /* the columns after the last full vector, in the last lanes */
     for (int p = 0; p < P; p++) {
-        float lanes[LANES] = {0};
-        for (long j = whole; j < n; j++) lanes[j - last] = dz[p * n + j];
+        float lanes[SIMD_WIDTH] = {0};
+        for (long j = full; j < n; j++) lanes[j - last] = dz[p * n + j];
         rest[p] = load(lanes);
     }
-    for (long i = 0; i < l->inputs; i += LANES) {
-        long from = least(i, l->inputs - LANES);
-        vector part[POINTS][4];
-        for (int k = 0; k < LANES; k += 4) {
+    for (long i = 0; i < l->inputs; i += SIMD_WIDTH) {
+        long from = min_long(i, l->inputs - SIMD_WIDTH);
+        vector part[SAMPLE_TILE][4];
+        for (int k = 0; k < SIMD_WIDTH; k += 4) {
             const float *row = w + (from + k) * l->stride;
-            vector sum[POINTS][4];
+            vector sum[SAMPLE_TILE][4];
             for (int q = 0; q < 4; q++)
                 for (int p = 0; p < P; p++) sum[p][q] = rest[p] * load(row + q * l->stride + last);
-            for (long j = 0; j < whole; j += LANES)
+            for (long j = 0; j < full; j += SIMD_WIDTH)
                 for (int q = 0; q < 4; q++) {
                     vector columns = load(row + q * l->stride + j);
                     for (int p = 0; p < P; p++) sum[p][q] += load(dz + p * n + j) * columns;
                 }
-            for (int p = 0; p < P; p++) part[p][k / 4] = fold(fold(sum[p][0], sum[p][1]), fold(sum[p][2], sum[p][3]));
+            for (int p = 0; p < P; p++) part[p][k / 4] = sums_of_four(sum[p]);
         }
         for (int p = 0; p < P; p++) {
             vector *four = part[p];
-            store(dx + p * l->inputs + from, LANES == 16  ? fold(fold(four[0], four[1]), fold(four[2], four[3]))
-                                             : LANES == 8 ? fold(four[0], four[1])
-                                                          : four[0]);
+            store(dx + p * l->inputs + from, SIMD_WIDTH == 16  ? sums_of_four(four)
+                                             : SIMD_WIDTH == 8 ? pairwise_sums(four[0], four[1])
+                                                               : four[0]);
         }
     }
 }
 
-/* R rows of dW = x' dz, for all points: x has them `apart` in memory. */
-INLINE void weight_gradient(const int R, const layer *l, const float *x, long apart, const float *dz, long points,
+/* R rows of dW = x' dz over all samples, whose inputs are `x_stride` floats apart. */
+INLINE void weight_gradient(const int R, const layer *l, const float *x, long x_stride, const float *dz, long samples,
                             float *dw) {
     long n = l->outputs;
-    if (n < LANES) {
+    if (n < SIMD_WIDTH) {
         for (int r = 0; r < R; r++)
             for (long j = 0; j < n; j++) {
                 float sum = 0;
-                for (long p = 0; p < points; p++) sum += x[p * apart + r] * dz[p * n + j];
+                for (long p = 0; p < samples; p++) sum += x[p * x_stride + r] * dz[p * n + j];
                 dw[r * l->stride + j] = sum;
             }
         return;
     }
-    for (long j = 0; j < n; j += LANES) {
-        long from = least(j, n - LANES);
-        vector sum[ROWS] = {0};
-        for (long p = 0; p < points; p++) {
+    for (long j = 0; j < n; j += SIMD_WIDTH) {
+        long from = min_long(j, n - SIMD_WIDTH);
+        vector sum[ROW_TILE] = {0};
+        for (long p = 0; p < samples; p++) {
             vector d = load(dz + p * n + from);
-            for (int r = 0; r < R; r++) sum[r] += x[p * apart + r] * d;
+            for (int r = 0; r < R; r++) sum[r] += x[p * x_stride + r] * d;
         }
         for (int r = 0; r < R; r++) store(dw + r * l->stride + from, sum[r]);
     }
 }
 
 /* dW = x' dz of a narrow layer, with fewer outputs than a vector has lanes: column by column. */
-static void narrow_gradient(const layer *l, const float *x, const float *dz, long points) {
+static void narrow_gradient(const layer *l, const float *x, const float *dz, long samples) {
     for (long j = 0; j < l->outputs; j++) {
         memset(l->column, 0, l->inputs * sizeof *l->column);
-        for (long p = 0; p < points; p++) add(l->column, dz[p * l->outputs + j], x + p * l->inputs, l->inputs);
+        for (long p = 0; p < samples; p++) add_scaled(l->column, dz[p * l->outputs + j], x + p * l->inputs, l->inputs);
         for (long i = 0; i < l->inputs; i++) l->gradient[i * l->stride + j] = l->column[i];
     }
 }
 
 /* A step of Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) for some parameters with gradient g. */
-static void update(const optimizer *o, long at, const float *restrict g, long size) {
+static void adam_step(const optimizer *o, long at, const float *restrict g, long size) {
     float *restrict w = o->values + at, *restrict m = o->exp_avg + at, *restrict v = o->exp_avg_sq + at;
     for (long k = 0; k < size; k++) {
-        float slope = g[k] + o->l2 * w[k];
-        m[k] += o->news1 * (slope - m[k]);
-        v[k] += o->news2 * (slope * slope - v[k]);
-        w[k] = o->decay * w[k] - o->rate * m[k] / (sqrtf(v[k]) * o->correction + o->eps);
+        float gradient = g[k] + o->weight_decay * w[k];
+        m[k] += o->one_minus_beta1 * (gradient - m[k]);
+        v[k] += o->one_minus_beta2 * (gradient * gradient - v[k]);
+        w[k] = o->weight_scale * w[k] - o->step_size * m[k] / (sqrtf(v[k]) * o->inv_bias_correction2_sqrt + o->eps);
     }
 }
 
-/* The gradient of a layer's parameters, some rows at a time, each at once followed by its step; a narrow layer whole. */
-static void descend(const layer *l, const optimizer *o, long seed, const float *x, const float *dz, long points) {
+/* Compute the gradient of a layer and take the step, ROW_TILE rows at a time, or all rows of a narrow layer. */
+static void update_layer(const layer *l, const optimizer *o, long seed, const float *x, const float *dz, long samples) {
     const float one = 1;
     long weight = l->weight + seed * l->weight_step;
-    if (l->outputs < LANES) {
-        narrow_gradient(l, x, dz, points);
-        update(o, weight, l->gradient, l->inputs * l->stride);
+    if (l->outputs < SIMD_WIDTH) {
+        narrow_gradient(l, x, dz, samples);
+        adam_step(o, weight, l->gradient, l->inputs * l->stride);
     } else {
         for (long i = 0, rows; i < l->inputs; i += rows) {
-            rows = i + ROWS <= l->inputs ? ROWS : 1;
-            if (rows == ROWS) weight_gradient(ROWS, l, x + i, l->inputs, dz, points, l->gradient);
-            else weight_gradient(1, l, x + i, l->inputs, dz, points, l->gradient);
-            update(o, weight + i * l->stride, l->gradient, rows * l->stride);
+            rows = i + ROW_TILE <= l->inputs ? ROW_TILE : 1;
+            if (rows == ROW_TILE) weight_gradient(ROW_TILE, l, x + i, l->inputs, dz, samples, l->gradient);
+            else weight_gradient(1, l, x + i, l->inputs, dz, samples, l->gradient);
+            adam_step(o, weight + i * l->stride, l->gradient, rows * l->stride);
         }
     }
-    weight_gradient(1, l, &one, 0, dz, points, l->gradient); /* the bias is a row of W whose input is 1 */
-    update(o, l->bias + seed * l->bias_step, l->gradient, l->outputs);
+    weight_gradient(1, l, &one, 0, dz, samples, l->gradient); /* the bias is a row of W whose input is 1 */
+    adam_step(o, l->bias + seed * l->bias_step, l->gradient, l->outputs);
 }
 
-#define IN_GROUPS(points, call)                                                                                        \
-    for (long p = 0; p < points; p += POINTS) switch (least(POINTS, points - p)) {                                      \
+#define FOR_SAMPLE_TILES(samples, call)                                                                                \
+    for (long p = 0; p < samples; p += SAMPLE_TILE) switch (min_long(SAMPLE_TILE, samples - p)) {                      \
         case 5: call(5); break;                                                                                        \
         case 4: call(4); break;                                                                                        \
         case 3: call(3); break;                                                                                        \
@@ -230,37 +241,37 @@ static void descend(const layer *l, const optimizer *o, long seed, const float *
         case 1: call(1);                                                                                               \
         }
 
-/* The outputs of S networks for their points x, (S, B, inputs), into y of the last layer. */
-void forward(const layer *layers, long depth, const float *values, long seeds, long points, const float *x) {
+/* Write the outputs of S networks for their samples x, (S, B, inputs), into y of the last layer. */
+void forward(const layer *layers, long depth, const float *values, long seeds, long samples, const float *x) {
     for (long s = 0; s < seeds; s++) {
-        const float *in = x + s * points * layers->inputs;
+        const float *in = x + s * samples * layers->inputs;
         for (const layer *l = layers; l < layers + depth; l++) {
             const float *w = values + l->weight + s * l->weight_step, *b = values + l->bias + s * l->bias_step;
-            float *y = l->y + s * points * l->outputs;
+            float *y = l->y + s * samples * l->outputs;
 #define CALL(P) affine(P, l, w, b, in + p * l->inputs, y + p * l->outputs)
-            IN_GROUPS(points, CALL)
-            activate(l->activation, y, points * l->outputs);
+            FOR_SAMPLE_TILES(samples, CALL)
+            activate(l->activation, y, samples * l->outputs);
             in = y;
         }
     }
 }
 
-/* A step of S networks after their forward, down the gradient dy, (S, B, outputs), of their outputs. */
-void backward(const layer *layers, long depth, const optimizer *o, long seeds, long points, const float *x,
+/* Take a step of S networks after `forward`, given the gradient dy of their outputs, (S, B, outputs). */
+void backward(const layer *layers, long depth, const optimizer *o, long seeds, long samples, const float *x,
               const float *dy) {
     for (long s = 0; s < seeds; s++) {
         const layer *l = layers + depth - 1;
-        const float *dz = dy + s * points * l->outputs;
+        const float *dz = dy + s * samples * l->outputs;
         for (; l > layers; l--) {
-            const float *w = o->values + l->weight + s * l->weight_step, *in = l[-1].y + s * points * l->inputs;
+            const float *w = o->values + l->weight + s * l->weight_step, *in = l[-1].y + s * samples * l->inputs;
             float *dx = l[-1].dz;
 #undef CALL
 #define CALL(P) input_gradient(P, l, w, dz + p * l->outputs, dx + p * l->inputs)
-            IN_GROUPS(points, CALL)
-            differentiate(l[-1].activation, dx, in, points * l->inputs);
-            descend(l, o, s, in, dz, points);
+            FOR_SAMPLE_TILES(samples, CALL)
+            differentiate(l[-1].activation, dx, in, samples * l->inputs);
+            update_layer(l, o, s, in, dz, samples);
             dz = dx;
         }
-        descend(l, o, s, x + s * points * l->inputs, dz, points);
+        update_layer(l, o, s, x + s * samples * l->inputs, dz, samples);
     }
 }
