@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Override, ValueType
 from hydra.errors import CompactHydraException, HydraException
 
-from src.parallel.schedule import SEED_KEYS
+from src.utils.seeds import SEED_KEYS
 
 MAX_SEEDS = 1_000_000  # of a sweep
 

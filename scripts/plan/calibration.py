@@ -25,7 +25,7 @@ from src.parallel.process_pool import start_method
 from src.training.fit import fit
 from src.training.history import Training
 from src.training.single_thread import single_threaded
-from src.utils.seeds import streams
+from src.utils.seed_streams import seed_streams
 
 LARGEST = 256  # seeds that are trained to measure; what more of them cost grows in proportion
 FEW = 5  # seeds whose files are written
@@ -188,7 +188,7 @@ def _fit(settings: dict[str, Any], seeds: int, epochs: int) -> float:
 
 def _trainings(settings: dict[str, Any], seeds: int, epochs: int) -> list[Training]:
     shorter = settings | {"trainer": settings["trainer"] | {"max_epochs": epochs}}
-    parts = build_components(shorter, streams(list(range(seeds)), {}))
+    parts = build_components(shorter, seed_streams(list(range(seeds)), {}))
     trainings = fit(parts.classifier, parts.datamodule, build_trainer(shorter, []))
     parts.classifier.release()
     return trainings
@@ -205,7 +205,7 @@ def _kept(settings: dict[str, Any]) -> float:
 
 
 def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs: int) -> tuple[float, float]:
-    members = streams(list(range(seeds)), {})
+    members = seed_streams(list(range(seeds)), {})
     shorter = settings | {"seed": list(range(seeds)), "trainer": settings["trainer"] | {"max_epochs": epochs}}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "condition")

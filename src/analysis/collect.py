@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.analysis.runs import IDENTITY, STREAMS, identity, runs_table
+from src.analysis.runs import identity, runs_table
 from src.storage.schema import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
+from src.utils.seeds import PURPOSES, SEED_KEYS
 
 _SAME = 1e-6  # relative difference up to which two runs of the same seed agree
 _MOST_NAMES = 4  # of missing runs of a crossed design in one line
@@ -23,7 +24,7 @@ class Collection:
     Attributes:
         runs: A row a run, sorted by label, classes and seeds, with the columns label, study, condition, fingerprint,
             loss, model, data, classes, each setting in which the conditions differ, seed and the seeds of the random
-            streams (``runs.IDENTITY``), status, seconds, each metric, and folder. Rows of one condition share a
+            streams (``SEED_KEYS``), status, seconds, each metric, and folder. Rows of one condition share a
             fingerprint, and no two conditions share both label and classes.
         failed: Runs that failed, and why; they are in ``runs`` too, without metrics.
         unreadable: Results that are missing or broken.
@@ -52,7 +53,7 @@ class Collection:
         spared = {
             (each.fingerprint, *identity(each)) for each in self.results if each.config.get("predictions") is False
         }
-        rows = self.completed[["fingerprint", *IDENTITY]].itertuples(index=False, name=None)
+        rows = self.completed[["fingerprint", *SEED_KEYS]].itertuples(index=False, name=None)
         return self.completed[[row not in spared for row in rows]]
 
     @property
@@ -110,7 +111,7 @@ def _read(folder: Path) -> Results:
     """Read the results of a run and hold them against its folder's name and against what accuracies can be."""
     results = read_results(folder)
     named = dict(word.split("=") for word in folder.name.split(","))
-    own = dict(zip(("seed", *STREAMS), identity(results), strict=True))
+    own = dict(zip(("seed", *PURPOSES), identity(results), strict=True))
     if any(int(value) != own[name] for name, value in named.items()):
         raise ArtifactError(f"{folder} holds the results of {','.join(f'{name}={own[name]}' for name in named)}")
     if results.classes < 2:

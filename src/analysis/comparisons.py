@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from src.analysis.comparison_groups import name_contenders
 from src.analysis.replication_unit import Unit
-from src.analysis.runs import IDENTITY
 from src.statistics.paired import compare, holm, mean_over_conditions
 from src.statistics.power import noether, paired_power, seeds_needed
+from src.utils.seeds import SEED_KEYS
 
 POWERS = (80, 95)  # percent
 POINTS = (1, 2, 5)
@@ -74,7 +74,7 @@ def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> t
     lines: list[str] = []
     for setting, block in known.groupby("setting", sort=False):
         tables = {
-            int(classes): group.pivot_table(metric, list(IDENTITY), "contender", sort=False) * scale(metric)
+            int(classes): group.pivot_table(metric, list(SEED_KEYS), "contender", sort=False) * scale(metric)
             for classes, group in block.groupby("classes")
         }
         for loss in dict.fromkeys(block["contender"]):

@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from src.analysis.runs import STREAMS, identity
+from src.analysis.runs import identity
 from src.storage.schema import Results
+from src.utils.seeds import SEED_KEYS
 
 _MOST_COMMANDS = 20
-_SEED_KEYS = ("seed", *(f"seeds.{name}" for name in STREAMS))
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ def _commands(results: Sequence[Results]) -> list[str]:
 def _settings(overrides: Iterable[str]) -> dict[str, str]:
     """Return what a run was told but for its seeds, by key."""
     pairs = (word.partition("=") for word in overrides)
-    return {key: sign + value for key, sign, value in pairs if key.lstrip("+") not in _SEED_KEYS}
+    return {key: sign + value for key, sign, value in pairs if key.lstrip("+") not in SEED_KEYS}
 
 
 def _seeds(results: Sequence[Results]) -> dict[str, tuple[int, ...]]:
     """Return the seeds, and those of each stream that does not follow them in all runs."""
-    rows = [dict(zip(_SEED_KEYS, identity(each), strict=True)) for each in results]
-    keys = [key for key in _SEED_KEYS if key == "seed" or any(row[key] != row["seed"] for row in rows)]
+    rows = [dict(zip(SEED_KEYS, identity(each), strict=True)) for each in results]
+    keys = [key for key in SEED_KEYS if key == "seed" or any(row[key] != row["seed"] for row in rows)]
     return {key: tuple(sorted({row[key] for row in rows})) for key in keys}
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.analysis.collect import ranges
-from src.analysis.runs import IDENTITY, STREAMS
+from src.utils.seeds import SEED_KEYS
 
 _MOST_NAMES = 4  # of single runs of a crossed design in one line
 
@@ -45,7 +45,7 @@ class Unit:
         )
 
     def average(self, values: pd.DataFrame) -> pd.DataFrame:
-        """Return the mean of complete rows of each unit; ``values`` has the columns of ``IDENTITY`` as its index."""
+        """Return the mean of complete rows of each unit; ``values`` has the columns of ``SEED_KEYS`` as its index."""
         complete = values.dropna()
         return complete if self.stream is None else complete.groupby(level=self.stream).mean()
 
@@ -56,7 +56,7 @@ class Unit:
         return values.to_numpy(dtype=float)
 
     def names(self, index: pd.MultiIndex) -> str:
-        """Return the runs of an index over ``IDENTITY`` as text, such as ``seeds 0-3, 7``."""
+        """Return the runs of an index over ``SEED_KEYS`` as text, such as ``seeds 0-3, 7``."""
         seeds = index.get_level_values("seed")
         if self.stream is None and seeds.is_unique:
             return ranges(sorted(seeds))
@@ -67,7 +67,7 @@ class Unit:
 
 def _short(row: Sequence[int]) -> list[tuple[str, int]]:
     """Return the seed, and the seeds of the streams that do not follow it."""
-    return [(name, value) for name, value in zip(IDENTITY, row, strict=True) if name == "seed" or value != row[0]]
+    return [(name, value) for name, value in zip(SEED_KEYS, row, strict=True) if name == "seed" or value != row[0]]
 
 
 def find_unit(runs: pd.DataFrame) -> Unit:
@@ -80,7 +80,7 @@ def find_unit(runs: pd.DataFrame) -> Unit:
         Single runs, where some stream gives each run of a condition a seed of its own; else the stream that has most
         seeds, the data's before others.
     """
-    streams = [f"seeds.{name}" for name in STREAMS]
+    streams = list(SEED_KEYS[1:])
     counts = runs.groupby("fingerprint")[[*streams, "folder"]].nunique()
     if (counts[streams].max(axis=1) == counts["folder"]).all():
         return Unit()

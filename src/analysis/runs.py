@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.analysis.config_diff import as_text, differing_settings, short_names
 from src.storage.schema import NO_LOSS, Results
+from src.utils.seeds import PURPOSES, SEED_KEYS
 
 METRICS = (
     "train/loss",
@@ -25,16 +26,14 @@ METRICS = (
     "ideal/accuracy",
     "bayes/accuracy",
 )
-STREAMS = ("data", "split", "init", "shuffle")
-IDENTITY = ("seed", *(f"seeds.{name}" for name in STREAMS))  # of a run within its condition
 _BEFORE_SETTINGS = ("label", "study", "condition", "fingerprint", "loss", "model", "data", "classes")
-_AFTER_SETTINGS = (*IDENTITY, "status", "seconds")
+_AFTER_SETTINGS = (*SEED_KEYS, "status", "seconds")
 _FIXED = {*_BEFORE_SETTINGS, *_AFTER_SETTINGS, "folder"}
 
 
 def identity(results: Results) -> tuple[int, ...]:
-    """Return the seeds that tell a run from the others of its condition, in the order of ``IDENTITY``."""
-    return results.seed, *(results.streams.get(name, results.seed) for name in STREAMS)
+    """Return the seeds that tell a run from the others of its condition, in the order of ``SEED_KEYS``."""
+    return results.seed, *(results.streams.get(name, results.seed) for name in PURPOSES)
 
 
 def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
@@ -58,13 +57,13 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
             **{key: _cell(value) for key, value in settings[results.fingerprint].items()},
             **results.metrics,
             **{name: getattr(results, name) for name in (*_BEFORE_SETTINGS[1:], "status", "seconds")},
-            **dict(zip(IDENTITY, identity(results), strict=True)),
+            **dict(zip(SEED_KEYS, identity(results), strict=True)),
             "label": labels[results.fingerprint],
             "folder": str(folder),
         }
         for folder, results in read.items()
     ]
-    rows.sort(key=lambda row: (rank[row["label"]], row["classes"], *(row[name] for name in IDENTITY)))
+    rows.sort(key=lambda row: (rank[row["label"]], row["classes"], *(row[name] for name in SEED_KEYS)))
     return pd.DataFrame(rows, columns=[*_BEFORE_SETTINGS, *extra, *_AFTER_SETTINGS, *metrics, "folder"])
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.analysis.runs import STREAMS
 from src.analysis.summary import ACCURACIES
 from src.statistics.components import Components, estimate, test_set_spread
+from src.utils.seeds import PURPOSES
 
 SEED, TOTAL, TEST_SET = "seed", "total", "finite test set"
 _SPARSEST = 0.25  # share of its cells that a crossed design has at least
@@ -67,7 +67,7 @@ def find_design(runs: pd.DataFrame, metric: str) -> Design | None:
 def _factors(runs: pd.DataFrame) -> dict[str, NDArray[np.integer]]:
     """Return the level of each run, from 0, for each stream that varies."""
     factors: dict[str, NDArray[np.integer]] = {}
-    for stream in STREAMS:
+    for stream in PURPOSES:
         codes = np.unique(runs[f"seeds.{stream}"], return_inverse=True)[1]
         alike = next((name for name, other in factors.items() if np.array_equal(codes, other)), None)
         if alike is not None:

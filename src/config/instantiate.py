@@ -27,7 +27,7 @@ from src.metrics.population import Population
 from src.models.base import ClosedForm
 from src.training.module import StackedClassifier
 from src.training.single_thread import single_threaded
-from src.utils.seeds import SeedStreams, streams
+from src.utils.seed_streams import SeedStreams, seed_streams
 from src.utils.validation import Problem, SettingsError, check
 
 KINDS = {"data": DataSource, "model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
@@ -63,7 +63,7 @@ def stack(config: dict[str, Any]) -> list[SeedStreams]:
         SettingsError: If one of them is wrong.
     """
     pins = config["seeds"]
-    return _named("seeds", pins, partial(streams, config["seed"], pins))
+    return _named("seeds", pins, partial(seed_streams, config["seed"], pins))
 
 
 def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Components:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.data.protocols import DataSource
-from src.utils.seeds import SeedStreams
+from src.utils.seed_streams import SeedStreams
 from src.utils.validation import Problem, check, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)

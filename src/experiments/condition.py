@@ -14,7 +14,8 @@ from src.config.naming import fingerprint
 from src.storage import schema
 from src.storage.schema import Results
 from src.training.callbacks.checkpoint import StackCheckpoint
-from src.utils.seeds import PURPOSES, SeedStreams
+from src.utils.seed_streams import SeedStreams
+from src.utils.seeds import PURPOSES
 
 
 @dataclass(frozen=True)

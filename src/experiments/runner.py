@@ -18,7 +18,8 @@ from src.storage.atomic import recover
 from src.storage.locks import lock_free
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.checkpoint import clear
-from src.utils.seeds import PURPOSES, SeedStreams
+from src.utils.seed_streams import SeedStreams
+from src.utils.seeds import PURPOSES
 from src.utils.versions import versions
 
 log = logging.getLogger(__name__)

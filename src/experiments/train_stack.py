@@ -12,7 +12,7 @@ from src.training.callbacks.progress import TrainingProgress
 from src.training.fit import fit
 from src.training.single_thread import single_threaded
 from src.utils.console import stdout
-from src.utils.seeds import SeedStreams
+from src.utils.seed_streams import SeedStreams
 
 
 def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:

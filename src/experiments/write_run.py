@@ -23,7 +23,7 @@ from src.storage.atomic import replacing_folder
 from src.storage.schema import Results
 from src.training.history import Training
 from src.utils.errors import first_line
-from src.utils.seeds import SeedStreams
+from src.utils.seed_streams import SeedStreams
 from src.utils.versions import versions
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from src.utils.seeds import SEED_KEYS
+
 MIN_SEEDS = 8  # of a stack that is cut for an idle worker; fewer take as long as these
-SEED_KEYS = ("seed", "seeds.data", "seeds.split", "seeds.init", "seeds.shuffle")
 SAMPLE_KEYS = ("data.samples", "data.samples_per_class", "data.samples_per_corner")
 SIZE_KEYS = ("classes", *SAMPLE_KEYS, "trainer.max_epochs")
 ACCELERATOR = "trainer.accelerator"

@@ -1,85 +1,11 @@
-"""Random streams: one per seed and purpose, so that losses are compared on the same data, split and shuffles."""
+"""Names and rules of the seed settings. Imports no torch, which the sweeper and the analysis do without."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from src.utils.validation import Problem, check, whole
+from src.utils.validation import Problem, whole
 
-if TYPE_CHECKING:
-    import torch
-
-PURPOSES = ("data", "split", "init", "shuffle")
-
-
-@dataclass(frozen=True)
-class SeedStreams:
-    """The seeds of the random streams of one member of a stack.
-
-    Attributes:
-        seed: The member's own seed, which every stream follows that is not pinned.
-        data: Seed of the sample.
-        split: Seed of the split into training, validation and test points.
-        init: Seed of the initial weights.
-        shuffle: Seed of the order of the mini-batches.
-        pinned: The purposes whose seeds were given instead of following ``seed``.
-    """
-
-    seed: int
-    data: int
-    split: int
-    init: int
-    shuffle: int
-    pinned: tuple[str, ...] = ()
-
-    @property
-    def pins(self) -> dict[str, int]:
-        """The seeds of the pinned streams by purpose."""
-        return {purpose: getattr(self, purpose) for purpose in self.pinned}
-
-    def generator(self, purpose: str) -> "torch.Generator":
-        """Return a fresh generator for a purpose; equal seeds of different purposes give unrelated numbers.
-
-        Example:
-            >>> import torch
-            >>> first, second = (SeedStreams(0, 0, 0, 0, 0).generator("data") for _ in range(2))
-            >>> bool(torch.rand(1, generator=first) == torch.rand(1, generator=second))
-            True
-        """
-        import numpy as np  # these take seconds to import, and the validation of settings needs neither
-        import torch
-
-        # NumPy cuts each number into 32-bit words, as many as it needs: a large seed's second word goes last, or it
-        # would stand where the purpose stands for a small seed.
-        high, low = divmod(getattr(self, purpose), 2**32)
-        entropy = np.random.SeedSequence((low, PURPOSES.index(purpose), high))
-        return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
-
-
-def streams(seed: int | Sequence[int], pinned: Mapping[str, int | Sequence[int] | None]) -> list[SeedStreams]:
-    """Return the streams of each member of a stack: every seed crossed with every combination of pinned seeds.
-
-    Args:
-        seed: The seed, or the seeds.
-        pinned: By purpose, a seed or several to cross with the others, or None to follow the member's own seed.
-
-    Returns:
-        The S members; the first seed comes first, and the last purpose's seeds vary fastest.
-
-    Raises:
-        SettingsError: If a pinned seed is no whole number of at least 0, or is given twice.
-
-    Example:
-        >>> [(member.seed, member.data, member.init) for member in streams([5, 6], {"data": None, "init": [0, 1]})]
-        [(5, 5, 0), (5, 5, 1), (6, 6, 0), (6, 6, 1)]
-    """
-    check(*(seeds_problem(purpose, value) for purpose, value in pinned.items() if value is not None))
-    fixed = {purpose: as_list(pinned[purpose]) for purpose in PURPOSES if pinned.get(purpose) is not None}
-    return [
-        SeedStreams(own, **dict.fromkeys(PURPOSES, own) | dict(zip(fixed, seeds, strict=True)), pinned=tuple(fixed))
-        for own, *seeds in product(as_list(seed), *fixed.values())
-    ]
+PURPOSES = ("data", "split", "init", "shuffle")  # the position of each is part of the derivation of its stream
+SEED_KEYS = ("seed", *(f"seeds.{purpose}" for purpose in PURPOSES))  # settings
 
 
 def as_list(seeds: Any) -> list[Any]:
@@ -88,7 +14,7 @@ def as_list(seeds: Any) -> list[Any]:
 
 
 def seeds_problem(name: str, seeds: Any) -> Problem | None:
-    """Find a problem unless the setting is a seed, or a list of one or more different ones."""
+    """Return a problem unless the setting is a seed, or a list of one or more different ones."""
     listed = as_list(seeds)
     good = listed and all(whole(name, seed, least=0, most=2**63 - 1) is None for seed in listed)
     rule = "a whole number from 0 to 2^63 - 1, or a list of one or more different ones"

@@ -10,7 +10,7 @@ from scipy import stats
 from src.data import datamodule
 from src.data.datamodule import Batch, EpochLoader, Split, StackedDataModule
 from src.data.noisy_cubic import NoisyCubic
-from src.utils.seeds import streams
+from src.utils.seed_streams import seed_streams
 from src.utils.validation import SettingsError
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
@@ -31,7 +31,7 @@ def make_module(
     )
     pins = {name: changes.pop(name, None) for name in ("data", "split", "shuffle")}
     arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
-    return StackedDataModule(distribution, streams(list(seeds), pins), **arguments)
+    return StackedDataModule(distribution, seed_streams(list(seeds), pins), **arguments)
 
 
 def ready(*args: Any, **kwargs: Any) -> StackedDataModule:

@@ -15,13 +15,13 @@ from src.data.datamodule import StackedDataModule
 from src.data.protocols import Distribution
 from src.data.tabular import BUNDLED, BundledTable, CsvTable, Table
 from src.storage.schema import read_results
-from src.utils.seeds import streams
+from src.utils.seed_streams import seed_streams
 from src.utils.validation import SettingsError
 
 
 def module(table: Table, seeds: range | list[int] = range(1), **changes: Any) -> StackedDataModule:
     arguments = {"batch_size": 5, "test_fraction": 0.2, "val_fraction": 0} | changes
-    made = StackedDataModule(table, streams(list(seeds), {}), **arguments)
+    made = StackedDataModule(table, seed_streams(list(seeds), {}), **arguments)
     made.setup()
     return made
 
@@ -67,7 +67,7 @@ def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
 def test_scaling_is_that_of_the_training_points_alone() -> None:
     table = BundledTable(3, name="wine")
     made = module(table, [4])
-    order = table.split_order(made.sizes, streams([4], {})[0].generator("split"))
+    order = table.split_order(made.sizes, seed_streams([4], {})[0].generator("split"))
     test, train = order[: made.sizes[0]], order[made.sizes[0] :]
     scaler = StandardScaler().fit(table.x[train])
     np.testing.assert_allclose(made.train.x[0], scaler.transform(table.x[train]), atol=1e-6)

@@ -8,7 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from src.config.instantiate import Components, build_components, stack
-from src.utils.seeds import PURPOSES, SeedStreams, seeds_problem, streams
+from src.utils.seed_streams import SeedStreams, seed_streams
+from src.utils.seeds import PURPOSES, seeds_problem
 from src.utils.validation import SettingsError
 
 UNPINNED = dict.fromkeys(PURPOSES)
@@ -33,12 +34,12 @@ def test_purposes_are_the_settings_that_a_user_can_pin() -> None:
     ],
 )
 def test_the_derivation_of_the_streams_never_changes(seed: int, golden: tuple[int, ...]) -> None:
-    (stream,) = streams([seed], UNPINNED)
+    (stream,) = seed_streams([seed], UNPINNED)
     assert tuple(stream.generator(purpose).initial_seed() for purpose in PURPOSES) == golden
 
 
 def test_the_same_seed_gives_the_same_numbers_from_fresh_generators() -> None:
-    (first,), (second,) = streams([3], UNPINNED), streams([3], UNPINNED)
+    (first,), (second,) = seed_streams([3], UNPINNED), seed_streams([3], UNPINNED)
     for purpose in PURPOSES:
         numbers = first_numbers(first, purpose)
         assert numbers == first_numbers(first, purpose) == first_numbers(second, purpose)
@@ -46,42 +47,44 @@ def test_the_same_seed_gives_the_same_numbers_from_fresh_generators() -> None:
 
 def test_seeds_and_purposes_all_give_different_numbers() -> None:
     numbers = {
-        tuple(first_numbers(stream, purpose)) for stream in streams(list(range(50)), UNPINNED) for purpose in PURPOSES
+        tuple(first_numbers(stream, purpose))
+        for stream in seed_streams(list(range(50)), UNPINNED)
+        for purpose in PURPOSES
     }
     assert len(numbers) == 50 * len(PURPOSES)
 
 
 def test_global_random_state_is_neither_used_nor_changed() -> None:
     before = torch.get_rng_state()
-    numbers = first_numbers(streams([3], UNPINNED)[0], "data")
+    numbers = first_numbers(seed_streams([3], UNPINNED)[0], "data")
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(5)
-    assert first_numbers(streams([3], UNPINNED)[0], "data") == numbers
+    assert first_numbers(seed_streams([3], UNPINNED)[0], "data") == numbers
 
 
 def test_seeds_of_different_purposes_are_uncorrelated() -> None:
-    (stream,) = streams([0], UNPINNED)
+    (stream,) = seed_streams([0], UNPINNED)
     draws = torch.stack([torch.randn(20_000, generator=stream.generator(purpose)) for purpose in PURPOSES])
     correlation = torch.corrcoef(draws) - torch.eye(len(PURPOSES))
     assert correlation.abs().max() < 4 / 20_000**0.5
 
 
 def test_a_pinned_purpose_is_shared_and_the_others_follow_the_seed() -> None:
-    free, pinned = streams([1, 2], UNPINNED), streams([1, 2], UNPINNED | {"split": 0})
+    free, pinned = seed_streams([1, 2], UNPINNED), seed_streams([1, 2], UNPINNED | {"split": 0})
     assert pinned == [
         SeedStreams(1, data=1, split=0, init=1, shuffle=1, pinned=("split",)),
         SeedStreams(2, data=2, split=0, init=2, shuffle=2, pinned=("split",)),
     ]
     assert [member.pins for member in free + pinned] == [{}, {}, {"split": 0}, {"split": 0}]
     assert first_numbers(pinned[0], "split") == first_numbers(pinned[1], "split")
-    assert first_numbers(pinned[0], "split") == first_numbers(streams([0], UNPINNED)[0], "split")
+    assert first_numbers(pinned[0], "split") == first_numbers(seed_streams([0], UNPINNED)[0], "split")
     for alone, shared in zip(free, pinned, strict=True):
         for purpose in ("data", "init", "shuffle"):
             assert first_numbers(alone, purpose) == first_numbers(shared, purpose)
 
 
 def test_several_pins_are_crossed_with_the_seeds_and_with_each_other() -> None:
-    stack = streams([7, 8], UNPINNED | {"data": [0, 1], "init": (2, 3), "shuffle": 9})
+    stack = seed_streams([7, 8], UNPINNED | {"data": [0, 1], "init": (2, 3), "shuffle": 9})
     seeds = [(member.seed, member.data, member.split, member.init, member.shuffle) for member in stack]
     assert seeds == [(own, data, own, init, 9) for own in (7, 8) for data in (0, 1) for init in (2, 3)]
     assert stack[0].pins == {"data": 0, "init": 2, "shuffle": 9}
@@ -89,8 +92,8 @@ def test_several_pins_are_crossed_with_the_seeds_and_with_each_other() -> None:
 
 
 def test_one_seed_need_not_be_a_list_and_0_is_a_seed() -> None:
-    assert streams(0, UNPINNED) == streams([0], {}) == [SeedStreams(0, 0, 0, 0, 0)]
-    assert streams(5, {"init": 0}) == [SeedStreams(5, 5, 5, 0, 5, pinned=("init",))]
+    assert seed_streams(0, UNPINNED) == seed_streams([0], {}) == [SeedStreams(0, 0, 0, 0, 0)]
+    assert seed_streams(5, {"init": 0}) == [SeedStreams(5, 5, 5, 0, 5, pinned=("init",))]
 
 
 BAD_SEEDS = [-1, 1.0, 2.5, True, "0", None, 2**63, [], [1, 1], [0, -1], [0, "1"], [[0]], {"a": 1}]
@@ -100,7 +103,7 @@ BAD_SEEDS = [-1, 1.0, 2.5, True, "0", None, 2**63, [], [1, 1], [0, -1], [0, "1"]
 def test_a_bad_pin_is_refused_by_name(value: Any) -> None:
     rule = r"a whole number from 0 to 2\^63 - 1, or a list of one or more different ones"
     with pytest.raises(SettingsError, match=f"^Expected `init` to be {rule}, got "):
-        streams([0], UNPINNED | {"init": value})
+        seed_streams([0], UNPINNED | {"init": value})
 
 
 @pytest.mark.parametrize("value", BAD_SEEDS)
@@ -117,19 +120,19 @@ def test_seeds_problem_accepts_a_seed_and_a_list_of_seeds(value: Any) -> None:
 
 def test_all_bad_pins_are_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        streams([0], {"data": -1, "split": 0, "init": None, "shuffle": 0.5})
+        seed_streams([0], {"data": -1, "split": 0, "init": None, "shuffle": 0.5})
     assert [problem.name for problem in caught.value.problems] == ["data", "shuffle"]
 
 
 def test_an_unknown_purpose_is_an_error() -> None:
     with pytest.raises((AttributeError, ValueError)):
-        streams([0], UNPINNED)[0].generator("seed")
+        seed_streams([0], UNPINNED)[0].generator("seed")
 
 
 @hypothesis_settings(max_examples=60, deadline=None, derandomize=True)
 @given(seeds, seeds, st.sampled_from(PURPOSES), st.sampled_from(PURPOSES))
 def test_two_streams_are_equal_only_if_seed_and_purpose_are(a: int, b: int, first: str, second: str) -> None:
-    one, other = streams([a, b], UNPINNED)
+    one, other = seed_streams([a, b], UNPINNED)
     same = one.generator(first).initial_seed() == other.generator(second).initial_seed()
     assert same == (a == b and first == second)
 
@@ -137,7 +140,7 @@ def test_two_streams_are_equal_only_if_seed_and_purpose_are(a: int, b: int, firs
 @pytest.mark.parametrize("purpose", PURPOSES[1:])
 def test_a_seed_of_two_words_is_no_small_one_of_another_purpose(purpose: str) -> None:
     # As 32-bit words, (2**32 * purpose + 5, 0) reads 5, purpose, 0; so does (5, purpose) when padded with zeros.
-    large, small = streams([2**32 * PURPOSES.index(purpose) + 5, 5], UNPINNED)
+    large, small = seed_streams([2**32 * PURPOSES.index(purpose) + 5, 5], UNPINNED)
     assert first_numbers(large, "data") != first_numbers(small, purpose)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scripts.plan import calibration
 from scripts.plan.calibration import Costs, Line
 from src.config.instantiate import Components, build_components
-from src.utils.seeds import SeedStreams
+from src.utils.seed_streams import SeedStreams
 
 
 def test_costs_add_up() -> None:
