@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 from scripts.cli import Parser, at_least_one
-from src.config.cli import explain, override_problem
+from src.config.cli import checked_composition, explain, override_problem
 from src.parallel.cpu import available_cpus
 from src.utils.console import command_name, tolerate_unprintable
 from src.utils.fast_imports import import_lightning
@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         words = [word for text in options.overrides for word in _words(text)]
         check(override_problem(words))
-        prediction = predict(words, options.workers, errors)
+        with checked_composition(words):
+            prediction = predict(words, options.workers, errors)
     except (HydraException, OmegaConfBaseException) as error:
         errors.print(f"plan: {explain(error, words)}")
         return 1

@@ -1,7 +1,7 @@
-"""The door for command lines: whatever is wrong with one ends the program with one line that says so.
+"""The entry point of commands that run under Hydra: every error of a user is one line and an exit code.
 
-Hydra explains itself in up to twenty lines, and a mistake that it does not foresee in a traceback. Here each becomes a
-line of the same form as that of a wrong setting, with the nearest key or choice where a name is misspelt.
+Hydra prints up to twenty lines for some errors and a traceback for others. Here each becomes a line that names the
+setting, the value and what is allowed, with the nearest key or choice where a name is misspelt.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import hydra._internal.utils as hydra_utils
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 from hydra.errors import (
@@ -26,7 +27,7 @@ from hydra.errors import (
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.allowlist import unsafe_override
+from src.config.allowlist import check_composition
 from src.config.paths import CONFIG_DIR
 from src.utils.validation import Problem, SettingsError
 
@@ -34,7 +35,7 @@ FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
 NAMES = ("hydra.output_subdir", "hydra.job.name")
 GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
 ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
-MOST = 300  # characters of what Hydra says
+MAX_REASON = 300  # characters of Hydra's own message
 _SWEEP = r"(?:Ambiguous value for argument|Sweep parameters|Sweeping over [^:]*:) '([^=]*)=(.*)'"
 _APPEND = r"Could not append to config\. An item is already at '(.*)'"
 _UNKNOWN = r"(?:Could not override|Could not delete from config\.) '([^']+)'"
@@ -44,16 +45,16 @@ def run(application: Callable[[], None]) -> None:
     """Run a Hydra application.
 
     Raises:
-        SystemExit: With one line, and exit code 1, for whatever is wrong with the command line; with code 130 after
-            Ctrl-C.
-        Exception: What nobody foresaw; and everything, as it is, where ``HYDRA_FULL_ERROR=1`` asks for it.
+        SystemExit: With one line and exit code 1 for an error of the user; with code 130 after Ctrl-C.
+        Exception: Any other error; with ``HYDRA_FULL_ERROR=1`` every error, as it is.
     """
     words = sys.argv[1:]
     _check(words)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        return application()
+        with checked_composition(words):
+            return application()
     try:
-        with _raising():
+        with _raising(), checked_composition(words):
             application()
     except KeyboardInterrupt:
         print("Interrupted. Finished seeds are kept; the same command trains the rest.", file=sys.stderr)
@@ -68,13 +69,36 @@ def run(application: Callable[[], None]) -> None:
 
 @contextmanager
 def _raising() -> Iterator[None]:
-    """Let errors out of Hydra, which else prints them itself and exits."""
+    """Raise the errors that Hydra would print before it exits."""
     before = hydra_utils.run_and_report
     hydra_utils.run_and_report = lambda func: func()
     try:
         yield
     finally:
         hydra_utils.run_and_report = before
+
+
+@contextmanager
+def checked_composition(words: Sequence[str]) -> Iterator[None]:
+    """Check the code that every configuration names which Hydra composes in the body, jobs of a sweep included.
+
+    Hydra 1.3 configures logging as soon as it has composed, and calls nothing in between that could check.
+
+    Args:
+        words: The overrides of the command line.
+    """
+    load = ConfigLoaderImpl.load_configuration
+
+    def load_and_check(loader: ConfigLoaderImpl, *args: Any, **kwargs: Any) -> Any:
+        config = load(loader, *args, **kwargs)
+        check_composition(config, words)
+        return config
+
+    ConfigLoaderImpl.load_configuration = load_and_check  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
 
 
 def _check(words: Sequence[str]) -> None:
@@ -98,16 +122,16 @@ def _check(words: Sequence[str]) -> None:
 
 
 def override_problem(words: Sequence[str]) -> Problem | None:
-    """Find a problem with overrides that Hydra must not even read."""
-    return unsafe_override(words) or next(filter(None, map(_word_problem, words)), None)
+    """Return a problem with overrides that Hydra must not read."""
+    return next(filter(None, map(_word_problem, words)), None)
 
 
 def _word_problem(word: str) -> Problem | None:
-    """Find a problem that Hydra would not foresee, or one that would put files out of their place."""
+    """Return a problem that Hydra does not report, or one that would write files outside of the study."""
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
-        return None  # which Hydra, who reads it next, explains
+        return None  # Hydra reads it next and reports what is wrong
     key, value = override.key_or_group, override.value()
     if not key:
         return Problem(word, GRAMMAR, word)
@@ -117,6 +141,8 @@ def _word_problem(word: str) -> Problem | None:
         )
     if key in FIXED:
         return Problem(key, "left as it is, as a folder carries its fingerprint; set study or hydra.sweep.dir", value)
+    if key == "hydra.searchpath" and "pkg://" in override.get_value_string():
+        return Problem(key, "folders as file://FOLDER, as pkg:// imports a package", override.get_value_string())
     if key in NAMES and value is not None and not re.fullmatch(r"(?!.*\.\.)\.?\w[\w.=,+/-]*", _text(value)):
         return Problem(key, "the name of a file or folder, without a path", value)
     return None
@@ -127,7 +153,7 @@ def _text(value: Any) -> str:
 
 
 def explain(error: Exception, words: Sequence[str]) -> str:
-    """Say in one line what Hydra or OmegaConf found wrong with a command line."""
+    """Return the one line for an error that Hydra or OmegaConf raised for a command line."""
     text = str(error)
     if isinstance(error, SearchPathException):
         return str(Problem("--config-dir", f"a folder ({text})", " ".join(words)))
@@ -151,7 +177,7 @@ def explain(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         key = str(getattr(error, "full_key", None) or _mentioned(text, words))
         cause = f"; {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        reason = " ".join(f"{text}{cause}".partition("\n    full_key")[0].split())[:MOST]
+        reason = " ".join(f"{text}{cause}".partition("\n    full_key")[0].split())[:MAX_REASON]
         return str(Problem(key, f"a setting that Hydra can use ({reason})", _value(key, words)))
     return text
 
@@ -169,7 +195,7 @@ def _value(key: str, words: Sequence[str]) -> str:
 
 
 def _mentioned(text: str, words: Sequence[str]) -> str:
-    """Return the name of the override that an error speaks of, or all."""
+    """Return the name of the override that an error mentions, or all."""
     keys = [word.lstrip("+~").partition("=")[0] for word in words if not word.startswith("-")]
     return next((key for key in keys if key and key in text), " ".join(keys) or "the command line")
 

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -11,16 +11,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.config.allowlist import target_problem, targets
+from src.config.allowlist import find_target
 from src.config.validation import setting_problems
 from src.data.datamodule import StackedDataModule
-from src.data.protocols import DataSource
 from src.losses.base import Objective
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
@@ -30,8 +27,8 @@ from src.training.single_thread import single_threaded
 from src.utils.seed_streams import SeedStreams, seed_streams
 from src.utils.validation import Problem, SettingsError, check
 
-KINDS = {"data": DataSource, "model": nn.Module, "optimizer": Optimizer, "trainer": L.Trainer}
-CONTRACTS = {"loss": ("out_features", "decode", "probabilities")}
+ATTRIBUTES = {"data": ("features", "size", "classes"), "loss": ("out_features",)}
+HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # which are no arguments
 LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
 NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
 
@@ -101,6 +98,9 @@ def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trai
 def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -> Callable[..., Any]:
     """Return what the ``_target_`` of a config group builds, still to be called with the arguments of the code.
 
+    Hydra's ``instantiate`` is not used: it would resolve interpolations in strings of a stored configuration again, and
+    call whatever ``_target_`` they contain.
+
     Args:
         config: The resolved settings.
         group: Name of the group.
@@ -111,26 +111,44 @@ def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -
             call, if it refuses a setting.
     """
     settings = {name: value for name, value in config[group].items() if name not in without}
-    kinds, added = {group: KINDS.get(group, object)}, config.get("allow_targets", [])
-    found = targets(group, settings)
-    check(*(target_problem(place, target, kinds.get(place, object), added) for place, target in found))
-    try:
-        make = instantiate(settings, _partial_=True, _convert_="all")
-    except (InstantiationException, TypeError) as error:
-        reason, _, key = str(error).partition("full_key: ")
-        place = ".".join(filter(None, [group, key.strip()]))
-        rule = f"settings that Hydra builds ({' '.join(reason.split())})"
-        raise SettingsError(Problem(place, rule, settings)) from None
+    make = _partial(group, settings, config.get("allow_targets", []))
     check(_unknown(group, make))
 
     def build_one(*args: Any, **kwargs: Any) -> Any:
-        built = _named(group, settings, partial(make, *args, **kwargs))
-        lacking = [name for name in CONTRACTS.get(group, ()) if not hasattr(built, name)]
-        rule = f"a class for {group}= (it has no {', '.join(lacking)})"
+        built = _named(group, settings, make, *args, **kwargs)
+        lacking = [name for name in ATTRIBUTES.get(group, ()) if not hasattr(built, name)]
+        rule = f"a class whose instances have {', '.join(lacking)}"
         check(Problem(f"{group}._target_", rule, settings["_target_"]) if lacking else None)
         return built
 
     return build_one
+
+
+def _partial(place: str, settings: dict[str, Any], allow_targets: Sequence[str]) -> partial[Any]:
+    """Return the target of some settings with the settings as its arguments; nested ones first.
+
+    Raises:
+        SettingsError: If a target must not be called, or a nested one refuses its settings.
+    """
+    make = find_target(place, settings["_target_"], allow_targets)
+    arguments = {
+        name: _nested(f"{place}.{name}", value, allow_targets)
+        for name, value in settings.items()
+        if name not in HYDRA_KEYS
+    }
+    return partial(make, **arguments)
+
+
+def _nested(place: str, value: Any, allow_targets: Sequence[str]) -> Any:
+    """Return a value with the targets in it built; one with ``_partial_: true`` is still to be called."""
+    if isinstance(value, list):
+        return [_nested(f"{place}.{index}", item, allow_targets) for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if "_target_" not in value:
+        return {name: _nested(f"{place}.{name}", item, allow_targets) for name, item in value.items()}
+    make = _partial(place, value, allow_targets)
+    return make if value.get("_partial_") is True else _named(place, value, make)
 
 
 def _unknown(group: str, make: partial[Any]) -> Problem | None:
@@ -211,10 +229,10 @@ def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
     return parameter.detach()[:6]
 
 
-def _named(group: str, settings: dict[str, Any], make: Callable[[], Any]) -> Any:
+def _named(group: str, settings: dict[str, Any], make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call, and name the settings of the group in full in what is raised."""
     try:
-        return make()
+        return make(*args, **kwargs)
     except SettingsError as error:
         wrong = (
             replace(problem, name=f"{group}.{problem.name}") if problem.name in settings else problem

@@ -1,59 +1,76 @@
 import json
+from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
+from hydra import compose, initialize_config_dir
 
-from src.config.allowlist import allowed_problem, target_problem, targets, unsafe_override
+from src.config.allowlist import allowed_problem, check_composition, find_target, typed_allow_targets
 from src.config.instantiate import factory
+from src.config.paths import CONFIG_DIR
 from src.utils.validation import SettingsError
-from tests.commands import SHORT
+from tests.commands import SHORT, files
+
+ALLOWED = {
+    "loss": ["src.losses.ce.CrossEntropy", "src.losses.logistic.logistic"],
+    "data": ["src.data.xor.Xor"],
+    "model": ["src.models.mlp.MLP", "src.models.gaussian.Gaussian"],
+    "model.network": ["torch.nn.Linear", "torch.nn.modules.linear.Linear"],
+    "optimizer": ["torch.optim.Adam", "torch.optim.adamw.AdamW"],
+    "trainer": ["lightning.Trainer"],
+}
+
+
+@pytest.mark.parametrize(("place", "target"), [(place, each) for place in ALLOWED for each in ALLOWED[place]])
+def test_what_each_place_may_name(place, target):
+    assert callable(find_target(place, target, []))
 
 
 @pytest.mark.parametrize(
-    ("target", "kind"),
+    ("place", "target", "rule"),
     [
-        ("src.losses.ce.CrossEntropy", object),
-        ("src.models.mlp.MLP", nn.Module),
-        ("torch.optim.Adam", torch.optim.Optimizer),
-        ("src.storage.tensorboard.write_events", object),  # a function of our own
+        ("loss", "os.system", "in src.losses"),
+        ("loss", "src.lossesx.Thing", "in src.losses"),
+        ("loss", "src.losses", "defined in"),
+        ("loss", None, "in src.losses"),
+        ("loss", 5, "in src.losses"),
+        ("loss", "src.losses.ce.Missing", "can be imported"),
+        ("loss", "src.losses.missing.Missing", "can be imported"),
+        ("loss", "src.losses.ce.F.cross_entropy", "defined in"),
+        ("loss", "src.losses.base.check_two_classes", "a class with the methods"),
+        ("loss", "src.losses.base.check", "defined in"),
+        ("loss", "src.evaluate.main", "in src.losses"),
+        ("loss", "torch.distributed.elastic.multiprocessing.SubprocessContext", "in src.losses"),
+        ("data", "src.data.datamodule.StackedDataModule", "derived from src.data.protocols.DataSource"),
+        ("model", "torch.nn.Linear", "in src.models"),
+        ("model", "src.models.activations.Activation", "derived from torch.nn.Module"),
+        ("model.network", "torch.nn.functional.relu", "defined in"),
+        ("model.network", "torch.nn.parallel.DataParallel", "defined in"),
+        ("model.network", "torch.load", "in torch.nn"),
+        ("optimizer", "torch.nn.Linear", "in torch.optim"),
+        ("optimizer", "torch.optim.lr_scheduler.StepLR", "derived from torch.optim.Optimizer"),
+        ("trainer", "lightning.Fabric", "lightning.Trainer"),
+        ("logger", "lightning.pytorch.loggers.CSVLogger", "write_events"),
+        ("loss.inner", "src.losses.ce.CrossEntropy", "left out"),
+        ("seeds", "src.losses.ce.CrossEntropy", "left out"),
     ],
 )
-def test_what_the_configuration_names_may_be_called(target, kind):
-    assert target_problem("group", target, kind, []) is None
+def test_what_a_place_may_not_name(place, target, rule):
+    with pytest.raises(SettingsError) as caught:
+        find_target(place, target, [])
+    [problem] = caught.value.problems
+    assert (problem.name, problem.value) == (f"{place}._target_", target)
+    assert rule in problem.rule
 
 
-@pytest.mark.parametrize(
-    ("target", "rule"),
-    [
-        ("os.system", "in src, torch, lightning or a package of allow_targets"),
-        ("srcery.Thing", "in src, torch, lightning"),
-        ("src", "defined in"),
-        (None, "in src"),
-        (5, "in src"),
-        ("src.losses.ce.Missing", "can be imported"),
-        ("src.losses.missing.Missing", "can be imported"),
-        ("src.experiments.write_run.subprocess.run", "defined in"),
-        ("src.experiments.write_run.subprocess.Popen", "defined in"),
-        ("src.config.instantiate.factory.__globals__", "defined in"),
-        ("torch.os.system", "defined in"),
-        ("torch.load", "a class"),
-        ("torch.hub.load", "a class"),
-        ("torch.utils.cpp_extension.load_inline", "a class"),
-        ("lightning.pytorch.trainer.trainer.Trainer.fit", "a class"),
-        ("torch.nn.Linear", "derived from Optimizer"),
-    ],
-)
-def test_what_may_not_be_called(target, rule):
-    kind = torch.optim.Optimizer if target == "torch.nn.Linear" else object
-    assert rule in target_problem("group", target, kind, []).rule
-
-
-def test_added_packages_may_be_called_but_not_what_they_import():
-    assert target_problem("group", "decimal.Decimal", object, []) is not None
-    assert target_problem("group", "decimal.Decimal", object, ["decimal"]) is None
-    assert target_problem("group", "json.tool.main", object, ["json"]) is None
-    assert "defined in" in target_problem("group", "json.codecs.open", object, ["json"]).rule
+def test_added_packages_may_be_named_but_not_what_they_import(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("from os import system\nimport torch\nclass Net(torch.nn.Module):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_target("model", "mine.Net", ["mine"]).__name__ == "Net"
+    for target, packages in [("mine.Net", []), ("mine.system", ["mine"]), ("mine.torch.nn.Linear", ["mine"])]:
+        with pytest.raises(SettingsError):
+            find_target("model", target, packages)
+    with pytest.raises(SettingsError):
+        find_target("trainer", "mine.Net", ["mine"])
 
 
 @pytest.mark.parametrize("value", ["mine", None, [1], ["a b"], [""], ["a..b"], {"a": 1}, ["os"], ["mine", "os.path"]])
@@ -62,64 +79,129 @@ def test_allow_targets_is_a_list_of_packages(value):
     assert allowed_problem([]) is allowed_problem(["a", "b.c"]) is None
 
 
-def test_targets_are_found_at_any_depth():
-    inner = {"_target_": "b"}
-    outer = {"_target_": "a", "x": [1, {"y": inner}]}
-    assert list(targets("group", outer)) == [("group", "a"), ("group.x.1.y", "b")]
-
-
 @pytest.mark.parametrize(
-    "line",
+    ("words", "packages"),
     [
-        "loss._target_=os.system",
-        "+loss.x._target_=os.system",
-        "loss={_target_:os.system}",
-        "loss={x:[{_target_:'os.system'}]}",
-        "loss._target_=src.losses.ce.CrossEntropy,os.system",
-        "loss._target_=${study}",
-        "loss._target_=[os.system]",
-        "+hydra.callbacks.x._target_=src.config.naming.resolve",
-        "hydra.launcher._target_=os.system",
-        "hydra.sweeper.params={loss._target_:os.system}",
-        "+hydra.job_logging.handlers.x={class:subprocess.Popen}",
-        "allow_targets=[mine] loss._target_=yours.Loss",
-        "allow_targets=[mine] loss._target_=mineral.Loss",
-        "allow_targets=[os] loss._target_=os.system",
-        "allow_targets=[mine,os] loss._target_=os.system",
-        "allow_targets=${study} study=os loss._target_=os.system",
-        "allow_targets=[mine] +hydra.callbacks.x._target_=mine.Callback",
-        "allow_targets=[mine] hydra.launcher._target_=mine.Launcher",
+        ("loss=ce", []),
+        ("allow_targets=[a,'b.c'] loss=ce", ["a", "b.c"]),
+        ("allow_targets=[a],[b]", ["a", "b"]),
+        ("[broken", []),
     ],
 )
-def test_a_command_line_cannot_name_code_of_others(line):
-    assert unsafe_override(line.split()) is not None
+def test_packages_that_a_command_line_adds(words, packages):
+    assert typed_allow_targets(words.split()) == packages
+
+
+def composed(*words):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return compose("train", overrides=list(words), return_hydra_config=True)
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("words", "name"),
+    [
+        ("loss._target_=planted.f", "loss._target_"),
+        ("loss._target_=[planted.f]", "loss._target_"),
+        ("loss._target_=${study} study=planted.f", "loss._target_"),
+        ("loss={_target_:planted.f}", "loss._target_"),
+        ("+loss.x={_target_:planted.f}", "loss.x._target_"),
+        ("+loss.x=[{_target_:planted.f}]", "loss.x.0._target_"),
+        ("+model.inner={_target_:torch.nn.Linear}", "model.inner._target_"),
+        ("+anything={_target_:src.losses.ce.CrossEntropy}", "anything._target_"),
+        ("allow_targets=[mine] loss._target_=yours.Loss", "loss._target_"),
+        ("allow_targets=[mine] loss._target_=mineral.Loss", "loss._target_"),
+        ("allow_targets=[os] loss._target_=os.system", "allow_targets"),
+        ("+hydra.callbacks.x._target_=planted.f", "hydra.callbacks.x._target_"),
+        ("+hydra.callbacks.x._target_=src.config.naming.scientific", "hydra.callbacks.x._target_"),
+        ("hydra.callbacks=${loss}", "hydra.callbacks"),
+        ("hydra.launcher._target_=planted.f", "hydra.launcher._target_"),
+        ("hydra.sweeper._target_=planted.f", "hydra.sweeper._target_"),
+        ("+hydra.launcher.x={_target_:planted.f}", "hydra.launcher.x._target_"),
+        ("hydra.launcher.workers=${loss}", "hydra.launcher.workers"),
+        ("+hydra.sweeper.params={hydra/callbacks:x}", "hydra.sweeper.params.hydra/callbacks"),
+        ("hydra.sweeper.grids=['loss=ce +hydra.callbacks.x._target_=planted.f']", "hydra.sweeper.grids.0"),
+        ("+hydra.job_logging.handlers.x={class:planted.f}", "hydra.job_logging.handlers.x.class"),
+        ("hydra.job_logging.handlers.console.stream=ext://planted.f", "hydra.job_logging.handlers.console.stream"),
+        ("hydra.hydra_logging.handlers.console.stream=ext://planted.f", "hydra.hydra_logging.handlers.console.stream"),
+        ("hydra.job_logging.handlers.console.stream=cfg://root", "hydra.job_logging.handlers.console.stream"),
+        (
+            "+x='ext://planted.f' hydra.job_logging.handlers.console.stream=${x}",
+            "hydra.job_logging.handlers.console.stream",
+        ),
+        ("hydra.job_logging.handlers.file.filename=/tmp/x", "hydra.job_logging.handlers.file.filename"),
+        ("hydra.job_logging.handlers.console=${loss}", "hydra.job_logging.handlers.console"),
+    ],
+)
+def test_no_part_of_a_composition_names_code_of_others(words, name):
+    words = words.split(" ") if "grids" not in words else [words]
+    with pytest.raises(SettingsError) as caught:
+        check_composition(composed(*words), words)
+    assert name in [problem.name for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    "words",
     [
         "loss=ce",
         "loss._target_=mine.Loss allow_targets=[mine]",
-        "allow_targets=['mine.sub'] model.network={_target_:mine.sub.Net}",
-        "loss._target_=src.losses.ce.CrossEntropy,src.losses.mse.MeanSquaredError",
+        "allow_targets=['mine.sub'] model=custom model.network={_target_:mine.sub.Net}",
+        "loss._target_=src.losses.mse.MeanSquaredError",
         "logger._target_=null",
         "hydra/job_logging=disabled",
+        "hydra/job_logging=stdout hydra/hydra_logging=hydra_debug",
         "hydra.job_logging.root.level=WARNING",
-        "seed=range(3)",
-        "[broken",
-        "~loss",
+        "hydra/launcher=basic hydra/sweeper=basic",
+        "hydra/sweeper=optuna",
+        "+hydra.callbacks.x._target_=hydra.experimental.callbacks.LogJobReturnCallback",
     ],
 )
-def test_other_words_are_left_alone(line):
-    assert unsafe_override(line.split()) is None
+def test_other_configurations_are_left_alone(words):
+    check_composition(composed(*words.split()), words.split())
 
 
-def test_the_setting_reaches_what_is_built():
-    config = {"loss": {"_target_": "decimal.Decimal"}}
+def test_a_file_cannot_add_packages():
+    with pytest.raises(SettingsError, match="allow_targets"):
+        check_composition(composed("allow_targets=[mine]"), ["experiment=x"])
+
+
+def test_the_setting_reaches_what_is_built(tmp_path, monkeypatch):
+    (tmp_path / "bare.py").write_text("class Loss:\n    loss = decode = probabilities = lambda self: None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"loss": {"_target_": "bare.Loss"}}
     with pytest.raises(SettingsError, match="allow_targets"):
         factory(config, "loss")
-    with pytest.raises(SettingsError, match="a class for loss="):
-        factory(config | {"allow_targets": ["decimal"]}, "loss")("1")
+    with pytest.raises(SettingsError, match="out_features"):
+        factory(config | {"allow_targets": ["bare"]}, "loss")()
+
+
+PRESETS = {
+    "launcher": "# @package hydra.launcher\n_target_: planted.f",
+    "callback": "hydra: {callbacks: {x: {_target_: planted.f}}}",
+    "target": "loss: {_target_: planted.f}",
+    "anchor": "tuned: &x {_target_: planted.f}\nloss: *x",
+    "packages": "allow_targets: [planted]\nloss: {_target_: planted.Loss}",
+    "stream": "hydra: {job_logging: {handlers: {console: {stream: ext://planted.f}}}}",
+    "factory": "hydra: {job_logging: {formatters: {x: {(): planted.f}}}}",
+    "attribute": "hydra: {job_logging: {handlers: {console: {'.': {stream: planted}}}}}",
+    "grid": "hydra: {mode: MULTIRUN, sweeper: {grids: [+hydra.job_logging.handlers.x.class=planted.f]}}",
+    "params": "hydra: {mode: MULTIRUN, sweeper: {params: {+hydra.callbacks.x._target_: planted.f}}}",
+    "target in a grid": "hydra: {mode: MULTIRUN, sweeper: {grids: [loss._target_=planted.f]}}",
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_file_on_the_search_path_cannot_run_code(preset, train, tmp_path: Path, monkeypatch):
+    (tmp_path / "planted.py").write_text(f"open({str(tmp_path / 'trap')!r}, 'w')\ndef f(**_): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    group = "hydra/launcher" if preset == "launcher" else "experiment"
+    path = tmp_path / "conf" / group / "evil.yaml"
+    path.parent.mkdir(parents=True)
+    header = "" if preset == "launcher" else "# @package _global_\n"
+    path.write_text(f"{header}{PRESETS[preset]}\n")
+    before = files(tmp_path)
+    error = train(f"hydra.searchpath=[file://{tmp_path / 'conf'}]", f"{group}=evil", code=1).err
+    assert all(line.startswith("Expected `") for line in error.splitlines())
+    assert files(tmp_path) == before
 
 
 @pytest.fixture
@@ -139,7 +221,8 @@ def test_code_of_the_users_own_trains_and_is_evaluated_when_it_is_allowed(elsewh
     from src.evaluate import main
 
     refused = train("loss=mine", elsewhere, *SHORT, code=1).err
-    assert refused.startswith("Expected `loss._target_` to be in src, torch, lightning or a package of allow_targets")
+    assert refused.startswith("Expected `loss._target_`")
+    assert "allow_targets=[...]" in refused
     train("loss=mine", elsewhere, "allow_targets=[mypackage]", *SHORT)
     [folder] = tmp_path.glob("outputs/runs/*/seed=0")
     assert json.loads((folder / "results.json").read_text())["config"]["allow_targets"] == ["mypackage"]
