@@ -5,7 +5,7 @@ from pathlib import Path
 # hydra-core is pinned below 1.4, as the modules in hydra._internal may change between its minor versions.
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -59,7 +59,7 @@ class CoresLauncher(BasicLauncher):
         """Run all jobs and return their results in the order of the jobs; a single one runs in this process."""
         workers = min(self.workers, len(job_overrides))
         if workers < 2:
-            return super().launch(job_overrides, initial_job_idx)
+            return [self._run_here(job, num) for num, job in enumerate(job_overrides, start=initial_job_idx)]
         assert self.config is not None and self.hydra_context is not None and self.task_function is not None  # noqa: S101, PT018
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -81,3 +81,11 @@ class CoresLauncher(BasicLauncher):
             for index, result in zip(order, results, strict=True)
         }
         return [returned[index] for index in range(len(jobs))]
+
+    def _run_here(self, job: Sequence[str], num: int) -> JobReturn:
+        """Run a job in this process; an error of Hydra's own, such as a full disk, is the failure of this job only."""
+        try:
+            [result] = super().launch([job], num)
+        except Exception as error:
+            result = JobReturn(overrides=job, status=JobStatus.FAILED, _return_value=error)
+        return result

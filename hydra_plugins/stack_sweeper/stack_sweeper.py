@@ -1,9 +1,11 @@
+import re
 import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+# hydra-core is pinned below 1.4, as the modules in hydra._internal may change between its minor versions.
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +21,7 @@ from hydra_plugins.stack_sweeper._parts import PartsOfConditions, label_parts, w
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
 from src.parallel.schedule import Schedule
 from src.storage.atomic import replacing_file
+from src.storage.manifest import RequestedCondition, write_manifest
 
 
 class StackSweeper(BasicSweeper):
@@ -29,6 +32,7 @@ class StackSweeper(BasicSweeper):
 
     - Every job is composed, validated by each of ``hydra.callbacks`` that has a method ``validate(config)``, and its
       directory resolved, before anything is written: the first error ends the sweep there.
+    - What the sweep was asked for is written to a manifest first, see ``src.storage.manifest``.
     - Where a launcher has a property ``workers``, the seeds of jobs that would leave some of them idle are cut into
       smaller stacks, see ``Schedule.filled``. Nothing after the sweeper cuts seeds.
     - Jobs that train parts of the same condition keep a configuration and a log each, and its closing table is shown
@@ -83,13 +87,13 @@ class StackSweeper(BasicSweeper):
         """
         self._check_settings()
         jobs = self._jobs(arguments)
-        for num, job in enumerate(jobs):
-            self._validate(job, num)
+        folders = [self._validate(job, num) for num, job in enumerate(jobs)]
         schedules = self._schedules(jobs, getattr(self.launcher, "workers", 1))
         batches = self._labelled(schedules)
 
         sweep_dir = Path(self.config.hydra.sweep.dir)
         sweep_dir.mkdir(parents=True, exist_ok=True)
+        self._write_manifests(jobs, folders)
         with replacing_file(sweep_dir / "multirun.yaml") as scratch:  # another launch of the sweep may write the same
             OmegaConf.save(self.config, scratch)
         returns = self._launch(schedules, batches)
@@ -125,7 +129,7 @@ class StackSweeper(BasicSweeper):
         require_whole("stack_size", self.stack_size)
 
     def _schedules(self, jobs: list[list[str]], workers: int) -> list[Schedule]:
-        size = self.max_batch_size or (1 if self._fail_fast() else len(jobs))
+        size = self.max_batch_size or (1 if self._fail_fast() else max(1, len(jobs)))
         batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
         return [Schedule.of(self.config, batch, workers).filled() for batch in batches]
 
@@ -169,13 +173,24 @@ class StackSweeper(BasicSweeper):
     def _compose(self, job: Sequence[str]) -> DictConfig:
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
 
-    def _validate(self, job: Sequence[str], num: int) -> None:
-        """Raise what is wrong with a job: its composition, its directory, or what a callback's ``validate`` raises."""
+    def _validate(self, job: Sequence[str], num: int) -> Path:
+        """Return the directory of a job, or raise what is wrong with it: its composition, or what a callback raises."""
         config = self._compose(job)
         for callback in self.hydra_context.callbacks.callbacks:
             if validate := getattr(callback, "validate", None):
                 validate(config)
-        resolve_folder(config, num)
+        return Path(*resolve_folder(config, num).values())
+
+    def _write_manifests(self, jobs: Sequence[Sequence[str]], folders: Sequence[Path]) -> None:
+        """Write what is asked for into the studies whose directories carry fingerprints, before anything is trained."""
+        studies: dict[Path, list[RequestedCondition]] = {}
+        for job, folder in zip(Schedule.of(self.config, jobs, workers=1).jobs, folders, strict=True):
+            if fingerprint := re.search(r"-([0-9a-f]{8})$", folder.name):
+                seeds = {key: list(map(int, values)) for key, values in job.seeds.items()}
+                requested = RequestedCondition(folder.name, fingerprint[1], list(job.condition), seeds)
+                studies.setdefault(folder.parent, []).append(requested)
+        for study, conditions in studies.items():
+            write_manifest(study, conditions)
 
     def _rerun_command(self, job: Sequence[str], num: int) -> str:
         given = self.config.hydra.overrides

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.analysis.runs import identity, runs_table
+from src.storage.manifest import read_manifests
 from src.storage.schema import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
 from src.utils.seeds import PURPOSES, SEED_KEYS
 
@@ -30,7 +31,7 @@ class Collection:
         unreadable: Results that are missing or broken.
         disagreeing: Runs left out because an earlier folder has the same condition and seed, and other results.
         repeated: Runs left out because an earlier folder has the same condition, seed and results.
-        missing: Seeds that another condition of the same study has.
+        missing: Seeds that another condition of the same study has, or that a sweep was asked for.
         results: All that the files of the rows in ``runs`` say, in no order.
     """
 
@@ -143,12 +144,16 @@ def _one_line(text: str) -> str:
 
 
 def _missing_seeds(study: Path) -> list[str]:
-    """Say which conditions of a study lack seeds that another one has."""
+    """Return the conditions of a study that lack seeds which another one has, or which a sweep was asked for."""
     runs: dict[str, set[str]] = {path.parent.name: set() for path in study.glob("*/.hydra")}
     names: dict[str, None] = {}  # in the order of the folders, which is by number
     for folder in seed_folders(study):
         runs.setdefault(folder.parent.name, set()).add(folder.name)
         names.setdefault(folder.name)
+    existing = {name.rpartition("-")[2]: name for name in runs}  # by fingerprint, as readable parts may differ
+    for requested in read_manifests(study):
+        runs.setdefault(existing.get(requested.fingerprint, requested.name), set())
+        names |= dict.fromkeys(requested.seed_folders())
     lines = []
     for condition, present in sorted(runs.items()):
         absent = [name for name in names if name not in present]

@@ -1,8 +1,10 @@
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import hydra.core.utils
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
@@ -11,6 +13,8 @@ from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, Launche
 from omegaconf import OmegaConf
 
 from hydra_plugins.cores_launcher.cores_launcher import CoresLauncher
+from src.analysis.collect import collect
+from src.storage.manifest import read_manifests
 from tests.commands import SHORT, files, results
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
@@ -101,3 +105,34 @@ def test_a_bad_number_of_workers_ends_the_sweep_before_it_writes(train: Any, tmp
     done = train("--multirun", "loss=mse,ce", "hydra.launcher.workers=0", *SHORT, code=1)
     assert "Expected `hydra.launcher.workers` to be null or an integer of at least 1, got 0." in done.err
     assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_fills_ends_with_the_failed_jobs_and_their_reruns(
+    workers: int, train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = hydra.core.utils._save_config
+
+    def full(config: Any, filename: str, output_dir: Path) -> None:
+        if "loss=mse" in str(output_dir):
+            raise OSError(28, "No space left on device", str(output_dir / filename))
+        save(config, filename, output_dir)
+
+    monkeypatch.setattr(hydra.core.utils, "_save_config", full)
+    done = train("--multirun", "loss=mse,ce", f"hydra.launcher.workers={workers}", *SHORT, code=1)
+    assert [content["loss"] for content in results(tmp_path).values()] == ["ce"]
+    assert "1 of 2 jobs failed:\nJob 0: " in done.err
+    assert "No space left on device" in done.err
+    rerun = done.err[done.err.rindex("rerun: ") :]
+    assert "loss=mse" in rerun
+    monkeypatch.undo()
+
+
+def test_a_condition_without_a_directory_is_missing_from_its_study(train: Any, tmp_path: Path) -> None:
+    train("--multirun", "loss=mse,ce", "seed=range(2)", "study=s", *SHORT)
+    study = tmp_path / "outputs" / "s"
+    assert [each.seed_folders() for each in read_manifests(study)] == [["seed=0", "seed=1"]] * 2
+    assert collect([study]).missing == []
+    [absent] = study.glob("loss=mse*")
+    shutil.rmtree(absent)  # as if its worker had died before it wrote anything
+    assert collect([study]).missing == [f"{absent}: seeds 0-1"]
