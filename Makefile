@@ -6,7 +6,7 @@ STUDY ?= outputs/hw4
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train sweep report tensorboard test integration faults matrix lint format clean
+.PHONY: train sweep report tensorboard test integration faults matrix lint format docs clean
 
 train: $(READY)  ## train one condition: make train ARGS="loss=mse classes=2 seed=7"
 	$(BIN)/python -m src.train $(ARGS)
@@ -41,6 +41,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(READY)  ## the documentation as a site in build/site, any warning is an error
+	NO_MKDOCS_2_WARNING=1 LOSSLAB_DOCS_FAST=1 $(BIN)/mkdocs build --config-file .mkdocs.yml --strict
 
 clean:  ## caches and build products; outputs and .venv stay
 	rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,309 @@
+"""The documentation: every command and example works as written, every file that it names exists."""
+
+import importlib.util
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import getitem
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from omegaconf import OmegaConf
+from scipy import stats
+from tensorboard import program
+
+import scripts.aggregate
+import src.evaluate
+import src.losses
+from scripts.benchmark.options import parse as parse_benchmark
+from scripts.plan.jobs import plan_sweep
+from src.config.instantiate import check_settings
+from src.report.write import write_report
+from tests.commands import SHORT, results
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+FENCE = re.compile(r"(?:<!-- test: ([^>]*) -->\n)?```(\w+)\n(.*?)```", flags=re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page; ``test`` is the comment before it."""
+
+    page: str
+    test: str
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[list[str]]:
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [shlex.split(line) for line in lines if line.strip()]
+
+    @property
+    def file(self) -> str | None:
+        """The file that the first line of an example names."""
+        named = re.match(r"# (\S+\.(?:py|yaml))\n", self.text)
+        return named[1] if named else None
+
+
+def blocks() -> Iterator[Block]:
+    for page in PAGES:
+        for test, language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+            yield Block(str(page.relative_to(ROOT)), test, language, text)
+
+
+BLOCKS = list(blocks())
+SHELL = [block for block in BLOCKS if block.language == "bash"]
+TRAIN = ["python", "-m", "src.train"]
+
+
+def unique(*start: str, test: str = "") -> list[list[str]]:
+    """Return each command that begins with ``start`` once, of all blocks or of those with one kind of test."""
+    commands = [command for block in SHELL if test in ("", block.test) for command in block.commands]
+    found = [command for command in commands if command[: len(start)] == list(start)]
+    return [command for place, command in enumerate(found) if command not in found[:place]]
+
+
+def test_blocks_have_a_known_language_and_test() -> None:
+    assert {block.language for block in BLOCKS} <= {"bash", "python", "yaml", "text", "math"}
+    assert {block.test for block in SHELL} <= {"", "run", "examples"}
+    assert all(block.file for block in BLOCKS if block.language in ("python", "yaml"))
+
+
+def test_every_command_is_known() -> None:
+    assert {tuple(command[:3]) for command in unique() if command[0] == "python"} == {
+        ("python", "-m", "pip"),
+        ("python", "-m", "pytest"),
+        ("python", "-m", "scripts.aggregate"),
+        ("python", "-m", "scripts.benchmark"),
+        ("python", "-m", "scripts.plan"),
+        ("python", "-m", "scripts.worked_examples"),
+        ("python", "-m", "src.evaluate"),
+        ("python", "-m", "src.train"),
+    }
+    assert {command[0] for command in unique()} == {"python", "make", "tensorboard"}
+
+
+def test_make_targets_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {command[1] for command in unique("make")} <= set(targets)
+
+
+def test_installation_names_existing_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for command in unique("python", "-m", "pip"):
+        named = re.findall(r"\[(.*)\]", " ".join(command))
+        assert set(",".join(named).split(",")) <= {"", *extras}, command
+
+
+def test_tensorboard_accepts_its_flags() -> None:
+    for command in unique("tensorboard"):
+        board = program.TensorBoard()
+        board.configure(argv=command)
+        assert board.flags.logdir == "outputs"
+
+
+def test_benchmark_and_plan_accept_their_arguments(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in unique("python", "-m", "scripts.benchmark"):
+        parse_benchmark(command[3:])
+    [command] = unique("python", "-m", "scripts.plan")
+    words = [word for argument in command[3 : command.index("--workers")] for word in argument.split()]
+    assert [len(condition.jobs) for condition in plan_sweep(words).conditions.values()] == [100] * 4
+
+
+def composed() -> Iterator[object]:
+    """Yield the training commands, except those that print help, tune, or need the example classes."""
+    for _, _, _, *words in unique(*TRAIN):
+        if not re.search(r"--help|experiment=tuned|my_package|loss=hinge", " ".join(words)):
+            many = {"experiment=loss_zoo", "experiment=real_data", "experiment=sample_size"} & {*words}
+            yield pytest.param(words, id=" ".join(words)[:60], marks=[pytest.mark.integration] * bool(many))
+
+
+@pytest.mark.parametrize("words", composed())
+def test_training_command_composes(words: list[str], settings, hydra_restore_singletons) -> None:
+    if words[0] == "--multirun":
+        assert plan_sweep(words[1:]).conditions
+    else:
+        check_settings(settings(*[word for word in words if not word.startswith("--cfg") and word != "job"]))
+
+
+def test_a_sweep_is_reported_and_evaluated_as_written(train, tmp_path, monkeypatch) -> None:
+    [sweep] = unique(*TRAIN, test="run")
+    train(*sweep[3:], *SHORT, "seed=[0,7]", "hydra.launcher.workers=1")
+    assert len(results(tmp_path / "outputs" / "hw4")) == 4 * 2
+    monkeypatch.setattr(scripts.aggregate, "write_report", partial(write_report, formats=("png",)))  # not all formats
+    [report] = unique("python", "-m", "scripts.aggregate", test="run")
+    assert scripts.aggregate.main(report[3:]) == 0
+    named = re.findall(r"`([\w.]+\.(?:html|md|tex|csv|txt|png))`", (ROOT / "docs" / "report.md").read_text())
+    assert {path.name for path in Path("outputs/hw4/report").iterdir()} >= set(named)
+    condition = next(path.parents[1].name for path in Path("outputs/hw4").glob("*/seed=7/results.json"))
+    pd.DataFrame({"x1": [0.1], "x2": [0.2]}).to_csv("samples.csv", index=False)
+    for command in unique("python", "-m", "src.evaluate", test="run"):
+        assert src.evaluate.main([word.replace("CONDITION", condition) for word in command[3:]]) == 0
+    assert len(pd.read_csv("predicted.csv")) == 1
+
+
+def test_reports_and_worked_examples_accept_their_arguments() -> None:
+    for command in unique("python", "-m", "scripts.aggregate"):
+        assert scripts.aggregate._parser().parse_args(command[3:]).studies
+    assert unique("python", "-m", "scripts.worked_examples") == [["python", "-m", "scripts.worked_examples"]]
+    assert all(src.evaluate.parse(command[3:]) for command in unique("python", "-m", "src.evaluate"))
+
+
+def test_examples_of_classes_train(train, tmp_path, monkeypatch) -> None:
+    examples: dict[str, list[str]] = {}
+    for block in BLOCKS:
+        if block.file and block.text not in examples.setdefault(block.file, []):
+            examples[block.file].append(block.text)
+    for name, texts in examples.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n\n".join(texts), encoding="utf-8")
+    monkeypatch.setattr(src.losses, "__path__", [*src.losses.__path__, str(tmp_path / "src" / "losses")])
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("my_package", "src.losses.hinge"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for command in unique(*TRAIN, test="examples"):
+        inside = [] if "my_package" in " ".join(command) else [f"hydra.searchpath=[file://{tmp_path / 'conf'}]"]
+        size = "data.samples=30" if "data=halves" in command else "data.samples_per_class=10"
+        train(*command[3:], *inside, "trainer.max_epochs=2", "figures=none", size)
+    found = [(content["loss"], content["data"], content["model"]) for content in results(tmp_path).values()]
+    assert set(found) >= {("hinge", "noisy_cubic", "mlp"), ("ce", "halves", "net"), ("ce", "noisy_cubic", "custom")}
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys) -> None:
+    [example] = [block.text for block in BLOCKS if block.file == "study.py"]
+    short = 'seed=range(2), trainer={"max_epochs": 1}, data={"samples_per_class": 10}, figures="none"'
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example.replace("seed=range(20)", short), "study.py", "exec"), {})  # noqa: S102 - a page of ours
+    assert "population/accuracy" in capsys.readouterr().out
+
+
+def test_every_choice_has_a_row() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for group in ("loss", "data"):
+        [table] = re.findall(rf"^\| `{group}=` \|.*?\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+        named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+        assert named == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+
+
+def test_every_experiment_is_described() -> None:
+    text = (ROOT / "docs" / "lecture.md").read_text(encoding="utf-8")
+    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        assert re.search(rf"experiment={path.stem}\b|\| `{path.stem}` \|", text), path.stem
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return
+    examples = {block.file for block in BLOCKS}
+    tops = "src|scripts|conf|tests|docs|hydra_plugins"
+    for name in re.findall(rf"`((?:{tops})/[\w./]*)`", page.read_text(encoding="utf-8")):
+        assert name in examples or (ROOT / name).exists(), name
+
+
+def test_the_trees_list_every_package() -> None:
+    packages = {path.parent.name for path in ROOT.glob("src/*/__init__.py")}
+    readme, api = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/api.md"))
+    assert set(re.findall(r"^\| `src\.(\w+)` \|", api, flags=re.MULTILINE)) == packages
+    [tree] = re.findall(r"```text\n(.*?)```", readme, flags=re.DOTALL)
+    assert set(re.findall(r"(\w+)/  ", tree)) - {"conf", "scripts", "hydra_plugins", "tests"} == packages
+    assert len(readme.splitlines()) <= 150
+
+
+def test_the_extras_are_described() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^\| extra \|.*?\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`[,|\s]", "\n".join(row.split("|")[1] for row in table.splitlines()))) == set(
+        project["optional-dependencies"]
+    )
+    citation = yaml.safe_load((ROOT / "docs" / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project["version"]
+
+
+def table_of_percents(heading: str) -> list[float]:
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    [table] = re.findall(rf"^\| {heading}[^\n]*\n\|[^\n]*\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    return [int(percent) / 100 for percent in re.findall(r"\| (\d+)% \|", table)]
+
+
+def test_rates_of_growing_studies_are_those_of_a_simulation() -> None:
+    differences = np.random.default_rng(1).standard_normal((20_000, 100))
+    seeds = np.arange(1, 101)
+    means = differences.cumsum(1) / seeds
+    squares = (differences**2).cumsum(1) / seeds - means**2
+    with np.errstate(all="ignore"):
+        t = means / np.sqrt(squares / (seeds - 1))
+        found = np.abs(t) > stats.t.ppf(0.975, seeds - 1)
+    looks = [[20], [20, 40], [20, 40, 60], [20, 40, 60, 80], [20, 40, 60, 80, 100], list(range(20, 101))]
+    rates = [found[:, np.array(look) - 1].any(1).mean() for look in looks]
+    np.testing.assert_allclose(table_of_percents("looks at the p value"), rates, atol=0.01)
+
+
+def test_coverages_where_some_seeds_collapse_are_those_of_a_simulation() -> None:
+    generator = np.random.default_rng(1)
+    coverages = []
+    for n in (5, 10, 20, 50, 100, 200):
+        loss = 25 * (generator.random((20_000, n)) < 0.1)
+        sample = generator.normal(0, 0.5, (20_000, n)) - loss
+        reach = stats.t.ppf(0.975, n - 1) * sample.std(1, ddof=1) / np.sqrt(n)
+        coverages.append((np.abs(sample.mean(1) + 2.5) <= reach).mean())
+    np.testing.assert_allclose(table_of_percents("seeds"), coverages, atol=0.01)
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """Import what MkDocs imports."""
+    pytest.importorskip("mkdocs", reason="needs the extra docs")
+    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "hooks.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["train", "data/noisy_cubic", "trainer/default", "hydra/launcher/slurm"])
+def test_the_generated_reference_has_every_setting(name: str, hooks) -> None:
+    path = ROOT / "conf" / f"{name}.yaml"
+    config = OmegaConf.load(path)
+    rows = hooks.settings(path)
+    assert [row[0] for row in rows]
+    plain = OmegaConf.to_container(config)
+    for key, default, _ in rows:
+        assert yaml.safe_load(default) == reduce(getitem, key.split("."), plain), key
+    named = {key.split(".")[0] for key, _, _ in rows}
+    assert named == set(plain) - {"defaults", "_target_", "_convert_"}
+    assert all(f"`{key}`" in hooks.settings_tables() for key, _, _ in rows)
+
+
+def test_formulas_of_docstrings_become_mathml(hooks) -> None:
+    assert hooks.rewrite("Mean.\n\n.. math:: s / n\n\nEnd.") == "Mean.\n\n```math\ns / n\n```\n\nEnd."
+    assert hooks.mathml(r"\frac{s}{n}").startswith("<math")
