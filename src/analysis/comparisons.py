@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from src.analysis.comparison_groups import name_contenders
 from src.analysis.replication_unit import Unit
-from src.statistics.paired import compare, holm, mean_over_conditions
+from src.statistics.paired import compare, holm
 from src.statistics.power import noether, paired_power, seeds_needed
 from src.utils.seeds import SEED_KEYS
 
@@ -97,9 +97,8 @@ def _cases(pairs: dict[int, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFrame]]
         yield str(classes), values
     if len(pairs) > 1:
         common = pd.concat(pairs, axis=1, join="inner").dropna()
-        names = next(iter(pairs.values())).columns
-        means = {name: mean_over_conditions(common.xs(name, axis=1, level=1).to_numpy().T) for name in names}
-        yield "+".join(map(str, pairs)), pd.DataFrame(means, index=common.index)
+        columns = next(iter(pairs.values())).columns
+        yield "+".join(map(str, pairs)), common.T.groupby(level=1).mean().T[columns]
 
 
 def _unpaired(values: pd.DataFrame, setting: str, classes: int, unit: Unit) -> Iterator[str]:

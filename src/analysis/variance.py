@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.analysis.summary import ACCURACIES
-from src.statistics.components import Components, estimate, test_set_spread
+from src.statistics.components import accuracy_variance, variance_components
 from src.utils.seeds import PURPOSES
 
 SEED, TOTAL, TEST_SET = "seed", "total", "finite test set"
@@ -112,7 +112,7 @@ def _sources(group: pd.DataFrame, metric: str, design: Design | None) -> Iterato
         total = float(known.var()) * _SQUARE_POINTS
         yield {"source": SEED, "levels": str(len(known)), "variance": total, "share": 1.0 if total > 0 else np.nan}
     else:
-        components: Components = estimate(design.values * 100, tuple(design.levels))
+        components = variance_components(design.values * 100, tuple(design.levels))
         total = components.total
         for source, variance in components.estimates.items():
             factors = design.levels if source == "residual" else source.split(":")
@@ -120,8 +120,8 @@ def _sources(group: pd.DataFrame, metric: str, design: Design | None) -> Iterato
             yield {"source": source, "levels": levels, "variance": variance, "share": components.shares[source]}
     yield {"source": TOTAL, "levels": "", "variance": total, "share": 1.0 if total > 0 else np.nan}
     if metric == "test/accuracy" and {"population/accuracy", "test/count"} <= set(group.columns):
-        spread = test_set_spread(*(group[name] for name in (*ACCURACIES, "test/count")))
-        part = spread.binomial * _SQUARE_POINTS
+        parts = accuracy_variance(*(group[name] for name in (*ACCURACIES, "test/count")))
+        part = parts.binomial * _SQUARE_POINTS
         if np.isfinite(part):
             share = part / total if total > 0 else np.nan
             yield {"source": TEST_SET, "levels": "", "variance": part, "share": share}

@@ -1,10 +1,15 @@
 """Confidence intervals: arrays in, numbers out."""
 
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student_t
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+RESAMPLES = 9_999
+BATCH = 2**20  # random numbers held in memory at a time
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -14,7 +19,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
 
     Args:
         values: The sample, (n,).
-        confidence: How often the interval covers the true mean of a normal distribution, in (0, 1).
+        confidence: Coverage of the true mean of a normal distribution, in (0, 1).
 
     Returns:
         The mean and both ends; the ends are NaN where n < 2, and all three where n = 0.
@@ -27,14 +32,70 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
         >>> print(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
         0.730 [0.696, 0.764]
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"Expected `confidence` to be a number in (0, 1), got {confidence!r}.")
+    check_range("confidence", confidence)
     sample = np.asarray(values, dtype=float)
-    if len(sample) == 0:
-        return math.nan, math.nan, math.nan
+    if len(sample) < 2:
+        return float(sample.mean()) if len(sample) else math.nan, math.nan, math.nan
     mean = float(sample.mean())
-    if len(sample) == 1:
-        return mean, math.nan, math.nan
-    error = float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    reach = float(student_t.ppf((1 + confidence) / 2, len(sample) - 1)) * error
-    return mean, mean - reach, mean + reach
+    half_width = float(stats.t.ppf((1 + confidence) / 2, len(sample) - 1) * stats.sem(sample))
+    return mean, mean - half_width, mean + half_width
+
+
+def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a probability (Wilson 1927).
+
+    A tie may count as half a success; the interval is then conservative, as half a success varies less than a whole.
+
+    Args:
+        successes: Number of successes, in [0, n].
+        n: Number of trials.
+        confidence: Coverage, in (0, 1).
+
+    Returns:
+        Both ends, in [0, 1]; NaN where n = 0.
+
+    Example:
+        >>> low, high = wilson_interval(15.5, 20)
+        >>> print(f"{low:.3f} {high:.3f}")
+        0.557 0.904
+    """
+    check_range("confidence", confidence)
+    if not 0 <= successes <= n:
+        raise ValueError(f"Expected `successes` to be a number in [0, {n}], got {successes!r}.")
+    if n == 0:
+        return math.nan, math.nan
+    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def bca_interval(values: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Return the bias-corrected and accelerated bootstrap interval of a mean (Efron 1987).
+
+    Args:
+        values: The sample, (n,), finite.
+        confidence: Coverage, in (0, 1).
+        seed: Seed of the resampling.
+
+    Returns:
+        Both ends; NaN where n < 2 or all values are equal.
+    """
+    sample = np.asarray(values, dtype=float)
+    if len(sample) < 2 or np.ptp(sample) == 0:
+        return math.nan, math.nan
+    with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):
+        result = stats.bootstrap(
+            (sample,),
+            np.mean,
+            confidence_level=confidence,
+            n_resamples=RESAMPLES,
+            batch=max(1, BATCH // len(sample)),
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def check_range(name: str, value: float, low: float = 0, high: float = 1) -> None:
+    """Raise a ValueError unless a number is strictly between two others."""
+    if not low < value < high:
+        raise ValueError(f"Expected `{name}` to be a number in ({low}, {high}), got {value!r}.")

@@ -33,7 +33,7 @@ def test_components_of_a_crossed_design_are_those_of_the_mean_squares():
     assert design.levels == {"data+split": 12, "init": 6, "shuffle": 3}
     assert design.dropped == ()
     table, lines = decompose(runs.sample(frac=1, random_state=0))
-    expected = variance_components(design.values * 100, ("data+split", "init", "shuffle"))
+    expected = variance_components(design.values * 100, ("data+split", "init", "shuffle")).estimates
     for name, value in list(expected.items())[:-1]:
         assert part(table, "population/accuracy", name) == pytest.approx(value)
     assert part(table, "population/accuracy", "total") == pytest.approx(sum(expected.values()))

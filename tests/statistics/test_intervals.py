@@ -4,37 +4,69 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.statistics.intervals import mean_interval
+from src.statistics.intervals import bca_interval, mean_interval, wilson_interval
 
 
-@pytest.mark.parametrize("n", [2, 3, 20, 1000])
-@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
-def test_interval_is_that_of_the_one_sample_t_test(n: int, confidence: float):
+@pytest.mark.parametrize(("n", "confidence"), [(2, 0.95), (3, 0.5), (20, 0.95), (1000, 0.99)])
+def test_mean_interval_is_that_of_the_one_sample_t_test(n: int, confidence: float):
     values = np.random.default_rng(n).normal(0.7, 0.05, n)
     expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
-    mean, low, high = mean_interval(values, confidence)
-    assert mean == pytest.approx(values.mean(), rel=1e-15)
-    assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert mean_interval(values, confidence) == pytest.approx((values.mean(), expected.low, expected.high), rel=1e-12)
 
 
-def test_interval_worked_by_hand():
+def test_mean_interval_worked_by_hand():
     # 1, 2, 3: mean 2, sd 1, t(0.975, 2) = 4.302653
     assert mean_interval([1, 2, 3]) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), abs=1e-6)
 
 
-def test_equal_values_have_an_interval_of_no_width():
-    assert mean_interval([0.75, 0.75, 0.75]) == (0.75, 0.75, 0.75)
-
-
-def test_one_value_has_no_interval_and_none_has_no_mean():
-    mean, low, high = mean_interval([0.75])
-    assert mean == 0.75
-    assert math.isnan(low)
-    assert math.isnan(high)
-    assert all(map(math.isnan, mean_interval([])))
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], (math.nan, math.nan, math.nan)),
+        ([0.75], (0.75, math.nan, math.nan)),
+        ([0.75, 0.75, 0.75], (0.75, 0.75, 0.75)),
+    ],
+)
+def test_mean_interval_of_few_or_equal_values(values: list[float], expected: tuple[float, ...]):
+    assert mean_interval(values) == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("confidence", [0, 1, 95, -0.1, float("nan")])
-def test_confidence_out_of_range_is_named(confidence: float):
-    with pytest.raises(ValueError, match="Expected `confidence`"):
-        mean_interval([1, 2], confidence)
+def test_confidence_out_of_range_is_refused(confidence: float):
+    for interval in (lambda: mean_interval([1, 2], confidence), lambda: wilson_interval(1, 2, confidence)):
+        with pytest.raises(ValueError, match="Expected `confidence`"):
+            interval()
+
+
+@pytest.mark.parametrize(("n", "confidence"), [(1, 0.95), (2, 0.9), (20, 0.95), (1000, 0.99)])
+def test_wilson_ends_solve_the_score_equation(n: int, confidence: float):
+    # The ends are the p with (share - p)^2 = z^2 p (1 - p) / n, whatever formula finds them.
+    z = stats.norm.ppf((1 + confidence) / 2)
+    for successes in np.linspace(0, n, 9).round(1):
+        low, high = wilson_interval(successes, n, confidence)
+        assert 0 <= low < high <= 1
+        for p in (low, high):
+            assert (successes / n - p) ** 2 == pytest.approx(z**2 * p * (1 - p) / n, abs=1e-12)
+
+
+def test_wilson_takes_half_successes():
+    lows, highs = zip(*(wilson_interval(halves / 2, 20) for halves in range(41)), strict=True)
+    assert all(np.diff(lows) > 0)
+    assert all(np.diff(highs) > 0)
+    assert wilson_interval(10, 20) == pytest.approx((0.299298, 0.700702), abs=1e-6)  # 0.5 -+ z / 2 / sqrt(20 + z^2)
+
+
+@pytest.mark.parametrize("successes", [-0.5, 3.5, math.nan])
+def test_wilson_refuses_an_impossible_count(successes: float):
+    with pytest.raises(ValueError, match=r"`successes` to be a number in \[0, 3\]"):
+        wilson_interval(successes, 3)
+
+
+def test_bca_interval_is_deterministic_and_wider_with_more_confidence():
+    values = np.random.default_rng(1).exponential(size=30)
+    assert bca_interval(values, seed=3) == bca_interval(values, seed=3) != bca_interval(values, seed=4)
+    (low, high), (lower, higher) = bca_interval(values, 0.9), bca_interval(values, 0.99)
+    assert lower < low < values.mean() < high < higher
+    assert values.mean() - low < high - values.mean()  # it follows the skew, as a t interval does not
+    for undefined in ([], [1.0], [1.0, 1.0]):
+        assert all(map(math.isnan, bca_interval(undefined)))

@@ -10,17 +10,9 @@ from statsmodels.stats.power import TTestPower
 from src.statistics.power import noether, paired_power, seeds_needed
 
 
-@pytest.mark.parametrize("n", [2, 3, 10, 20])
-@pytest.mark.parametrize("effect", [0.1, 0.5, 1.0])  # at 2.0 and n = 20 statsmodels has NaN for what is 1
-@pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_power_is_that_of_statsmodels(n: int, effect: float, alpha: float):
-    expected = TTestPower().power(effect, n, alpha)
-    assert paired_power(effect * 0.02, 0.02, n, alpha) == pytest.approx(expected, abs=1e-9)
-    assert paired_power(-effect * 0.02, 0.02, n, alpha) == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize("n", [2, 3, 20, 1000, 10**6])
-@pytest.mark.parametrize("shift", [0.0, 1.0, 2.8, 15.0, 38.0, 1e4])
+@pytest.mark.parametrize(
+    ("n", "shift"), [(2, 0.0), (3, 1.0), (20, 2.8), (20, 15.0), (1000, 2.8), (10**6, 38.0), (2, 1e4), (10**6, 1e4)]
+)
 def test_power_is_the_integral_of_the_noncentral_t(n: int, shift: float):
     # T = (Z + shift) / s with s^2 ~ chi^2 / (n - 1), averaged over quantiles of s
     quantiles = (np.arange(20_000) + 0.5) / 20_000
@@ -30,19 +22,13 @@ def test_power_is_the_integral_of_the_noncentral_t(n: int, shift: float):
     assert paired_power(shift / math.sqrt(n), 1, n) == pytest.approx(expected, abs=2e-4)
 
 
-@pytest.mark.parametrize("effect", [0.05, 0.2, 0.5, 1.0])
-@pytest.mark.parametrize("power", [0.8, 0.95])
+@pytest.mark.parametrize(("effect", "power"), [(0.05, 0.8), (0.2, 0.95), (0.5, 0.8), (1.0, 0.95)])
 def test_seeds_needed_are_those_of_statsmodels(effect: float, power: float):
     exact = TTestPower().solve_power(effect_size=effect, alpha=0.05, power=power)
     assert seeds_needed(effect, 1, power) == math.ceil(exact)
 
 
-def test_seeds_needed_worked_by_hand():
-    # Cohen 1988: a medium effect of 0.5 is seen with power 0.80 by 34 pairs
-    assert seeds_needed(0.5, 1, 0.8) == 34
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.floats(0.02, 5), st.floats(0.06, 0.99), st.sampled_from([0.05, 0.01]))
 def test_seeds_needed_are_the_fewest(effect: float, power: float, alpha: float):
     n = seeds_needed(effect, 1, power, alpha)
@@ -70,10 +56,7 @@ def test_without_spread_two_seeds_do():
     assert seeds_needed(1e300, 1e-300, 0.95) == 2
     assert paired_power(0.1, 0, 2) == 1
     assert paired_power(0, 0, 2) == 0
-
-
-def test_power_without_a_difference_is_the_error_rate():
-    assert paired_power(0, 1, 20, alpha=0.03) == pytest.approx(0.03)
+    assert paired_power(0, 1, 20, alpha=0.03) == pytest.approx(0.03)  # the error rate
 
 
 def test_power_is_undefined_without_a_test():
