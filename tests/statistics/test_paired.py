@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from src.statistics.paired import Comparison, compare, holm, sign_flip_test, t_test, verdict
 
@@ -202,6 +203,12 @@ def test_holm_is_monotone_and_ignores_order(values: list[float], random):
     order = list(range(len(values)))
     random.shuffle(order)
     np.testing.assert_array_equal(holm(original[order]), adjusted[order])
+
+
+def test_holm_is_that_of_statsmodels():
+    values = np.random.default_rng(8).beta(0.3, 1, 30).round(2)  # with ties
+    expected = multipletests(values, method="holm")[1]
+    np.testing.assert_allclose(holm([math.nan, *values, math.nan]), [math.nan, *expected, math.nan], rtol=1e-12)
 
 
 def test_holm_worked_by_hand():
