@@ -239,7 +239,7 @@ def _named(group: str, settings: dict[str, Any], make: Callable[..., Any], *args
             for problem in error.problems
         )
         raise SettingsError(*wrong) from None
-    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError, MisconfigurationException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         shown = ", ".join(f"{name}={value}" for name, value in settings.items())
         raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error

@@ -1,0 +1,138 @@
+"""Every argument of every class that a group can build changes the training, in every engine, or is refused by name."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from src.config.instantiate import build_components, check_optimizer, stack
+from src.config.paths import CONFIG_DIR
+from src.engines.autograd import AutogradEngine
+from src.engines.flat_parameters import FlatParameters
+from src.engines.native.engine import library
+from src.engines.select import select_engine
+from src.models.base import ClosedForm
+from src.training.single_thread import single_threaded
+from src.utils.validation import SettingsError
+
+ENGINES = ("native", "torch", "autograd")
+BY_CODE = ("classes", "in_features", "out_features", "generators", "params")  # arguments that no setting gives
+OPTIMIZERS = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
+IMPLEMENTATION = ("capturable", "differentiable", "foreach", "fused")  # how torch computes the same steps
+OTHER_VALUES: dict[str, Any] = {
+    "alpha": 0.5,
+    "amsgrad": True,
+    "betas": [0.5, 0.7],
+    "centered": True,
+    "dampening": 0.5,
+    "decoupled_weight_decay": True,
+    "eps": 0.1,
+    "etas": [0.3, 1.1],
+    "initial_accumulator_value": 0.5,
+    "lr": 0.03,
+    "lr_decay": 0.5,
+    "maximize": True,
+    "momentum": 0.5,
+    "momentum_decay": 0.5,
+    "nesterov": True,
+    "rho": 0.5,
+    "step_sizes": [1e-3, 2e-3],
+    "weight_decay": 0.3,
+    "M": 2,
+    "gamma": 0.5,
+    "k": 3,
+    "margin": 0.3,
+    "p": 2,
+    "smoothing": 0.4,
+    "activation": "tanh",
+    "hidden": [4],
+    "init": "kaiming",
+    "init_std": 0.7,
+    "network": {"_target_": "torch.nn.Linear", "_partial_": True, "bias": False},
+} | dict.fromkeys(IMPLEMENTATION, True)
+NEEDED = {  # other settings of the group without which an argument has no effect by definition
+    "amsgrad": {"betas": [0.9, 0.5]},
+    "dampening": {"momentum": 0.9},
+    "decoupled_weight_decay": {"weight_decay": 0.3},
+    "nesterov": {"momentum": 0.9},
+}
+
+
+def groups() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each group that shapes a training, with the settings of each of its choices."""
+    for name in OPTIMIZERS:
+        fused = {"fused": True} if name in ("Adam", "AdamW") else {}  # which the native engine requires
+        yield "optimizer", {"_target_": f"torch.optim.{name}", "lr": 0.01, **fused}
+    for group in ("loss", "model"):
+        for path in sorted(CONFIG_DIR.joinpath(group).glob("*.yaml")):
+            settings: Any = OmegaConf.to_container(OmegaConf.load(path))
+            if "_target_" in settings:  # otherwise it is a variant of another file
+                yield group, settings
+
+
+def cases() -> Iterator[Any]:
+    for group, settings in groups():
+        for name in inspect.signature(get_object(settings["_target_"])).parameters:
+            if name not in BY_CODE:
+                yield pytest.param(group, settings, name, id=f"{settings['_target_'].rpartition('.')[2]}-{name}")
+
+
+def train(config: dict[str, Any], engine: str) -> Tensor | None:
+    """Return the parameters after some steps, or None if the settings are refused with their names."""
+    try:
+        check_optimizer(config)
+        parts = build_components(config, stack(config))
+        network, objective = parts.network, parts.objective
+        flat = FlatParameters(network)
+        optimizer = parts.classifier.optimizer([flat.values])
+        if engine == "autograd":
+            trained: Any = AutogradEngine(network, objective, flat, optimizer)
+        else:
+            trained = select_engine(network, objective, flat, optimizer, requested=engine)
+    except SettingsError as error:
+        if any(problem.name.partition(".")[0] not in ("optimizer", "engine") for problem in error.problems):
+            raise
+        return None
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 60, 2, generator=generator)
+    target = torch.randint(2, (1, 60), generator=generator)
+    with single_threaded():
+        trained.train(list(zip(x.split(5, dim=1), target.split(5, dim=1), strict=True)))
+    return flat.values.detach()
+
+
+@pytest.fixture(scope="module")
+def config(settings: Any) -> dict[str, Any]:
+    composed: dict[str, Any] = settings("model.hidden=[6]", "model.init_std=0.5", "loss=ce_softmax")
+    return composed
+
+
+@pytest.mark.parametrize(("group", "chosen", "name"), cases())
+def test_each_setting_takes_effect_or_is_refused(
+    group: str, chosen: dict[str, Any], name: str, config: dict[str, Any]
+) -> None:
+    base = config | {group: chosen | NEEDED.get(name, {})}
+    changed = base | {group: base[group] | {name: OTHER_VALUES[name]}}
+    if isinstance(build_components(base, stack(base)).network, ClosedForm):
+        pytest.fail("a model in closed form has a setting that this test does not cover")
+    results = []
+    for engine in ENGINES:
+        before, after = train(base, engine), train(changed, engine)
+        if before is not None and after is not None:
+            same = before.shape == after.shape and torch.allclose(before, after, rtol=1e-4, atol=1e-5)
+            assert same == (name in IMPLEMENTATION), engine
+            results.append(after)
+    for result in results[1:]:  # the engines that take the setting agree on what it does
+        torch.testing.assert_close(result, results[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(library()[0] is None, reason="there is no C compiler")
+def test_the_native_engine_takes_part_in_the_comparison(config: dict[str, Any]) -> None:
+    for name in ("Adam", "AdamW"):
+        optimizer = {"_target_": f"torch.optim.{name}", "lr": 0.01, "fused": True}
+        assert train(config | {"optimizer": optimizer}, "native") is not None
