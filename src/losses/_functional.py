@@ -1,11 +1,13 @@
-"""Binary classification by each of several logits."""
+"""Functions shared by losses."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
+TIE_TOLERANCE = 1e-6  # a floating-point number this close to a threshold counts as equal to it
+
 
 def two_way(z: Tensor) -> Tensor:
-    """Return the pairs of logits (0, z), whose softmax is (1 - sigma(z), sigma(z)): any shape -> (..., 2).
+    """Return two logits (0, z) for each logit z, with the softmax (1 - sigma(z), sigma(z)): any shape -> (..., 2).
 
     The kernels of ``torch.sigmoid`` and of torch's binary cross-entropy round the last elements of a tensor
     differently from the others, and which these are would depend on S; those of the softmax treat every pair alike.

@@ -1,4 +1,4 @@
-"""The contract of an objective: what a ``loss=`` choice selects."""
+"""The protocol of objectives, which ``loss=`` selects."""
 
 from typing import Protocol
 
@@ -15,7 +15,7 @@ class Objective(Protocol):
     (S, B, O), (S, B) -> (S, B, O). Training is faster with it; without it, autograd differentiates the loss.
 
     One whose decision rule differs from the Bayes rule even for the minimiser of the expected loss may have
-    ``ideal``: (M, C) -> (M,), the labels that it decides for where the posterior is known; the report draws it.
+    ``ideal``: (M, C) -> (M,), the decisions for given posteriors, which the report draws.
 
     Attributes:
         out_features: Number of network outputs O.
@@ -24,7 +24,7 @@ class Objective(Protocol):
     out_features: int
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss over the points of each seed: (S, B, O), (S, B) -> (S,)."""
+        """Return the mean loss over the samples of each seed: (S, B, O), (S, B) -> (S,)."""
         ...
 
     def decode(self, outputs: Tensor) -> Tensor:

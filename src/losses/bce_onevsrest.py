@@ -1,4 +1,4 @@
-"""One binary cross-entropy a class, that class against the rest, decided by argmax."""
+"""One binary cross-entropy per class, that class against the rest, decided by argmax."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,8 +9,8 @@ from src.losses._functional import two_way
 class OneVsRest:
     r"""C logits z, loss 1/C \sum_k of the binary cross-entropy of sigma(z_k) with 1[k = target], decision by argmax.
 
-    The probabilities are sigma(z_k) divided by their sum over the classes, as scikit-learn's OneVsRestClassifier has
-    them.
+    The probabilities are sigma(z_k) divided by their sum over the classes, as in scikit-learn's
+    OneVsRestClassifier.
 
     Source: Rifkin & Klautau, In defense of one-vs-all classification, JMLR 5 (2004).
 
@@ -37,4 +37,4 @@ class OneVsRest:
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         r"""Return sigma(z_k) / \sum_j sigma(z_j): (S, N, C) -> (S, N, C)."""
-        return F.logsigmoid(outputs).softmax(-1)  # in logarithms, as all sigmoids may be too small for a number
+        return F.logsigmoid(outputs).softmax(-1)  # in logarithms, as all sigmoids may underflow

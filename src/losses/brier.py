@@ -10,8 +10,8 @@ from src.losses.ce import CrossEntropy
 class BrierScore(CrossEntropy):
     r"""C logits z, loss \sum_k (softmax(z)_k - 1[k = target])^2, decision by argmax.
 
-    A proper score in [0, 2]: like the cross-entropy it is least for the true posterior, but it is bounded, and its
-    gradient vanishes where the softmax is sure of a wrong class.
+    A proper score in [0, 2]: like the cross-entropy it is minimised by the true posterior, but it is bounded, and its
+    gradient vanishes where the softmax is confident of a wrong class.
 
     Source: Brier, Verification of forecasts expressed in terms of probability, Monthly Weather Review 78 (1950),
     in its original form: summed over all classes.

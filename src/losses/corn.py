@@ -4,16 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.losses._functional import two_way
+from src.losses._functional import TIE_TOLERANCE, two_way
 
 
 class ConditionalOrdinal:
-    r"""C-1 logits z, where sigma(z_j) is P(label > j | label >= j), decided by the rank that they add up to.
+    r"""C-1 logits z, where sigma(z_j) is P(label > j | label >= j), decided by the rank that they give.
 
-    Logit j is trained on the points whose label is at least j, as a binary classifier of whether it is larger. The
-    loss is the mean binary cross-entropy over all these pairs of a point and a logit, of which a mini-batch has as many
-    as its labels say. P(label > j) is the product of sigma(z_0), ..., sigma(z_j), and the decision is the number of
-    these that are above 1/2, which is the median of the distribution and not always its most probable label.
+    Logit j is trained on the samples whose label is at least j, as a binary classifier of whether it is larger. The
+    loss is the mean binary cross-entropy over all these pairs of a sample and a logit, whose number depends on the
+    labels of the mini-batch. P(label > j) is the product of sigma(z_0), ..., sigma(z_j). The decision is how many of
+    these are above 1/2: the median of the distribution, which is not always its most probable label.
 
     Source: Shi, Cao & Raschka, Deep neural networks for rank-consistent ordinal regression based on conditional
     probabilities, Pattern Analysis and Applications 26 (2023), sections 3.2 to 3.4.
@@ -31,25 +31,25 @@ class ConditionalOrdinal:
         self.out_features = classes - 1
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the mean over the pairs of a point and a logit, in nats: (S, B, C-1), (S, B) -> (S,)."""
-        larger, asked = self._tasks(target)
+        """Return the mean over the pairs of a sample and a logit, in nats: (S, B, C-1), (S, B) -> (S,)."""
+        larger, relevant = self._tasks(target)
         error = -two_way(outputs).log_softmax(-1).gather(-1, larger[..., None])[..., 0]
-        return (error * asked).sum((-2, -1)) / asked.sum((-2, -1))
+        return (error * relevant).sum((-2, -1)) / relevant.sum((-2, -1))
 
     def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return (sigma(z) - [label > j]) / pairs where label >= j: (S, B, C-1), (S, B) -> (S, B, C-1)."""
-        larger, asked = self._tasks(target)
+        larger, relevant = self._tasks(target)
         error = two_way(outputs).softmax(-1)[..., 1] - larger
-        return error * asked / asked.sum((-2, -1), keepdim=True)
+        return error * relevant / relevant.sum((-2, -1), keepdim=True)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return how many of P(label > 0), ..., P(label > C-2) are above 1/2: (S, N, C-1) -> (S, N)."""
         return (two_way(outputs).softmax(-1)[..., 1].cumprod(-1) > 0.5).sum(-1)
 
     def ideal(self, posterior: Tensor) -> Tensor:
-        """Return the median of the posterior, of two the lower: (M, C) -> (M,)."""
+        """Return the median of the posterior, the lower one on ties: (M, C) -> (M,)."""
         beyond = 1 - posterior.cumsum(-1)[..., :-1]
-        return (beyond > 0.5 + 1e-6).sum(-1)  # a tie but for rounding is a tie
+        return (beyond > 0.5 + TIE_TOLERANCE).sum(-1)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return P(label > k-1) (1 - sigma(z_k)), for the last label P(label > C-2): (S, N, C-1) -> (S, N, C)."""

@@ -1,4 +1,4 @@
-"""The focal loss: cross-entropy that weighs a point less the surer the network is of its class."""
+"""The focal loss: cross-entropy with less weight on samples that are classified with confidence."""
 
 import torch
 import torch.nn.functional as F
@@ -7,20 +7,20 @@ from torch import Tensor
 from src.losses.ce import CrossEntropy
 from src.utils.validation import check, number
 
-_BLOCK = 32  # floats in two of the widest vector registers, which the kernel of a power takes at a time
+_BLOCK = 32  # floats in two AVX-512 registers, which the kernel of torch.pow processes at once
 
 
 class FocalLoss(CrossEntropy):
     r"""C logits z, loss -(1 - p)^gamma ln p with p = softmax(z)_target, decision by argmax.
 
-    gamma = 0 is the cross-entropy. The softmax that training draws the network to is less sure than the posterior.
+    gamma = 0 is the cross-entropy. Its minimiser is a softmax that is less confident than the posterior.
 
     Source: Lin, Goyal, Girshick, He & Dollar, Focal loss for dense object detection, ICCV 2017, equation 4, for C
     classes and without their class weights alpha.
 
     Args:
         classes: Number of classes C.
-        gamma: How fast the weight falls, at least 0.
+        gamma: Exponent of the weight, at least 0.
 
     Raises:
         SettingsError: If gamma is out of its range.

@@ -1,4 +1,4 @@
-"""Cross-entropy to a target that is mixed with the uniform distribution, decided by argmax."""
+"""Cross-entropy with a target that is mixed with the uniform distribution, decided by argmax."""
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,8 @@ from src.utils.validation import check, number
 class LabelSmoothing(CrossEntropy):
     r"""C logits z, loss -\sum_k q_k ln softmax(z)_k with q = (1 - smoothing) onehot + smoothing / C.
 
-    The loss cannot reach zero: its infimum is the entropy of q. The probabilities that training draws the softmax to
-    are those of q, so they are not calibrated.
+    The loss cannot reach zero: its infimum is the entropy of q. Its minimiser is a mixture of the posterior and the
+    uniform distribution, so the probabilities are not calibrated.
 
     Source: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna, Rethinking the Inception architecture, CVPR 2016, section 7.
 
@@ -36,7 +36,7 @@ class LabelSmoothing(CrossEntropy):
         self.floor = float(entropy([1 - sum(rest), *rest]))
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the mean over B of the cross-entropy to q in nats: (S, B, C), (S, B) -> (S,)."""
+        """Return the mean over B of the cross-entropy with q in nats: (S, B, C), (S, B) -> (S,)."""
         return -(self._smoothed(outputs, target) * torch.log_softmax(outputs, dim=-1)).sum(-1).mean(-1)
 
     def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The loss of logistic regression: the cross-entropy to Bernoulli's distribution, or that of C classes."""
+"""The loss of logistic regression: the binary cross-entropy, or that of C classes."""
 
 from src.losses.base import Objective
 from src.losses.bce import BinaryCrossEntropy
@@ -8,8 +8,8 @@ from src.losses.ce import CrossEntropy
 def logistic(classes: int) -> Objective:
     r"""Return the objective of logistic regression for two classes, and of softmax regression for more.
 
-    Two classes have one logit z and P(class 1) = \sigma(z), C classes have C logits and their softmax. Either way the
-    loss is -ln P(target), so that its minimum is the maximum of the likelihood.
+    Two classes have one logit z and P(class 1) = \sigma(z), C classes have C logits and their softmax. In both cases
+    the loss is -ln P(target), so minimising it maximises the likelihood.
 
     Args:
         classes: Number of classes C.

@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor
 
+from src.losses._functional import TIE_TOLERANCE
+
 
 class MeanSquaredError:
     r"""Regression on the label: one output y, loss (y - target)^2, decision by rounding.
 
     The nearest of the labels 0, ..., C-1 wins, ties go to the lower one: for two classes, y <= 0.5 is class 0.
-    The output is no probability.
+    The output is not a probability.
 
     Args:
         classes: Number of classes C.
@@ -37,15 +39,15 @@ class MeanSquaredError:
         return torch.ceil(outputs.squeeze(-1) - 0.5).clamp(0, self.classes - 1).long()
 
     def ideal(self, posterior: Tensor) -> Tensor:
-        r"""Decide on the conditional mean \sum_k k P(k | x), which the squared error is least for: (M, C) -> (M,).
+        r"""Return the decisions on the conditional mean \sum_k k P(k | x), the minimiser: (M, C) -> (M,).
 
         Example:
             >>> MeanSquaredError(classes=3).ideal(torch.tensor([[0.5, 0.0, 0.5], [0.5, 0.5, 0.0], [0.1, 0.2, 0.7]]))
             tensor([1, 0, 2])
         """
         mean = (posterior * torch.arange(self.classes)).sum(-1, keepdim=True)
-        return self.decode(mean - 1e-6)  # a tie but for rounding is a tie
+        return self.decode(mean - TIE_TOLERANCE)
 
     def probabilities(self, outputs: Tensor) -> None:
-        """Return None: the output of a regression on labels is no probability."""
+        """Return None: the output of a regression on labels is not a probability."""
         return

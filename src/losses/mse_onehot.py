@@ -7,7 +7,7 @@ from torch import Tensor
 class OneHotMeanSquaredError:
     r"""C outputs y, loss 1/C \sum_k (y_k - 1[k = target])^2, decision by argmax.
 
-    The outputs need not lie in [0, 1] nor sum to one, so they are no probabilities.
+    The outputs need not lie in [0, 1] nor sum to one, so they are not probabilities.
 
     Args:
         classes: Number of classes C.
@@ -29,5 +29,5 @@ class OneHotMeanSquaredError:
         return outputs.argmax(-1)
 
     def probabilities(self, outputs: Tensor) -> None:
-        """Return None: these outputs are no probabilities."""
+        """Return None: these outputs are not probabilities."""
         return

@@ -1,4 +1,4 @@
-"""Squared error through a sigmoid, the contrast that motivates cross-entropy."""
+"""Squared error of a sigmoid, whose vanishing gradient motivates the cross-entropy."""
 
 import torch
 import torch.nn.functional as F

@@ -10,7 +10,7 @@ from src.utils.validation import check, choice, number
 class MultiMarginLoss:
     r"""C scores z, loss 1/C \sum_{j != target} max(0, margin - z_target + z_j)^p, decision by argmax.
 
-    Zero as soon as the true class leads all others by the margin. The scores are no probabilities.
+    Zero as soon as the true class leads all others by the margin. The scores are not probabilities.
 
     Source: Weston & Watkins, Support vector machines for multi-class pattern recognition, ESANN 1999; scaled by 1/C
     as ``torch.nn.MultiMarginLoss``, whose defaults p and margin are.
@@ -18,7 +18,7 @@ class MultiMarginLoss:
     Args:
         classes: Number of classes C.
         p: Power, 1 or 2.
-        margin: Lead that costs nothing, above 0.
+        margin: Lead at which the loss is zero, above 0.
 
     Raises:
         SettingsError: If an argument is out of its range.
@@ -32,13 +32,13 @@ class MultiMarginLoss:
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the hinge loss: (S, B, C), (S, B) -> (S,)."""
-        lack = self._lack(outputs, target)
-        return (lack if self.p == 1 else lack.square()).mean((-2, -1))
+        hinge = self._hinge(outputs, target)
+        return (hinge if self.p == 1 else hinge.square()).mean((-2, -1))
 
     def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the gradient of the summed losses, one-sided at the kinks: (S, B, C), (S, B) -> (S, B, C)."""
-        lack = self._lack(outputs, target)
-        slope = (lack > 0).to(outputs.dtype) if self.p == 1 else 2 * lack
+        hinge = self._hinge(outputs, target)
+        slope = (hinge > 0).to(outputs.dtype) if self.p == 1 else 2 * hinge
         right = F.one_hot(target, self.out_features)
         return (slope - right * slope.sum(-1, keepdim=True)) / (self.out_features * target.shape[-1])
 
@@ -47,10 +47,10 @@ class MultiMarginLoss:
         return outputs.argmax(-1)
 
     def probabilities(self, outputs: Tensor) -> None:
-        """Return None: scores are no probabilities."""
+        """Return None: scores are not probabilities."""
         return
 
-    def _lack(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return what the lead over each wrong class lacks of the margin, and 0 for the true class: (S, B, C)."""
+    def _hinge(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return max(0, margin - z_target + z_j) for each wrong class j and 0 for the true one: (S, B, C)."""
         lead = outputs.gather(-1, target[..., None]) - outputs
         return torch.relu(self.margin - lead) * (1 - F.one_hot(target, self.out_features))

@@ -1,4 +1,4 @@
-"""Rescaled squared error: mean squared error to a one-hot target whose true class weighs and reaches more."""
+"""Rescaled squared error: the true class of a one-hot target has its own weight and value."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,9 +9,9 @@ from src.utils.validation import check, number
 class RescaledSquaredError:
     r"""C outputs z, loss 1/C [k (z_target - M)^2 + \sum_{j != target} z_j^2], decision by argmax.
 
-    k and M apply to the true class alone: k is how much its error weighs, M the value that it is drawn to. With
-    k = M = 1, which the authors take up to 42 classes, this is the mean squared error to the one-hot target; for a
-    thousand classes they take k = 15 and M = 30. The outputs are no probabilities.
+    k and M apply to the true class alone: k is the weight of its error, M its target value. With
+    k = M = 1, which the authors use up to 42 classes, this is the mean squared error to the one-hot target; for a
+    thousand classes they use k = 15 and M = 30. The outputs are not probabilities.
 
     Source: Hui & Belkin, Evaluation of neural architectures trained with square loss vs cross-entropy in
     classification tasks, ICLR 2021, section 3.
@@ -35,7 +35,7 @@ class RescaledSquaredError:
         check(number("k", k, above=0), number("M", M, above=0))
         self.out_features = classes
         self.k = k
-        self.reach = M
+        self.target_value = M
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the weighted squared error: (S, B, C), (S, B) -> (S,)."""
@@ -52,9 +52,9 @@ class RescaledSquaredError:
         return outputs.argmax(-1)
 
     def probabilities(self, outputs: Tensor) -> None:
-        """Return None: these outputs are no probabilities."""
+        """Return None: these outputs are not probabilities."""
         return
 
     def _weight_and_error(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         right = F.one_hot(target, self.out_features).to(outputs.dtype)
-        return 1 + (self.k - 1) * right, outputs - self.reach * right
+        return 1 + (self.k - 1) * right, outputs - self.target_value * right

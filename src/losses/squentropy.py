@@ -1,4 +1,4 @@
-"""Squentropy: cross-entropy, and the mean square of the logits of the wrong classes."""
+"""Squentropy: cross-entropy plus the mean square of the logits of the wrong classes."""
 
 import torch
 import torch.nn.functional as F

@@ -1,6 +1,8 @@
-"""Normal distributions of classes: densities, Bayes' rule, and what the points of each class say of them.
+"""Normal distributions of classes: densities, Bayes' rule, and estimates of their moments.
 
-A class axis C stands before the axis D of the features; other leading axes broadcast.
+The axis C of the classes precedes the axis D of the features; other leading axes broadcast. scipy.stats and
+scikit-learn take one distribution or data set at a time, and torch.distributions rounds by the size of the batch; these
+functions give each seed the same bits in a stack of any size.
 """
 
 import math
@@ -19,7 +21,7 @@ def gaussian_log_density(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     ln N(x; \mu, \Sigma) = -1/2 |L^-1 (x - \mu)|^2 - \sum_d ln L_dd - D/2 ln 2\pi.
 
     Args:
-        x: Points (..., D).
+        x: Samples (..., D).
         mean: Means \mu (..., D).
         covariance: Symmetric positive definite matrices \Sigma (..., D, D).
 
@@ -37,7 +39,7 @@ def gaussian_log_density(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     features = x.shape[-1]
     shapes = [tuple(each.shape) for each in (x, mean, covariance)]
     fits = mean.shape[-1:] == (features,) and covariance.shape[-2:] == (features, features)
-    check(None if fits else Problem("covariance", "(..., D, D) beside points and means (..., D)", shapes))
+    check(None if fits else Problem("covariance", "(..., D, D) for samples and means (..., D)", shapes))
     factor = _factor(covariance)  # (..., D, D)
     identity = torch.eye(features, dtype=torch.float64).expand_as(factor)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False)
@@ -50,7 +52,7 @@ def log_posterior(x: Tensor, prior: Tensor, mean: Tensor, covariance: Tensor) ->
     r"""Return ln P(class | x) by Bayes' rule: ln \pi_k N(x; \mu_k, \Sigma_k) less the logsumexp over the classes.
 
     Args:
-        x: Points (..., D).
+        x: Samples (..., D).
         prior: Priors \pi (..., C), above 0.
         mean: Means (..., C, D).
         covariance: Covariances (..., C, D, D), or (..., 1, D, D) of all classes.
@@ -66,7 +68,7 @@ def log_odds(x: Tensor, prior: Tensor, mean: Tensor, covariance: Tensor) -> Tens
     r"""Return z = ln P(class 1 | x) / P(class 0 | x) for two classes, so that P(class 1 | x) = \sigma(z).
 
     Args:
-        x: Points (..., D).
+        x: Samples (..., D).
         prior: Priors (..., 2).
         mean: Means (..., 2, D).
         covariance: Covariances (..., 2, D, D), quadratic in x, or (..., 1, D, D) of both, linear in x.
@@ -81,7 +83,7 @@ def log_odds(x: Tensor, prior: Tensor, mean: Tensor, covariance: Tensor) -> Tens
 def linear_scores(prior: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
     r"""Return the linear discriminant's weights and biases.
 
-    Under a shared covariance, ln P(class k | x) is w_k . x + b_k less what all classes share, where
+    Under a shared covariance, ln P(class k | x) is w_k . x + b_k up to a term that all classes share, where
     w_k = \Sigma^-1 \mu_k and b_k = -1/2 \mu_k' \Sigma^-1 \mu_k + ln \pi_k. The slides' w and b of two classes are the
     differences.
 
@@ -108,25 +110,25 @@ def shared_covariance(prior: Tensor, covariance: Tensor) -> Tensor:
 
 
 def class_moments(x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return how many points each class has, and the maximum-likelihood estimates of its mean and covariance.
+    """Return the number of samples of each class, and the maximum-likelihood estimates of its mean and covariance.
 
     Args:
-        x: Points (S, N, D).
+        x: Samples (S, N, D).
         target: Labels (S, N), int64 in [0, C).
         classes: Number of classes C.
 
     Returns:
         Counts (S, C), means (S, C, D) and covariances (S, C, D, D), in double precision; NaN for a class without
-        points. Each seed's are the same, bit for bit, in a stack of any size.
+        samples.
     """
     member = F.one_hot(target, classes).double()  # (S, N, C)
-    points = x.double()
+    x = x.double()
     count = member.sum(1)  # (S, C)
     means, covariances = [], []
     for index, own in enumerate(member.unbind(-1)):  # (S, N)
         number = count[:, index, None]  # (S, 1)
-        mean = (own[..., None] * points).sum(1) / number  # (S, D)
-        centred = own[..., None] * (points - mean[:, None])  # (S, N, D)
+        mean = (own[..., None] * x).sum(1) / number  # (S, D)
+        centred = own[..., None] * (x - mean[:, None])  # (S, N, D)
         outer = centred[..., :, None] * centred[..., None, :]  # (S, N, D, D)
         means.append(mean)
         covariances.append(outer.sum(1) / number[..., None])

@@ -1,4 +1,6 @@
-"""What every objective keeps."""
+"""Properties of every objective."""
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,6 +18,14 @@ few = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 Case = tuple[Objective, int]
+SHAPES = [  # batch size, seeds and precision, of which every pair occurs
+    *((size, 2, torch.float32) for size in (1, 3, 16, 33)),
+    *((size, 2, torch.float64) for size in (2, 5)),
+    *((size, 7, torch.float32) for size in (2, 5)),
+    *((size, 7, torch.float64) for size in (1, 3, 16, 33)),
+    *((size, 20, torch.float32) for size in (1, 5, 33)),
+    *((size, 20, torch.float64) for size in (2, 3, 16)),
+]
 
 
 @pytest.fixture(params=TAKEN, ids=lambda case: "{}-{}".format(*case))
@@ -24,7 +34,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     return make(*request.param), request.param[1]
 
 
-def points(case: Case, seeds: int, size: int, scale: float = 2.0, number: int = 0) -> tuple[Tensor, Tensor]:
+def samples(case: Case, seeds: int, size: int, scale: float = 2.0, number: int = 0) -> tuple[Tensor, Tensor]:
     """Return random outputs (S, B, O) in double precision and target (S, B)."""
     generator = torch.Generator().manual_seed(number)
     outputs = scale * torch.randn(seeds, size, case[0].out_features, generator=generator, dtype=torch.float64)
@@ -52,15 +62,11 @@ def test_only_binary_objectives_refuse_a_number_of_classes(name: str, classes: i
     make(name, 2)
 
 
-def test_out_features_is_a_positive_whole_number(case: Case) -> None:
+def test_the_loss_is_one_finite_number_per_seed_in_the_same_precision(case: Case) -> None:
     assert isinstance(case[0].out_features, int)
     assert case[0].out_features >= 1
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_loss_is_one_finite_number_per_seed_in_the_same_precision(case: Case, dtype: torch.dtype) -> None:
-    for scale in (0.0, 1.0, 1000.0):
-        outputs, target = points(case, 3, 5, scale)
+    for scale, dtype in product((0.0, 1.0, 1000.0), (torch.float32, torch.float64)):
+        outputs, target = samples(case, 3, 5, scale)
         loss, slope = gradient(case[0], outputs.to(dtype), target)
         assert loss.shape == (3,)
         assert loss.dtype == slope.dtype == dtype
@@ -69,11 +75,11 @@ def test_the_loss_is_one_finite_number_per_seed_in_the_same_precision(case: Case
         assert (loss >= 0).all()
 
 
-def test_the_loss_is_a_mean_over_points_weighted_by_label(case: Case) -> None:
-    """Most losses weigh all points alike; corn, as published, is a mean over pairs of a point and a logit."""
-    outputs, target = points(case, 40, 7)
+def test_the_loss_is_a_mean_over_samples_weighted_by_label(case: Case) -> None:
+    """Most losses weigh all samples equally; corn, as published, is a mean over pairs of a sample and a logit."""
+    outputs, target = samples(case, 40, 7)
     target = target[:1].expand(40, 7)
-    each = torch.stack([case[0].loss(outputs[:, [point]], target[:, [point]]) for point in range(7)], dim=1)
+    each = torch.stack([case[0].loss(outputs[:, [index]], target[:, [index]]) for index in range(7)], dim=1)
     loss = case[0].loss(outputs, target)
     weight = torch.linalg.lstsq(each, loss[:, None]).solution[:, 0]  # (7,), of 40 equations
     torch.testing.assert_close(each @ weight, loss)
@@ -85,7 +91,7 @@ def test_the_loss_is_a_mean_over_points_weighted_by_label(case: Case) -> None:
 
 
 def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
-    outputs, target = points(case, 2, 3)
+    outputs, target = samples(case, 2, 3)
     slope = gradient(case[0], outputs, target)[1].numpy()
     differences, step = np.empty_like(slope), 1e-6
     for index in np.ndindex(slope.shape):
@@ -98,34 +104,38 @@ def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
 
 
 def test_the_gradient_of_one_seeds_loss_does_not_reach_the_others(case: Case) -> None:
-    outputs, target = points(case, 3, 4)
+    outputs, target = samples(case, 3, 4)
     outputs.requires_grad_()
     (slope,) = torch.autograd.grad(case[0].loss(outputs, target)[1], outputs)
     assert slope[1].abs().sum() > 0
     assert slope[[0, 2]].abs().sum() == 0
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 16, 33])
-def test_a_stack_gives_each_seed_the_loss_and_gradient_that_it_has_alone(
-    case: Case, size: int, dtype: torch.dtype
-) -> None:
-    for seeds in (2, 7, 20):
-        outputs, target = points(case, seeds, size, number=seeds)
+def test_a_stack_gives_each_seed_what_it_has_alone(case: Case) -> None:
+    objective = case[0]
+    for size, seeds, dtype in SHAPES:
+        outputs, target = samples(case, seeds, size, number=seeds)
         outputs = outputs.to(dtype)
-        loss, slope = gradient(case[0], outputs, target)
+        wide = torch.nn.functional.pad(outputs, (0, 1, 0, 3))[:, :size, : objective.out_features]  # as networks give
+        loss, slope = gradient(objective, outputs, target)
+        assert torch.equal(objective.loss(wide, target), loss)
+        preds = objective.decode(wide)
+        closed_form = objective.gradient(wide, target) if hasattr(objective, "gradient") else None
         for seed in range(seeds):
-            alone = gradient(case[0], outputs[[seed]], target[[seed]])
-            assert torch.equal(loss[seed], alone[0][0])
-            assert torch.equal(slope[seed], alone[1][0])
+            alone = outputs[[seed]], target[[seed]]
+            alone_loss, alone_slope = gradient(objective, *alone)
+            assert torch.equal(loss[seed], alone_loss[0])
+            assert torch.equal(slope[seed], alone_slope[0])
+            assert torch.equal(preds[seed], objective.decode(alone[0])[0])
+            if closed_form is not None:
+                assert torch.equal(closed_form[seed], objective.gradient(*alone)[0])
 
 
-@pytest.mark.parametrize(("dtype", "accuracy"), [(torch.float32, 1e-6), (torch.float64, 1e-13)])
-def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case, dtype: torch.dtype, accuracy: float) -> None:
+def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case) -> None:
     if not hasattr(case[0], "gradient"):
         pytest.skip("autograd differentiates this loss")
-    for scale in (0.0, 0.1, 2.0, 30.0):
-        outputs, target = points(case, 4, 7, scale)
+    for scale, (dtype, accuracy) in product((0.0, 0.1, 2.0, 30.0), ((torch.float32, 1e-6), (torch.float64, 1e-13))):
+        outputs, target = samples(case, 4, 7, scale)
         outputs = outputs.to(dtype)
         before = outputs.clone()
         slope = case[0].gradient(outputs, target)
@@ -138,30 +148,8 @@ def test_a_gradient_in_closed_form_is_that_of_autograd(case: Case, dtype: torch.
         assert torch.equal(outputs, before)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 16, 33])
-def test_a_stack_gives_each_seed_the_closed_form_that_it_has_alone(case: Case, size: int) -> None:
-    if not hasattr(case[0], "gradient"):
-        pytest.skip("autograd differentiates this loss")
-    for seeds in (2, 7, 20):
-        outputs, target = points(case, seeds, size, number=seeds)
-        outputs = outputs.float()
-        wide = torch.nn.functional.pad(outputs, (0, 1, 0, 3))[
-            :, :size, : case[0].out_features
-        ]  # as a network gives them
-        slope = case[0].gradient(wide, target)
-        for seed in range(seeds):
-            assert torch.equal(slope[seed], case[0].gradient(outputs[[seed]], target[[seed]])[0])
-
-
-def test_outputs_may_be_a_view_with_gaps(case: Case) -> None:
-    outputs, target = points(case, 3, 5)
-    wide = torch.nn.functional.pad(outputs, (0, 3, 0, 2))[:, :5, : case[0].out_features]
-    assert torch.equal(case[0].loss(wide, target), case[0].loss(outputs, target))
-    assert torch.equal(case[0].decode(wide), case[0].decode(outputs))
-
-
 def test_a_step_down_the_gradient_lowers_the_loss(case: Case) -> None:
-    outputs, target = points(case, 4, 6)
+    outputs, target = samples(case, 4, 6)
     loss, slope = gradient(case[0], outputs, target)
     assert (case[0].loss(outputs - 1e-3 * slope, target) < loss).all()
 
@@ -169,7 +157,7 @@ def test_a_step_down_the_gradient_lowers_the_loss(case: Case) -> None:
 @few
 @given(scale=st.sampled_from([0.0, 0.1, 1.0, 30.0, 1e6, 1e30]), number=st.integers(0, 10**6))
 def test_decisions_are_labels(case: Case, scale: float, number: int) -> None:
-    outputs, target = points(case, 3, 9, scale, number)
+    outputs, target = samples(case, 3, 9, scale, number)
     for dtype in (torch.float32, torch.float64):
         preds = case[0].decode(outputs.to(dtype))
         assert preds.shape == target.shape
@@ -180,7 +168,7 @@ def test_decisions_are_labels(case: Case, scale: float, number: int) -> None:
 def test_every_label_can_be_decided_and_training_points_to_it(case: Case) -> None:
     """Outputs that minimise the loss are decoded as the target."""
     target = torch.arange(case[1]).repeat(2, 1)
-    outputs = points(case, 2, case[1], scale=0.1)[0].requires_grad_()
+    outputs = samples(case, 2, case[1], scale=0.1)[0].requires_grad_()
     optimizer = torch.optim.Adam([outputs], lr=0.3)
     for _ in range(50):
         optimizer.zero_grad()
@@ -189,17 +177,10 @@ def test_every_label_can_be_decided_and_training_points_to_it(case: Case) -> Non
     assert torch.equal(case[0].decode(outputs.detach()), target)
 
 
-def test_a_stack_decides_for_each_seed_as_alone(case: Case) -> None:
-    outputs, _ = points(case, 5, 11)
-    preds = case[0].decode(outputs)
-    for seed in range(5):
-        assert torch.equal(preds[seed], case[0].decode(outputs[[seed]])[0])
-
-
 @few
 @given(scale=st.sampled_from([0.0, 0.1, 1.0, 30.0, 1000.0]), number=st.integers(0, 10**6))
 def test_probabilities_are_a_distribution_that_the_decision_follows(case: Case, scale: float, number: int) -> None:
-    outputs, _ = points(case, 3, 9, scale, number)
+    outputs, _ = samples(case, 3, 9, scale, number)
     probabilities = case[0].probabilities(outputs)
     if probabilities is None:
         return
