@@ -149,5 +149,5 @@ def _key(command: list[str]) -> str:
 def _processor() -> str:
     """Return the processor's instruction sets, as machines that share a home directory may differ in them."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
