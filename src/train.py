@@ -28,7 +28,7 @@ def job(config: DictConfig) -> float | None:
     """Train the unfinished seeds of one condition, print its table, and fail if a seed failed.
 
     Returns:
-        The mean over the seeds of the metric that ``returns`` names, or None where a seed has no such metric.
+        The mean over the seeds of the metric that ``optimized_metric`` names, or None where a seed has no such metric.
     """
     # torch and lightning take seconds to import; --help and --cfg do not need them
     import_lightning()
@@ -51,7 +51,9 @@ def job(config: DictConfig) -> float | None:
         if part is None:
             show(stdout(), results, condition.folder)
         FailedSeedsError.check(results)
-        values = [result.metrics[config.returns] for result in results if config.returns in result.metrics]
+        values = [
+            result.metrics[config.optimized_metric] for result in results if config.optimized_metric in result.metrics
+        ]
         return statistics.fmean(values) if len(values) == len(results) else None
     except (OSError, ArtifactError, FailedSeedsError) as error:
         return stop(error, condition.folder)

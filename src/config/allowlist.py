@@ -68,7 +68,6 @@ KINDS = {
     "logger": Kind(builders=("src.storage.tensorboard.write_events",), addable=False),
 }
 _CALLBACK = Kind(("src.config.callback", "hydra.experimental.callbacks"), base="hydra.experimental.callback.Callback")
-_SAMPLER = Kind(("optuna.samplers",), base="optuna.samplers.BaseSampler", addable=False)
 _PLUGINS = ("hydra.launcher", "hydra.sweeper")
 _LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 _CODE = (*_PLUGINS, *_LOGGING, "hydra.callbacks")  # what Hydra itself builds
@@ -207,8 +206,6 @@ def _check_hydra_target(place: str, target: Any, allow_targets: Sequence[str]) -
         rule = f"the {place.rpartition('.')[2]} of a plugin of Hydra that is installed"
         good = isinstance(target, str) and target in known
         check(None if good else Problem(f"{place}.{_TARGET}", rule, target))
-    elif place == "hydra.sweeper.sampler":
-        find_target(place, target, allow_targets, _SAMPLER)
     else:
         kind = _CALLBACK if place.rpartition(".")[0] == "hydra.callbacks" else None
         find_target(place, target, allow_targets, kind)

@@ -23,7 +23,12 @@ NEEDED = (*GROUPS, "classes", "seed", "seeds", "resume", "figures")  # of settin
 FIGURES = ("first", "all", "none")
 ENGINES = ("auto", "native", "torch")
 PRECISIONS = ("32-true", "64-true", "bf16-true", "bf16-mixed")
-METRIC = r"(train|val|test|population)/\w+"
+METRICS = {
+    "train": ("loss", "accuracy"),
+    "test": ("loss", "accuracy", "correct", "count"),
+    "val": ("loss", "accuracy"),
+    "population": ("accuracy", "regret", "excess_ce", "calibration_error"),
+}
 MIN_FREE_BYTES = 100_000  # less than one seed takes
 MOST_CLASSES = 1000
 MOST_EPOCHS = 10**9
@@ -98,8 +103,10 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     yield seeds_problem("seed", config["seed"])
     yield flag("resume", config["resume"])
     yield flag("predictions", config.get("predictions", True))
-    if not re.fullmatch(METRIC, str(returns := config.get("returns", "test/accuracy"))):
-        yield Problem("returns", "the name of a metric, such as test/accuracy", returns)
+    splits = [split for split in METRICS if split != "val" or config["data"].get("val_fraction")]
+    metrics = [f"{split}/{name}" for split in splits for name in METRICS[split]]
+    if (metric := config.get("optimized_metric", "test/accuracy")) not in metrics:
+        yield Problem("optimized_metric", f"a metric of this condition, one of {', '.join(metrics)}", metric)
     yield _tuned_problem(config)
     yield flag("fail_fast", config.get("fail_fast", False))
     yield choice("figures", config["figures"], FIGURES)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from src.analysis.collect import collect
-from src.config.instantiate import Components, build_components, check_settings, stack
+from src.config.instantiate import Components, build_components, stack
+from src.config.stored import read_weights, stored_settings
 from src.experiments.write_run import prediction_columns, seed_metrics
 from src.metrics.predictions import predict, seed_network
 from src.storage.schema import CHECKPOINT, COMPLETED, HISTORY, PREDICTIONS, ArtifactError, Results, read_results
@@ -94,21 +94,14 @@ def load_run(folder: Path | str, allow_targets: Sequence[str] = ()) -> Run:
     results = read_results(folder)
     if results.status != COMPLETED:
         raise ArtifactError(f"{folder} holds a failed run: {results.error}")
+    config = stored_settings(results, allow_targets)
+    components = build_components(config, stack(config))
+    state = components.classifier.state_dict()
+    weights = read_weights(folder, size=2 * sum(value.nbytes for value in state.values()))  # or in double precision
     try:
-        own = {"trainer": results.config["trainer"] | {"accelerator": "cpu"}, "allow_targets": list(allow_targets)}
-        config = results.config | own
-        check_settings(config)
-        components = build_components(config, stack(config))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{folder} has a configuration that lacks a setting: {error!r}") from error
-    path = folder / CHECKPOINT
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        components.classifier.load_state_dict(state, assign=True)  # in the precision it was trained in
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing") from None
-    except Exception as error:  # torch's unpickler raises errors of many types for a broken file
-        raise ArtifactError(f"{path} is not the checkpoint of this run: {first_line(error)}") from None
+        components.classifier.load_state_dict(weights, assign=True)  # in the precision it was trained in
+    except Exception as error:  # a broken file may hold anything in place of the weights
+        raise ArtifactError(f"{folder / CHECKPOINT} is not the checkpoint of this run: {first_line(error)}") from None
     components.datamodule.setup()
     return Run(folder, results, components, seed_network(components.network, 0))
 

@@ -28,6 +28,7 @@ from src.storage.atomic import replacing_file
 
 SCHEMA = 2
 RESULTS = "results.json"
+MAX_RESULTS_BYTES = 10_000_000  # a thousand times what one seed leaves
 HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
 REGIONS = "regions.csv"
@@ -43,7 +44,7 @@ EXCLUDED_FROM_FINGERPRINT = (
     "seeds",
     "study",
     "resume",
-    "returns",
+    "optimized_metric",
     "predictions",
     "fail_fast",
     "allow_targets",
@@ -157,10 +158,15 @@ def read_results(folder: Path) -> Results:
             written by a newer schema.
     """
     path = folder / RESULTS
+    check_contained(path, folder)
     try:
+        if (size := path.stat().st_size) > MAX_RESULTS_BYTES:
+            raise ArtifactError(f"{path} has {size} bytes, expected at most {MAX_RESULTS_BYTES}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{folder} is not the folder of a finished run: it has no {RESULTS}") from None
+    except ArtifactError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict):
@@ -180,6 +186,18 @@ def read_results(folder: Path) -> Results:
     if problem := _type_error(results):
         raise ArtifactError(f"{path}: {problem}")
     return results
+
+
+def check_contained(path: Path, folder: Path) -> None:
+    """Raise unless a file of a run, if it exists, is a regular one that lies in the run's directory.
+
+    Raises:
+        ArtifactError: If it is a link that leads out of the directory, or a device or pipe.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ArtifactError(f"{path} leads out of {folder}, and links are not followed")
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{path} cannot be read: it is not a regular file")
 
 
 def _type_error(results: Results) -> str | None:
@@ -248,6 +266,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         ArtifactError: If the file is missing, is not CSV or lacks a column.
     """
+    check_contained(path, path.parent)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             table = pd.read_csv(path, index_col=False)  # or rows longer than the header would shift its columns
@@ -268,5 +287,10 @@ def seed_folders(study: Path) -> list[Path]:
     """
     if not study.is_dir():
         raise ArtifactError(f"{study} is not a folder")
-    folders = [path for path in study.glob("*/seed=*") if _SEED_FOLDER.fullmatch(path.name)]
+    root = study.resolve()  # links that lead out of the study are not followed
+    folders = [
+        path
+        for path in study.glob("*/seed=*")
+        if _SEED_FOLDER.fullmatch(path.name) and path.resolve().is_relative_to(root)
+    ]
     return sorted(folders, key=lambda path: (path.parent.name, [int(word) for word in re.findall(r"\d+", path.name)]))

@@ -18,7 +18,7 @@ from src.storage.schema import FAILED, Results, seed_folder, write_results
 Settings = dict[str, Any]
 CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
 EXCLUDED_FROM_FINGERPRINT = {
-    *("engine", "fail_fast", "allow_targets", "predictions", "returns", "trainer.checkpoint_every"),
+    *("engine", "fail_fast", "allow_targets", "predictions", "optimized_metric", "trainer.checkpoint_every"),
     *("seed", "study", "resume", "figures", "logger._target_", "trainer.accelerator", "trainer.devices"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }

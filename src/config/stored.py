@@ -1,0 +1,142 @@
+"""Settings of a stored run: what a file holds is data, never code.
+
+The choices of ``loss``, ``model`` and ``data`` and the plain values are taken from ``results.json`` and checked; the
+rest comes from this project's own configuration. A ``_target_`` that the file brings counts only where the caller
+allows its package.
+"""
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+
+from src.config.allowlist import allowed_problem
+from src.config.paths import CONFIG_DIR
+from src.config.resolvers import resolve
+from src.config.validation import setting_problems
+from src.storage.schema import CHECKPOINT, ArtifactError, Results, check_contained
+from src.utils.validation import Problem, check
+
+_GROUPS = ("data", "loss", "model")
+_NETWORK = ("model", "network")  # the one place below a group that names code
+_CHECKPOINT_OVERHEAD = 2**20  # bytes of a checkpoint beside the weights, generously
+
+
+def stored_settings(results: Results, allow_targets: Sequence[str] = ()) -> dict[str, Any]:
+    """Return settings that rebuild the data, the objective and the network of a stored run.
+
+    Args:
+        results: The stored results.
+        allow_targets: Packages outside of this project whose code the run may use; what the file says of that does not
+            count.
+
+    Raises:
+        SettingsError: If a choice is not one of this project's and its package is not allowed, or a value is wrong.
+    """
+    check(allowed_problem(list(allow_targets)))
+    choices = {group: getattr(results, group) for group in _GROUPS}
+    known = {group: choice for group, choice in choices.items() if _is_known(group, choice)}
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = resolve(compose("train", overrides=[f"{group}={choice}" for group, choice in known.items()]))
+    for group in _GROUPS:
+        stored: Any = results.config.get(group)
+        check(None if isinstance(stored, dict) else Problem(group, "given", stored))
+        own = config[group] if group in known and not _overrides_target(group, results.overrides) else {}
+        config[group] = _merged((group,), own, stored, choices[group], allow_targets)
+    if choices["data"] == "csv":
+        check(_table_problem(config["data"]))
+    config["classes"] = results.config.get("classes")
+    config["seed"], config["seeds"] = results.seed, results.config.get("seeds", {})
+    config["allow_targets"] = list(allow_targets)
+    if isinstance(trainer := results.config.get("trainer"), dict):
+        config["trainer"]["precision"] = trainer.get("precision")
+    check(*setting_problems(config))
+    return config
+
+
+def read_weights(folder: Path, size: int) -> dict[str, Any]:
+    """Return the weights in the checkpoint of a run, by the name of the parameter or buffer.
+
+    Args:
+        folder: The directory of the run.
+        size: Bytes that the network's weights take at most; a file that claims more is refused before it is read.
+
+    Raises:
+        ArtifactError: If there is no checkpoint, or it is not that of a network of this size.
+    """
+    import torch  # takes seconds to import, and validation needs none of it
+
+    path = folder / CHECKPOINT
+    check_contained(path, folder)
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+        if claimed > min(path.stat().st_size, size + _CHECKPOINT_OVERHEAD):
+            raise ValueError(f"it claims {claimed} bytes, the weights of this network take {size}")
+        weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:  # torch's unpickler raises errors of many types for a broken file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(f"{path} is not the checkpoint of this run: {reason}") from None
+    return weights
+
+
+def _is_known(group: str, choice: str) -> bool:
+    return (
+        re.fullmatch(r"\w+", choice, flags=re.ASCII) is not None and (CONFIG_DIR / group / f"{choice}.yaml").is_file()
+    )
+
+
+def _overrides_target(group: str, overrides: Sequence[str]) -> bool:
+    """Return whether a run was trained with another class than that of its choice."""
+    return any(word.lstrip("+").startswith((f"{group}._target_=", f"{group}={{")) for word in overrides)
+
+
+def _merged(
+    path: tuple[str, ...], own: dict[str, Any], stored: dict[str, Any], choice: str, allow_targets: Sequence[str]
+) -> dict[str, Any]:
+    """Return the project's own settings of a group with the stored values, all of which have to be plain.
+
+    Raises:
+        SettingsError: If a value is a dict, except ``model.network``, or the class is outside of what is allowed.
+    """
+    place = ".".join(path)
+    target = own.get("_target_", stored.get("_target_"))
+    if path == _NETWORK:
+        target = stored.get("_target_")
+    if target is None or target != own.get("_target_"):
+        good = isinstance(target, str) and any(f"{target}.".startswith(f"{package}.") for package in allow_targets)
+        rule = f"in a package of allow_targets=[...], as {path[0]}={choice} of this project does not name it"
+        check(None if good else Problem(f"{place}._target_", rule, target))
+    merged = {**own, "_target_": target}
+    for name, value in stored.items():
+        if name.startswith("_"):
+            continue
+        inner = (*path, name)
+        if inner == _NETWORK and isinstance(value, dict):
+            merged[name] = _merged(inner, own.get(name, {}), value, choice, allow_targets) | {"_partial_": True}
+            continue
+        check(None if _is_plain(value) else Problem(".".join(inner), "a plain value or a list of such", value))
+        merged[name] = value
+    return merged
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _table_problem(settings: dict[str, Any]) -> Problem | None:
+    """Return a problem unless the table of a run is the one that it was trained on, whose content is known then."""
+    from src.data.dataframe import digest  # pandas takes half a second to import
+
+    path: Any = settings.get("path")
+    stored = settings.get("sha256")
+    is_file = isinstance(path, str) and "\0" not in path and Path(path).is_file()  # no device, no pipe
+    good = is_file and stored is not None and digest(path) == stored
+    return None if good else Problem("data.path", f"the table with the sha256 {stored}", path)
