@@ -1,0 +1,63 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from src.losses.base import Objective
+from src.losses.bce import BinaryCrossEntropy
+from src.losses.ce import CrossEntropy
+from src.metrics.predictions import predict, seed_network
+from tests.metrics.references import (
+    every_objective,
+    generators,
+    make_distribution,
+    make_stack,
+    reference_preds,
+    reference_probabilities,
+)
+
+
+@every_objective
+def test_predict_applies_decision_and_probabilities(objective: Objective, classes: int) -> None:
+    outputs = torch.randn(50, objective.out_features, generator=generators(0)[0]) * 2
+    predictions = predict(outputs, objective)
+    assert predictions.preds.tolist() == reference_preds(objective, outputs.double().numpy(), classes)
+    expected = reference_probabilities(objective, outputs.double().numpy())
+    if expected is None:
+        assert predictions.probabilities is None
+    else:
+        assert predictions.probabilities is not None
+        assert predictions.probabilities.dtype == torch.float64
+        np.testing.assert_allclose(predictions.probabilities.numpy(), expected, rtol=1e-12)
+
+
+def test_small_probabilities_survive_single_precision_outputs() -> None:
+    predictions = predict(torch.tensor([[0.0, -300.0], [-300.0, 0.0]]), CrossEntropy(2))
+    assert predictions.probabilities is not None
+    assert predictions.probabilities.min().item() == pytest.approx(math.exp(-300), rel=1e-9)
+    assert predict(torch.tensor([[-300.0]]), BinaryCrossEntropy(2)).probabilities.tolist() == [
+        [1, pytest.approx(math.exp(-300), rel=1e-9)]
+    ]
+
+
+def test_each_seed_of_a_stack_is_the_network_that_it_is_in_the_stack() -> None:
+    stack = make_stack(CrossEntropy(3), seeds=4)
+    x = torch.randn(4, 30, 2, generator=generators(0)[0])
+    with torch.no_grad():
+        together = stack(x)
+    for index in range(4):
+        outputs = seed_network(stack, index)(x[index])
+        assert outputs.shape == (30, 3)
+        assert not outputs.requires_grad
+        torch.testing.assert_close(outputs, together[index], rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(together[0], together[1])
+
+
+def test_a_seed_of_a_stack_is_bitwise_the_network_alone_in_its_precision() -> None:
+    x, _ = make_distribution(2).population(64)
+    stacked = seed_network(make_stack(CrossEntropy(2), seeds=3), 0)(x)
+    alone = seed_network(make_stack(CrossEntropy(2), seeds=1), 0)(x)
+    assert alone.dtype == torch.float32
+    assert torch.equal(stacked, alone)
+    assert seed_network(make_stack(CrossEntropy(2)).double(), 0)(x).dtype == torch.float64
