@@ -1,4 +1,4 @@
-"""Tables of features and a target column, turned into numbers. Imports no torch."""
+"""Reading and encoding of tables with features and a target column. Imports no torch."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from src.utils.validation import Problem, SettingsError, check, choice
 
 MISSING = ("error", "drop", "mean")
-RESERVED = ("target", "pred", "correct")  # columns of predictions.csv, beside p0, p1, ...
-_MOST_CATEGORIES = 100  # of a column, and of the target
+RESERVED = ("target", "pred", "correct")  # columns of predictions.csv, as are p0, p1, ...
+_MAX_CATEGORIES = 100  # of a column of texts, and of the target
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Frame:
     """A table without missing labels.
 
     Attributes:
-        features: The features as they came, a row a point.
-        labels: The class of each point, (N,), in [0, C).
-        names: What the classes were called, in order: sorted.
-        categories: Each column of the features with the sorted texts in it, or None where it holds numbers.
+        features: The features as read, one row per sample.
+        labels: The class of each sample, (N,), in [0, C).
+        names: The sorted values of the target; the position of each is its class.
+        categories: The sorted texts of each column of features, or None for a column of numbers.
     """
 
     features: pd.DataFrame
@@ -33,10 +33,12 @@ class Frame:
     categories: dict[str, list[str] | None]
 
     def encode(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """Return points as numbers, (N, D): one column for numbers, one of 0 and 1 for each text; NaN where missing.
+        """Return samples as numbers, (N, D): numbers as they are and texts one-hot; NaN where missing.
+
+        scikit-learn's OneHotEncoder would encode a missing text as a category of its own, or as zeros.
 
         Raises:
-            SettingsError: If a column is missing, or holds a text that it had not, or anything but numbers.
+            SettingsError: If a column is missing, has a text that is not one of its categories, or is not numeric.
         """
         parts = []
         for name, texts in self.categories.items():
@@ -56,16 +58,16 @@ class Frame:
 
 
 def make_frame(table: pd.DataFrame, target: str, missing: str) -> Frame:
-    """Take a table apart into features and labels.
+    """Split a table into features and labels.
 
     Args:
-        table: A row a point.
-        target: The column of the classes.
-        missing: What to do with missing values: ``error``, ``drop`` their rows, or keep them for the ``mean`` of the
-            training points to fill; a missing class is no value that could be filled.
+        table: One row per sample.
+        target: Name of the column of classes.
+        missing: How missing values are treated: ``error`` refuses them, ``drop`` drops their rows, ``mean`` keeps
+            them, to be filled with the mean of the training samples. Missing classes cannot be kept.
 
     Raises:
-        SettingsError: If the target is no column, a column cannot be used, values are missing, or there is one class.
+        SettingsError: If there is no such column, a column cannot be used, values are missing, or there is one class.
     """
     table.columns = table.columns.astype(str)
     check(choice("target", target, table.columns), choice("missing", missing, MISSING))
@@ -78,10 +80,10 @@ def make_frame(table: pd.DataFrame, target: str, missing: str) -> Frame:
     rule = "a column with a value in every row, or with missing=drop"
     check(Problem("target", rule, target) if table[target].isna().any() else None)
     names, labels = np.unique(table[target].astype(str if _is_text(table[target]) else float), return_inverse=True)
-    rule = f"a column of 2 to {_MOST_CATEGORIES} classes"
-    check(None if 2 <= len(names) <= _MOST_CATEGORIES else Problem("target", rule, f"{target}, which has {len(names)}"))
+    rule = f"a column of 2 to {_MAX_CATEGORIES} classes"
+    check(None if 2 <= len(names) <= _MAX_CATEGORIES else Problem("target", rule, f"{target}, which has {len(names)}"))
     features = table.drop(columns=target)
-    check(None if features.shape[1] else Problem("path", "a table with a feature beside the target", target))
+    check(None if features.shape[1] else Problem("path", "a table with a feature besides the target", target))
     taken = [name for name in features.columns if name in RESERVED or name.removeprefix("p").isdecimal()]
     check(Problem("path", "a table without a feature named like a column of predictions.csv", taken) if taken else None)
     categories = {name: _categories(name, features[name]) for name in features.columns}
@@ -89,13 +91,13 @@ def make_frame(table: pd.DataFrame, target: str, missing: str) -> Frame:
 
 
 def read_frame(path: str, target: str, missing: str) -> Frame:
-    """Read a CSV or Parquet file, the latter by its suffix, as ``make_frame`` does.
+    """Read a CSV file, or a Parquet file if its suffix is ``.parquet``; see ``make_frame``.
 
     Raises:
-        SettingsError: If the file cannot be read, or what ``make_frame`` raises.
+        SettingsError: If the file cannot be read, or ``make_frame`` raises.
     """
     is_file = isinstance(path, str) and Path(path).is_file()  # not a URL, which pandas would fetch
-    check(None if is_file else Problem("path", "a CSV or Parquet file that is there", path))
+    check(None if is_file else Problem("path", "an existing CSV or Parquet file", path))
     try:
         table = pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path)
     except ImportError:
@@ -107,7 +109,7 @@ def read_frame(path: str, target: str, missing: str) -> Frame:
 
 
 def count_classes(path: str, target: str, missing: str) -> int | None:
-    """Return how many classes a file has, or None where it cannot be read like this."""
+    """Return the number of classes of a file, or None if it cannot be read."""
     try:
         return len(read_frame(path, target, missing).names)
     except SettingsError:
@@ -115,7 +117,7 @@ def count_classes(path: str, target: str, missing: str) -> int | None:
 
 
 def digest(path: str) -> str | None:
-    """Return the SHA-256 of a file, so that other content makes another condition, or None where there is no file."""
+    """Return the SHA-256 of a file, by which other content makes another condition, or None if it cannot be read."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, TypeError, ValueError):
@@ -127,7 +129,7 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def _categories(name: str, column: pd.Series) -> list[str] | None:
-    """Return the texts of a column, or None where it holds numbers."""
+    """Return the sorted texts of a column, or None if it holds numbers."""
     known = column.dropna()
     if pd.api.types.is_numeric_dtype(column):
         _numbers(name, column)
@@ -143,13 +145,13 @@ def _categories(name: str, column: pd.Series) -> list[str] | None:
         row, value = int(text.index[wrong][0]) + 1, text[wrong].iloc[0]
         raise SettingsError(Problem("path", f"a table whose column {name} holds numbers", f"{value} in row {row}"))
     texts = sorted(text.unique())
-    rule = f"a table of at most {_MOST_CATEGORIES} different texts a column, and {name} has more"
-    check(Problem("path", rule, len(texts)) if len(texts) > _MOST_CATEGORIES else None)
+    rule = f"a table of at most {_MAX_CATEGORIES} different texts a column, and {name} has more"
+    check(Problem("path", rule, len(texts)) if len(texts) > _MAX_CATEGORIES else None)
     return texts
 
 
 def _numbers(name: str, column: pd.Series) -> NDArray[np.float64]:
-    """Return a column of numbers; NaN where missing, but nothing infinite."""
+    """Return a column of finite numbers; NaN where missing."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bad = (np.isnan(values) & column.notna().to_numpy()) | np.isinf(values)
     if bad.any():

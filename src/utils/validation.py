@@ -1,4 +1,4 @@
-"""Checks of settings: each wrong one becomes a line that names the setting, the rule and the value."""
+"""Checks of settings: each problem is a line with the setting, the allowed values and the value."""
 
 import json
 import re
@@ -38,10 +38,10 @@ class SettingsError(ValueError):
 
 
 def check(*problems: Problem | None) -> None:
-    """Raise one error for all problems that were found, or none.
+    """Raise one error that reports all problems among the arguments, if there are any.
 
     Raises:
-        SettingsError: If any argument is a problem.
+        SettingsError: If any argument is not None.
 
     Example:
         >>> check(whole("classes", 1, least=2), number("lr", 0.1, above=0))
@@ -54,7 +54,7 @@ def check(*problems: Problem | None) -> None:
 
 
 def whole(name: str, value: Any, *, least: int, most: int | None = None) -> Problem | None:
-    """Find a problem unless the value is a whole number (not a bool) from ``least`` to ``most``, both allowed."""
+    """Return a problem unless the value is a whole number (not a bool) from ``least`` to ``most``, both allowed."""
     rule = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
     good = isinstance(value, int) and not isinstance(value, bool) and value >= least
     return None if good and (most is None or value <= most) else Problem(name, rule, value)
@@ -63,7 +63,7 @@ def whole(name: str, value: Any, *, least: int, most: int | None = None) -> Prob
 def number(
     name: str, value: Any, *, above: float | None = None, least: float | None = None, below: float | None = None
 ) -> Problem | None:
-    """Find a problem unless the value is a finite number (not a bool) inside the bounds."""
+    """Return a problem unless the value is a finite number (not a bool) inside the bounds."""
     bounds = [
         f"{word} {bound:g}"
         for word, bound in (("above", above), ("at least", least), ("below", below))
@@ -76,11 +76,11 @@ def number(
 
 
 def choice(name: str, value: Any, options: Iterable[Any]) -> Problem | None:
-    """Find a problem unless the value is one of the options."""
+    """Return a problem unless the value is one of the options."""
     options = list(options)
     return None if value in options else Problem(name, f"one of {', '.join(map(str, options))}", value)
 
 
 def flag(name: str, value: Any) -> Problem | None:
-    """Find a problem unless the value is true or false."""
+    """Return a problem unless the value is true or false."""
     return None if isinstance(value, bool) else Problem(name, "true or false", value)

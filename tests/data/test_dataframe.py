@@ -79,10 +79,10 @@ def test_what_cannot_be_used_is_one_line(changes: dict[str, Any], target: Any, m
 def test_too_many_texts_and_no_features_are_refused() -> None:
     many = pd.DataFrame({"name": [f"n{number}" for number in range(101)], "kind": ["a", "b", *["a"] * 99]})
     assert "at most 100 different texts" in refusal(many, "kind", "error")
-    assert "a feature beside the target" in refusal(pd.DataFrame({"kind": [0, 1]}), "kind", "error")
+    assert "feature besides the target" in refusal(pd.DataFrame({"kind": [0, 1]}), "kind", "error")
 
 
-def test_new_points_are_encoded_like_old_ones_or_refused() -> None:
+def test_new_samples_are_encoded_like_old_ones_or_refused() -> None:
     frame = make_frame(table(), "kind", "error")
     assert frame.encode(pd.DataFrame({"colour": ["red"], "width": ["7"], "more": [0]})).tolist() == [[7, 0, 1]]
     with pytest.raises(SettingsError, match=r"column colour holds blue, red, got .green"):
@@ -109,7 +109,7 @@ def test_files_are_read_by_their_suffix(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [None, 3, "missing.csv", "https://localhost/table.csv", "."])
 def test_a_path_that_is_no_file_is_named(path: Any, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="`path` to be a CSV or Parquet file that is there"):
+    with pytest.raises(SettingsError, match="`path` to be an existing CSV or Parquet file"):
         read_frame(path, "kind", "error")
     assert count_classes(path, "kind", "error") is None
     assert digest(path) is None
