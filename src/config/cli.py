@@ -25,7 +25,7 @@ from hydra.errors import (
     SearchPathException,
 )
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from src.config.allowlist import check_composition
 from src.config.paths import CONFIG_DIR
@@ -174,6 +174,10 @@ def explain(error: Exception, words: Sequence[str]) -> str:
         key = getattr(error.__cause__, "full_key", None) or found[1]  # of a value {a: 1}, what is unknown in it
         problem = Problem(key, "a setting or group that --help lists", _value(found[1], words))
         return _with_nearest(problem, key.partition("@")[0], _known_keys(key.startswith("hydra")))
+    if isinstance(invalid := error.__cause__, ValidationError) and invalid.full_key:
+        rule = "true or false" if "bool" in str(invalid) else f"of another type ({str(invalid).splitlines()[0]})"
+        rule = "given, not null" if "is not Optional" in str(invalid) else rule
+        return str(Problem(invalid.full_key, rule, _value(invalid.full_key, words)))
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         key = str(getattr(error, "full_key", None) or _mentioned(text, words))
         cause = f"; {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""

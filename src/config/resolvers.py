@@ -1,6 +1,7 @@
 """The OmegaConf resolvers that the configuration files use: ``condition``, ``classes_in`` and ``sha256``.
 
-Importing this module registers them. They compute a value and check nothing, and they import no torch.
+Importing this module registers them and the structured configs. A resolver computes a value, checks nothing and
+imports no torch.
 """
 
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+import src.config.schema  # noqa: F401 - registers the structured configs
 from src.config.naming import condition_folder, condition_name, fingerprint
 
 

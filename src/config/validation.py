@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.allowlist import allowed_problem
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
+from src.config.schema import Config
 from src.utils.fast_imports import import_lightning
 from src.utils.seeds import PURPOSES, seeds_problem
 from src.utils.validation import Problem, check, choice, flag, number, whole
@@ -80,7 +82,7 @@ def folder_problem(study: Path) -> Problem | None:
 
 def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     """Find groups and settings that are missing or unknown, and groups that are none."""
-    known = _names("train")
+    known = [item.name for item in fields(Config)]
     for name in NEEDED:
         if name not in config:
             yield Problem(name, "given", None)
@@ -101,14 +103,11 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     if config["classes"] is not None:  # or the data say how many
         yield whole("classes", config["classes"], least=2, most=MOST_CLASSES)
     yield seeds_problem("seed", config["seed"])
-    yield flag("resume", config["resume"])
-    yield flag("predictions", config.get("predictions", True))
     splits = [split for split in METRICS if split != "val" or config["data"].get("val_fraction")]
     metrics = [f"{split}/{name}" for split in splits for name in METRICS[split]]
     if (metric := config.get("optimized_metric", "test/accuracy")) not in metrics:
         yield Problem("optimized_metric", f"a metric of this condition, one of {', '.join(metrics)}", metric)
     yield _tuned_problem(config)
-    yield flag("fail_fast", config.get("fail_fast", False))
     yield choice("figures", config["figures"], FIGURES)
     yield choice("engine", config.get("engine", "auto"), ENGINES)
     yield allowed_problem(config.get("allow_targets", []))
@@ -151,18 +150,16 @@ def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:  # n
         yield Problem("trainer.deterministic", "true, false or warn", fixed)
     if (profiler := trainer.get("profiler")) is not None:
         yield choice("trainer.profiler", profiler, ("simple", "advanced"))
-    known = {*_names("trainer/default"), *DIAGNOSTICS, "gradient_clip_val", "accumulate_grad_batches", "_target_"}
+    known = {*_trainer_settings(), *DIAGNOSTICS, "gradient_clip_val", "accumulate_grad_batches", "_target_"}
     for name, value in trainer.items():
         if name not in known:
             yield Problem(f"trainer.{name}", "left out, as every seed trains on all its points for max_epochs", value)
 
 
 @cache
-def _names(file: str) -> set[str]:
-    """Return the names of the settings of a file of the configuration and of the groups that it chooses from."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / f"{file}.yaml"))
-    defaults = content.pop("defaults", [])
-    return {*content, *(name.split()[-1] for entry in defaults if isinstance(entry, dict) for name in entry)}
+def _trainer_settings() -> list[str]:
+    """Return the names of the settings that the trainer has by default."""
+    return [str(name) for name in OmegaConf.load(CONFIG_DIR / "trainer" / "default.yaml")]
 
 
 def _accelerators() -> list[str]:

@@ -103,7 +103,7 @@ seed=[1,[2]] ~ seed, different
 seed={a:1} ~ seed, from 0
 seed=range(3) ~ seed, --multirun, range(3)
 seed=range( ~ seed, NAME=VALUE, range(
-seeds=null ~ seeds, data, null
+seeds=null ~ seeds, not null, null
 seeds.data=-3 ~ seeds.data, from 0, -3
 seeds.data=[1,1] ~ seeds.data, different, [1, 1]
 seeds.split=half ~ seeds.split, from 0, half
@@ -124,7 +124,7 @@ study=a"b ~ study, NAME=VALUE, a\\"b
 study='a=b;c' ~ study, letters, a=b;c
 study=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ~ study, 100
 resume=maybe ~ resume, true or false, maybe
-fail_fast=1 ~ fail_fast, true or false, 1
+fail_fast=maybe ~ fail_fast, true or false, maybe
 figures=some ~ figures, first, some
 figures=null ~ figures, first, null
 engine=numba ~ engine, auto, native, torch, numba
@@ -238,7 +238,7 @@ allow_targets=[os] loss._target_=os.system ~ allow_targets, Python's own, os
 allow_targets=[os] loss=ce ~ allow_targets, Python's own, os
 allow_targets=[numpy] loss._target_=numpy.os.system ~ loss._target_, numpy.os.system
 predictions=maybe ~ predictions, true or false, maybe
-predictions=null ~ predictions, true or false, null
+predictions=null ~ predictions, not null, null
 tuned=5 ~ tuned, null, 5
 tuned=nope ~ tuned, null, nope
 tuned=optimizer.rl ~ tuned, null, optimizer.rl
