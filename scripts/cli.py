@@ -1,14 +1,14 @@
-"""The command lines of the scripts."""
+"""Command-line parsing shared by the scripts."""
 
 import argparse
 from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage, and end the program with code 2."""
+    """An argument parser whose errors are one line, without the usage, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end the program."""
+        """Print one line and exit with code 2."""
         self.exit(2, f"{self.prog.rpartition('.')[2]}: {message}\n")
 
 

@@ -1,4 +1,4 @@
-"""Predict what a sweep takes before it is run: jobs, seconds, memory and disk.
+"""Prediction of the jobs, seconds, memory and disk of a sweep before it is run.
 
 python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)'
 """
@@ -33,7 +33,7 @@ JOB_FILES = 32e3  # bytes of a job's configuration and log
 
 @dataclass(frozen=True)
 class Row:
-    """What all jobs of one condition take.
+    """The requirements of all jobs of one condition.
 
     Attributes:
         name: The overrides of the condition.
@@ -41,7 +41,7 @@ class Row:
         seeds: Number of networks.
         longest: Seconds of the longest job.
         seconds: Seconds of all jobs, one after another.
-        memory: Most bytes in memory that one process needs.
+        memory: Peak bytes in memory of one process.
         disk: Bytes on the disk.
     """
 
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a sweep takes.
+    """The requirements of a sweep.
 
     Attributes:
         rows: The conditions.
@@ -64,6 +64,7 @@ class Prediction:
         shared: Bytes that each worker has in common with the others: what was imported before they were forked.
         start_up: Seconds until the first job begins.
         seconds: Seconds from the command to its end.
+        measured: Seconds for which the conditions were measured.
     """
 
     rows: list[Row]
@@ -71,6 +72,7 @@ class Prediction:
     shared: float
     start_up: float
     seconds: float
+    measured: float
 
     @property
     def memory(self) -> float:
@@ -114,20 +116,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog=command_name("scripts.plan"),
-        description="Predict what a sweep takes before it is run: jobs, seconds, memory and disk. Trains each "
-        "condition for some seconds on this machine and extrapolates, as if no seed was finished.",
+        description="Predict the jobs, seconds, memory and disk of a sweep before it is run. Trains each condition for "
+        "some seconds on this machine, four conditions in less than a minute, and extrapolates as if no seed was "
+        "finished. Writes nothing.",
         epilog="Example: python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)' "
         "hydra.sweeper.stack_size=1000 --workers 64",
     )
     parser.add_argument(
-        "overrides", nargs="+", metavar="SETTINGS", help="what would follow `python -m src.train --multirun`"
+        "overrides", nargs="+", metavar="SETTINGS", help="settings as after `python -m src.train --multirun`"
     )
     parser.add_argument(
         "--workers",
         type=at_least_one,
         metavar="N",
-        help="processes that train at once, each on a core like those of this machine (default: as many as the "
-        "launcher starts here)",
+        help="processes that train at the same time, each on a core like those of this machine (default: as many as "
+        "the launcher starts here)",
     )
     return parser
 
@@ -154,7 +157,7 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
     """
     start_up = imports = _start_up()
     import_lightning()
-    from scripts.plan.calibration import calibrate  # torch takes seconds to import; --help does without
+    from scripts.plan.calibration import budget, calibrate  # torch takes seconds to import; --help does without
     from scripts.plan.jobs import plan_sweep
 
     sweep = plan_sweep(words, workers)
@@ -162,9 +165,13 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
     rows: list[Row] = []
     seconds: dict[tuple[str, ...], float] = {}  # of each job, by its overrides
     conditions = sweep.conditions.values()
+    budgeted = budget(len(conditions))
+    progress.print(f"measuring {len(conditions)} conditions, about {2 * budgeted:.0f} s each on an idle machine")
+    measuring = time.perf_counter()
+    processes = min(count, available_cpus())
     for condition in track(conditions, "measuring", console=progress, transient=True, disable=not progress.is_terminal):
         sizes = [job.networks for job in condition.jobs]
-        costs = calibrate(condition.settings, condition.choices, max(sizes), min(count, available_cpus()))
+        costs = calibrate(condition.settings, condition.choices, max(sizes), processes, budgeted)
         process = costs.first + imports if sweep.launcher == "slurm" else 0.0  # which starts one per job
         durations = [process + sweep.compose(size) + costs.seconds(size) for size in sizes]
         seconds |= {job.overrides: duration for job, duration in zip(condition.jobs, durations, strict=True)}
@@ -180,13 +187,14 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
                 disk=sum(JOB_FILES + costs.disk(size) for size in sizes),
             )
         )
+    measured = time.perf_counter() - measuring
     shared = costs.inherited if sweep.launcher == "cores" else 0.0
     start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once per worker
     span = 0.0
     for batch in sweep.batches:
         order = batch.order if sweep.launcher == "cores" else range(len(batch.jobs))
         span += makespan([seconds[batch.jobs[number].overrides] for number in order], batch.workers)
-    return Prediction(rows, count, shared, start_up, start_up + span)
+    return Prediction(rows, count, shared, start_up, start_up + span, measured)
 
 
 def _start_up() -> float:
@@ -202,7 +210,7 @@ def _start_up() -> float:
 
 
 def makespan(durations: Sequence[float], workers: int) -> float:
-    """Return when the last job ends, where each goes in turn to the worker that is free first.
+    """Return when the last job ends, if each job in turn goes to the worker that is free first.
 
     Example:
         >>> makespan([3.0, 1.0, 1.0, 2.0], workers=2)
@@ -215,7 +223,7 @@ def makespan(durations: Sequence[float], workers: int) -> float:
 
 
 def _print(prediction: Prediction) -> None:
-    """Print a row a condition, the sum, and what it means for the machine."""
+    """Print one row per condition, their sum, and the requirements of the machine."""
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 160)
     table = Table(box=box.SIMPLE if console.is_terminal else None)
     table.add_column("condition", overflow="fold")
@@ -232,10 +240,11 @@ def _print(prediction: Prediction) -> None:
         f"begins; {decimal(round(prediction.memory))} of memory; {decimal(round(total.disk))} on disk.",
         soft_wrap=True,
     )
+    console.print(f"Measured on this machine in {duration(prediction.measured)}.")
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as one reads them.
+    """Return seconds as text.
 
     Example:
         >>> duration(3.14), duration(75), duration(200000)

@@ -1,4 +1,4 @@
-"""Measure on this machine, in a few seconds, what training the seeds of a condition costs."""
+"""Measurement, on this machine and in a few seconds, of the cost of training the seeds of a condition."""
 
 import math
 import multiprocessing
@@ -27,11 +27,13 @@ from src.training.history import Training
 from src.training.single_thread import single_threaded
 from src.utils.seed_streams import seed_streams
 
-LARGEST = 256  # seeds that are trained to measure; what more of them cost grows in proportion
-FEW = 5  # seeds whose files are written
-RESOLVED = 0.2  # seconds that a measurement takes at least
-REPEATS = 3  # of each measurement
-LONGEST = 0.5  # seconds for which seeds are trained before their files are written
+MAX_SEEDS = 256  # that are trained to measure; the cost of more grows in proportion
+MIN_SEEDS = 16  # down to which that number is halved where training is slow
+WRITTEN_SEEDS = 5  # whose files are written
+MIN_EPOCHS = 6  # of the longer of two trainings whose difference is the time of an epoch
+RESOLUTION = 0.2  # seconds that the longer one takes at least
+MAX_REPEATS = 3  # of each measurement, while there is time
+MIN_BUDGET, MAX_BUDGET = 1.0, 8.0  # seconds for one condition
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,14 @@ class Costs:
     """What a job of a condition costs.
 
     Attributes:
-        first: Seconds that the first job of a process takes beyond the others.
+        first: Additional seconds of the first job of a process.
         start: Seconds to build a stack and to begin to fit it.
         epoch: Seconds of an epoch.
         epochs: Number of epochs.
         write: Seconds to evaluate and write the seeds.
-        inherited: Bytes in memory of a process that has just begun: what was imported before it was forked.
-        memory: Most bytes in memory after a few epochs.
-        memory_epoch: Bytes that each seed keeps of each epoch.
+        inherited: Bytes in memory of a process that has just started: what was imported before it was forked.
+        memory: Peak bytes in memory after a few epochs.
+        memory_epoch: Bytes that each seed keeps per epoch.
         disk: Bytes on the disk.
     """
 
@@ -84,25 +86,48 @@ class Costs:
         return self.start(seeds) + self.epochs * self.epoch(seeds) + self.write(seeds)
 
     def peak(self, seeds: int) -> float:
-        """Return the most bytes that the process of a job needs."""
+        """Return the peak bytes in memory of the process of a job."""
         return self.memory(seeds) + self.memory_epoch * seeds * max(0, self.epochs - 2)
 
 
-def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, processes: int) -> Costs:
-    """Measure the costs of a condition in one or more processes at once, which slow each other as workers would.
+@dataclass(frozen=True)
+class _Written:
+    """What the files of some seeds took: seconds, bytes on the disk in whole blocks, and bytes written."""
+
+    seconds: float
+    on_disk: float
+    written: int
+
+
+def budget(conditions: int, total: float = 20.0) -> float:
+    """Return the CPU seconds for which each of some conditions is measured.
+
+    CPU seconds, as a busy machine needs measurements of the same length, for which it takes longer.
+
+    Example:
+        >>> budget(1), budget(4), budget(1000)
+        (8.0, 5.0, 1.0)
+    """
+    return min(MAX_BUDGET, max(MIN_BUDGET, total / conditions))
+
+
+def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, processes: int, seconds: float) -> Costs:
+    """Measure the costs of a condition in one or more processes at the same time, which slow each other as workers do.
 
     Args:
         settings: The resolved settings.
         choices: The choices of the config groups.
         largest: Seeds of the largest job.
         processes: Number of processes.
+        seconds: CPU seconds of each process. Where they are few, fewer seeds are trained, and fewer times.
     """
-    sizes, few, epochs = _sizes(largest), (1, min(FEW, largest)), settings["trainer"]["max_epochs"]
-    # Every process is a fresh one, so that its peak memory tells of one thing alone.
+    few, epochs = (1, min(WRITTEN_SEEDS, largest)), settings["trainer"]["max_epochs"]
+    # Every process is a fresh one, so that its peak memory is that of one measurement.
     with multiprocessing.get_context(start_method()).Pool(processes, maxtasksperchild=1) as pool:
-        fits = _mean(pool.starmap(_measure_fits, [(settings, sizes)] * processes, chunksize=1))
+        sizes = pool.apply(_sizes, (settings, largest, seconds / 2))
+        fits = _mean(pool.starmap(_measure_fits, [(settings, sizes, seconds / 2)] * processes, chunksize=1))
         epoch = fits["epoch"][0] * min(1, few[-1] / sizes[0])
-        affordable = min(epochs, max(6, int(LONGEST / max(epoch, 1e-9))))
+        affordable = min(epochs, max(MIN_EPOCHS, int(seconds / 20 / max(epoch, 1e-9))))
         writes = _mean(pool.starmap(_measure_writes, [(settings, choices, few, affordable)] * processes, chunksize=1))
     memory = _line(sizes, fits["memory"])
     return Costs(
@@ -126,32 +151,51 @@ def _line(sizes: Sequence[int], values: Sequence[float]) -> Line:
     return Line.through(dict(zip(sizes, values, strict=True)))
 
 
-def _sizes(largest: int) -> tuple[int, int]:
-    """Return two numbers of seeds between which training is interpolated, and beyond which it is extrapolated."""
-    high = min(largest, LARGEST)
+def _sizes(settings: dict[str, Any], largest: int, seconds: float) -> tuple[int, int]:
+    """Return two numbers of seeds between which training is interpolated, and beyond which it is extrapolated.
+
+    They are as large as the seconds allow for two trainings of each.
+    """
+    high = min(largest, MAX_SEEDS)
+    sample = min(high, MIN_SEEDS)
+    with single_threaded():
+        _fit(settings, 1, 1)
+        started = time.process_time()
+        _fit(settings, sample, 2)
+        epoch_of_one = (time.process_time() - started) / (2 * sample)
+    while high > MIN_SEEDS and 1.5 * high * (2 + MIN_EPOCHS) * epoch_of_one > seconds:
+        high //= 2
     return math.ceil(high / 2), high
 
 
-def _measure_fits(settings: dict[str, Any], sizes: Sequence[int]) -> dict[str, Any]:
+def _measure_fits(settings: dict[str, Any], sizes: Sequence[int], seconds: float) -> dict[str, Any]:
     """Measure how long stacks of two sizes take to start and to fit, and the memory that they need."""
     inherited = _peak()
     _silence()
+    deadline = time.process_time() + seconds
     epochs = settings["trainer"]["max_epochs"]
     with single_threaded():
         cold, warm = _fit(settings, 1, 1), _fit(settings, 1, 1)
         start, epoch, memory = [], [], []
-        for size in sizes:
-            more = 6
-            while _fit(settings, size, more) < RESOLVED and more < epochs:
+        for left, size in zip((2, 1), sizes, strict=True):
+            due = time.process_time() + (deadline - time.process_time()) / left
+            more = MIN_EPOCHS
+            many = _fit(settings, size, more)
+            while many < RESOLUTION and more < epochs:
                 more = min(3 * more, epochs)
-            # The least of some: what else the machine does for a moment only ever adds.
-            two, many = (min(_fit(settings, size, length) for _ in range(REPEATS)) for length in (2, more))
+                many = _fit(settings, size, more)
+            two = _fit(settings, size, 2)
+            # The minimum of some repeats, as other programs only ever add to it.
+            for _ in range(MAX_REPEATS - 1):
+                if time.process_time() > due:
+                    break
+                two, many = min(two, _fit(settings, size, 2)), min(many, _fit(settings, size, more))
             memory.append(_peak())
             epoch.append(max(0.0, (many - two) / (more - 2)))
             start.append(max(0.0, two - 2 * epoch[-1]))
         kept = _kept(settings)
-    seconds = {"cold": cold, "warm": warm, "start": start, "epoch": epoch}
-    return seconds | {"inherited": inherited, "memory": memory, "memory_epoch": kept}
+    measured = {"cold": cold, "warm": warm, "start": start, "epoch": epoch}
+    return measured | {"inherited": inherited, "memory": memory, "memory_epoch": kept}
 
 
 def _measure_writes(
@@ -159,18 +203,24 @@ def _measure_writes(
 ) -> dict[str, Any]:
     """Measure how long a few seeds take to evaluate and to write, the memory that this needs, and their bytes.
 
-    Seconds and bytes grow with the epochs in proportion: where all would take too long, they are told from fewer.
+    Seconds and bytes are linear in the epochs of each seed: where all epochs would take too long, fewer are trained,
+    and the share of the epochs is measured by training half as many.
     """
     _silence()
     epochs = settings["trainer"]["max_epochs"]
-    lengths = [epochs] if affordable == epochs else [affordable // 2, affordable]
-    _write(settings, choices, 1, 1)  # the first imports what draws
-    seconds: list[float] = []
-    disk: list[float] = []
-    for size in sizes:
-        pairs = [min(_write(settings, choices, size, length) for _ in range(2)) for length in lengths]
-        for kept, values in zip((seconds, disk), zip(*pairs, strict=True), strict=True):
-            kept.append(Line.through(dict(zip(lengths, values, strict=True)))(epochs))
+    _write(settings, choices, 1, 1)  # imports what draws
+    written = [_write(settings, choices, size, affordable) for size in sizes]
+    seconds, disk = [each.seconds for each in written], [each.on_disk for each in written]
+    if affordable < epochs:
+        half = _write(settings, choices, sizes[-1], affordable // 2)
+        trained = (affordable - affordable // 2) * sizes[-1]  # epochs of all seeds
+        # Bytes that were written grow evenly with the epochs, while those on the disk grow by blocks.
+        more_seconds = max(0.0, written[-1].seconds - half.seconds) / trained
+        more_bytes = (written[-1].written - half.written) / trained
+        seconds = [
+            each + more_seconds * size * (epochs - affordable) for each, size in zip(seconds, sizes, strict=True)
+        ]
+        disk = [each + more_bytes * size * (epochs - affordable) for each, size in zip(disk, sizes, strict=True)]
     return {"seconds": seconds, "disk": disk, "memory": _peak()}
 
 
@@ -195,16 +245,17 @@ def _trainings(settings: dict[str, Any], seeds: int, epochs: int) -> list[Traini
 
 
 def _kept(settings: dict[str, Any]) -> float:
-    """Return the bytes that each seed keeps of each epoch: its losses and metrics, which exist twice at the end.
+    """Return the bytes that each seed keeps per epoch: its losses and metrics, which exist twice at the end.
 
-    The memory of the process, which grows in larger steps, does not tell so little.
+    The memory of the process grows in steps that are larger than these.
     """
     epochs = 10
     (training,) = _trainings(settings, 1, epochs)
     return 2 * (training.step_loss.nbytes + training.history.memory_usage(index=False).sum()) / epochs
 
 
-def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs: int) -> tuple[float, float]:
+def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs: int) -> _Written:
+    """Train some seeds, and measure what their files take beyond the training."""
     members = seed_streams(list(range(seeds)), {})
     shorter = settings | {"seed": list(range(seeds)), "trainer": settings["trainer"] | {"max_epochs": epochs}}
     with tempfile.TemporaryDirectory() as scratch:
@@ -214,7 +265,8 @@ def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs
         results = train_stack(Condition(folder, shorter, choices, []), members)
         seconds = time.perf_counter() - started
         trained = next(iter(results.values())).seconds
-        return max(0.0, seconds - trained), on_disk(folder)
+        written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        return _Written(max(0.0, seconds - trained), on_disk(folder), written)
 
 
 def on_disk(folder: Path) -> float:

@@ -98,7 +98,7 @@ def test_the_table_names_each_condition_and_the_sum(
 
     def predicted(*arguments: Any) -> plan.Prediction:
         asked.extend(arguments[:2])
-        return plan.Prediction(rows, workers=4, shared=5e8, start_up=5.0, seconds=305.0)
+        return plan.Prediction(rows, workers=4, shared=5e8, start_up=5.0, seconds=305.0, measured=12.0)
 
     monkeypatch.setattr(plan, "predict", predicted)
     assert plan.main(["loss=mse,ce 'seed=range(1000)'", "logger=none", "--workers", "4"]) == 0
@@ -110,6 +110,7 @@ def test_the_table_names_each_condition_and_the_sum(
         ["all", "20", "2,000", "0:01:00", "0:20:00", "2.0", "GB", "6.0", "GB"],
     ]
     assert "With 4 workers: 0:05:05, of which 5.0 s until the first job begins; 6.5 GB of memory; 6.0 GB" in shown
+    assert "12.0 s" in shown
 
 
 @pytest.mark.parametrize(
