@@ -30,7 +30,7 @@ def test_a_stack_on_the_gpu_is_the_stack_on_the_cpu_for_100_steps(settings: Sett
     on_cpu = fit(composed)
     on_gpu = fit(composed | {"trainer": composed["trainer"] | {"accelerator": "gpu"}})
     assert on_gpu.classifier.flat.values.device.type == "cuda"
-    losses, expected = (torch.cat(parts.classifier.step_loss) for parts in (on_gpu, on_cpu))
+    losses, expected = (torch.cat(parts.classifier.curves.step_loss) for parts in (on_gpu, on_cpu))
     assert len(losses) > 100
     torch.testing.assert_close(losses, expected, rtol=1e-3, atol=1e-4)
     for value, other in zip(on_gpu.network.parameters(), on_cpu.network.parameters(), strict=True):

@@ -1,13 +1,39 @@
 """Curves of each seed of a trained stack."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from src.training.module import StackedClassifier
+
+@dataclass
+class Curves:
+    """Curves of all seeds in training, each a list with one tensor per finished epoch, on the CPU.
+
+    Attributes:
+        step_loss: The loss of every step, (steps, S).
+        train_loss: The loss (S,), averaged over the samples as they were trained on.
+        train_accuracy: The accuracy (S,) of the mini-batches as they were trained on.
+        val_loss: The loss (S,) of the validation split; empty without one.
+        val_accuracy: The accuracy (S,) of the validation split; empty without one.
+    """
+
+    step_loss: list[Tensor] = field(default_factory=list)
+    train_loss: list[Tensor] = field(default_factory=list)
+    train_accuracy: list[Tensor] = field(default_factory=list)
+    val_loss: list[Tensor] = field(default_factory=list)
+    val_accuracy: list[Tensor] = field(default_factory=list)
+
+    def of_epochs(self) -> dict[str, list[Tensor]]:
+        """Return the curves with one value per epoch by their names in ``history.csv``, such as train/loss."""
+        names = [each.name for each in fields(self) if each.name != "step_loss"]
+        return {name.replace("_", "/"): getattr(self, name) for name in names}
+
+    def of_seeds(self, indices: Tensor) -> "Curves":
+        """Return the curves of some seeds of the stack."""
+        return Curves(**{name: [tensor[..., indices] for tensor in curve] for name, curve in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -25,18 +51,14 @@ class Training:
     error: str | None
 
 
-def trainings(classifier: StackedClassifier) -> list[Training]:
-    """Return the curves of each seed of a trained stack."""
-    epochs = len(classifier.step_loss)
-    steps = len(classifier.step_loss[0])
-    step_loss = torch.cat(classifier.step_loss).float()  # (epochs * steps, S)
-    columns = {
-        "train/loss": classifier.train_loss,
-        "train/accuracy": classifier.train_accuracy,
-        "val/loss": classifier.val_loss,
-        "val/accuracy": classifier.val_accuracy,
+def trainings(curves: Curves) -> list[Training]:
+    """Return the curves of a trained stack seed by seed."""
+    epochs = len(curves.step_loss)
+    steps = len(curves.step_loss[0])
+    step_loss = torch.cat(curves.step_loss).float()  # (epochs * steps, S)
+    stacked = {  # (epochs, S)
+        name: torch.stack(curve).float().numpy() for name, curve in curves.of_epochs().items() if curve
     }
-    stacked = {name: torch.stack(rows).float().numpy() for name, rows in columns.items() if rows}  # (epochs, S)
     epoch = np.arange(1, epochs + 1)
     return [
         Training(

@@ -1,4 +1,4 @@
-"""The LightningModule that trains all seeds of a condition at once."""
+"""The LightningModule that trains all seeds of a condition together."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -18,29 +18,26 @@ from src.engines.native.engine import unsupported_reason
 from src.engines.select import select_engine
 from src.losses.base import Objective
 from src.metrics.predictions import by_blocks
+from src.training.history import Curves
 
 log = logging.getLogger(__name__)
 
 
 class StackedClassifier(L.LightningModule):
-    """S networks, one objective and one optimizer that never mix the seeds.
+    """S networks, one objective and one optimizer that does not couple the seeds.
 
     The sum of the seeds' losses is back-propagated, so the gradient of each seed is that of its own loss; the
-    optimizer is element-wise on one flat buffer. One ``training_step`` consumes a block of mini-batches, most often an
-    epoch, which spares Lightning's cost of a step.
+    optimizer is element-wise on one flat buffer. One ``training_step`` consumes a block of mini-batches, usually an
+    epoch, which saves Lightning's overhead per step.
 
     Args:
-        network: A module (S, B, D) -> (S, B, O), all of whose parameters lead with S.
+        network: A module (S, B, D) -> (S, B, O), whose parameters all lead with S.
         objective: Loss and decision rule.
         optimizer: Builds an element-wise optimizer from parameters.
         engine: ``auto``, ``native`` or ``torch``, see ``src.engines.select``.
 
     Attributes:
-        step_loss: Per finished epoch, the loss of every step: (steps, S), on the CPU.
-        train_accuracy: Per finished epoch, the accuracy (S,) of the mini-batches as they were trained on.
-        train_loss: Per finished epoch, the loss (S,), averaged over the points as they were trained on.
-        val_loss: Per finished epoch, the loss (S,) of the validation split; empty without one.
-        val_accuracy: Per finished epoch, the accuracy (S,) of the validation split; empty without one.
+        curves: Losses and accuracies of the finished epochs.
     """
 
     def __init__(
@@ -56,19 +53,15 @@ class StackedClassifier(L.LightningModule):
         self.objective = objective
         self.optimizer = optimizer
         self.requested_engine = engine
-        self.step_loss: list[Tensor] = []
-        self.train_loss: list[Tensor] = []
-        self.train_accuracy: list[Tensor] = []
-        self.val_loss: list[Tensor] = []
-        self.val_accuracy: list[Tensor] = []
-        self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the epoch that runs
+        self.curves = Curves()
+        self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the running epoch: losses, sizes, correct
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the network's outputs: (S, B, D) -> (S, B, O)."""
         return self.network(x)
 
     def configure_optimizers(self) -> Optimizer:
-        """Flatten the network, which is on its device by now, and build the optimizer on the buffer."""
+        """Flatten the network, which is on its device already, and build the optimizer on the buffer."""
         self.flat = FlatParameters(self.network)
         optimizer = self.optimizer([self.flat.values])
         mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
@@ -92,26 +85,26 @@ class StackedClassifier(L.LightningModule):
             self._end_epoch()
 
     def release(self) -> None:
-        """Let go of everything, weights, moments and data; neither the module nor its trainer is of use afterwards.
+        """Free weights, moments and data; afterwards neither the module nor its trainer can be used.
 
-        They, the trainer's loops and the data refer to each other. The garbage collector would find them late, and
-        until then the stacks of a long sweep would pile up.
+        The trainer, its loops, the module and the data refer to each other, so only a full garbage collection would
+        free them. One per stack would take 0.1 s; without it the stacks of a sweep pile up.
         """
         if self._trainer is not None:
             vars(self.trainer).clear()
         vars(self).clear()
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Keep the loss and accuracy of the validation split, which comes as one batch."""
+        """Store the loss and accuracy of the validation split, which is one batch."""
         x, target = batch
         output = by_blocks(self.network, x)  # (S, N, O)
-        self.val_loss.append(self.objective.loss(output, target).cpu())
+        self.curves.val_loss.append(self.objective.loss(output, target).cpu())
         correct = self.objective.decode(output) == target
-        self.val_accuracy.append(correct.float().mean(-1).cpu())
+        self.curves.val_accuracy.append(correct.float().mean(-1).cpu())
 
     @torch.no_grad()
     def _keep(self, outputs: list[Tensor], targets: list[Tensor]) -> None:
-        """Keep of a block what its epoch needs, from the outputs (S, B, O) and the targets (S, B) of each step."""
+        """Store the losses and correct decisions of a block from each step's outputs (S, B, O) and target (S, B)."""
         correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)  # (S,)
         self._blocks.append((self._losses(outputs, targets), [target.shape[1] for target in targets], correct))
 
@@ -119,17 +112,17 @@ class StackedClassifier(L.LightningModule):
         """Store the losses and the accuracy of an epoch."""
         blocks, self._blocks = self._blocks, []
         losses = torch.cat([losses for losses, _, _ in blocks])  # (steps, S)
-        points = [size for _, sizes, _ in blocks for size in sizes]
-        weights = losses.new_tensor(points)  # (steps,)
+        samples = [size for _, sizes, _ in blocks for size in sizes]
+        weights = losses.new_tensor(samples)  # (steps,)
         # A sum over the steps would round by S; a running sum does not.
         mean = (losses * weights[:, None]).cumsum(0)[-1] / weights.sum()  # (S,)
         correct = torch.stack([correct for _, _, correct in blocks]).sum(0)  # (S,)
-        self.step_loss.append(losses.cpu())
-        self.train_loss.append(mean.cpu())
-        self.train_accuracy.append((correct.float() / sum(points)).cpu())
+        self.curves.step_loss.append(losses.cpu())
+        self.curves.train_loss.append(mean.cpu())
+        self.curves.train_accuracy.append((correct.float() / sum(samples)).cpu())
 
     def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
-        """Return the loss of every step, (steps, S): at once for the mini-batches of one size, as seeds of a stack."""
+        """Return the loss of every step, (steps, S), in one call for all mini-batches of one size."""
         parts = []
         for _, steps in groupby(zip(outputs, targets, strict=True), lambda step: step[1].shape):
             output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)

@@ -83,7 +83,7 @@ def test_prediction_columns_are_pred_and_probabilities() -> None:
 def test_a_checkpoint_holds_one_seed_and_loads_with_weights_only(tmp_path: Path, seed: int) -> None:
     classifier = make_classifier()
     classifier.configure_optimizers()  # makes the parameters views of one buffer, as training does
-    write_checkpoint(tmp_path, classifier.network, seed, trainings(classifier)[seed])
+    write_checkpoint(tmp_path, classifier.network, seed, trainings(classifier.curves)[seed])
     content = torch.load(tmp_path / "checkpoint.ckpt", weights_only=True)
     assert (content["epoch"], content["global_step"]) == (3, 12)
     assert content["pytorch-lightning_version"] == importlib.metadata.version("lightning")
@@ -103,7 +103,7 @@ def test_a_checkpoint_holds_one_seed_and_loads_with_weights_only(tmp_path: Path,
 
 
 def test_a_seed_leaves_its_history_and_then_its_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    training = trainings(make_classifier(validation=True))[1]
+    training = trainings(make_classifier(validation=True).curves)[1]
     written: list[list[str]] = []
     write = write_run.schema.write_results
 

@@ -19,10 +19,10 @@ def make_classifier(*, validation: bool = False) -> StackedClassifier:
     classifier = StackedClassifier(make_network(), CrossEntropy(3), torch.optim.SGD)
     seed = torch.arange(SEEDS)
     for epoch in range(EPOCHS):
-        classifier.step_loss.append(100.0 * seed + 10.0 * epoch + torch.arange(STEPS)[:, None])
-        classifier.train_loss.append(seed + epoch / 4)
-        classifier.train_accuracy.append(seed / 2 + epoch / 8)
+        classifier.curves.step_loss.append(100.0 * seed + 10.0 * epoch + torch.arange(STEPS)[:, None])
+        classifier.curves.train_loss.append(seed + epoch / 4)
+        classifier.curves.train_accuracy.append(seed / 2 + epoch / 8)
         if validation:
-            classifier.val_loss.append(seed + epoch / 4 + 10)
-            classifier.val_accuracy.append(seed / 2 + epoch / 8 + 0.0625)
+            classifier.curves.val_loss.append(seed + epoch / 4 + 10)
+            classifier.curves.val_accuracy.append(seed / 2 + epoch / 8 + 0.0625)
     return classifier

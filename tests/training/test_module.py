@@ -57,10 +57,10 @@ def kept(parts: Components, index: int) -> list[Tensor]:
     classifier = parts.classifier
     return [
         *(parameter[index] for parameter in parts.network.parameters()),
-        *(losses[:, index] for losses in classifier.step_loss),
+        *(losses[:, index] for losses in classifier.curves.step_loss),
         *(
             row[index]
-            for rows in (classifier.train_loss, classifier.train_accuracy, classifier.val_accuracy)
+            for rows in (classifier.curves.train_loss, classifier.curves.train_accuracy, classifier.curves.val_accuracy)
             for row in rows
         ),
     ]
@@ -83,7 +83,7 @@ def test_together_equals_alone(compose: Settings, loss: str, classes: int, optim
     settings["model"] = settings["model"] | {"activation": activation}
     settings["trainer"] = settings["trainer"] | {"max_epochs": EPOCHS[classes]}
     alone = fit(settings, [5])
-    assert sum(map(len, alone.classifier.step_loss)) in (48, 49, 50)
+    assert sum(map(len, alone.classifier.curves.step_loss)) in (48, 49, 50)
     assert same(fit(settings, [0, 1, 2, 5, 4, 3, 6]), 3, alone, 0)
     assert optimizer != "adam" or same(fit(settings, [1, 5, 3]), 1, alone, 0)
 
@@ -112,10 +112,10 @@ def test_together_equals_alone_over_the_whole_recipe(compose: Settings) -> None:
     settings = compose("loss=ce", "classes=2")
     assert settings["trainer"]["max_epochs"] == 499
     together, alone = fit(settings, [3, 0, 12]), fit(settings, [0])
-    assert sum(map(len, alone.classifier.step_loss)) == 12_974
+    assert sum(map(len, alone.classifier.curves.step_loss)) == 12_974
     assert same(together, 1, alone, 0)
     assert not same(together, 0, alone, 0)
-    assert alone.classifier.train_accuracy[-1] > 0.7
+    assert alone.classifier.curves.train_accuracy[-1] > 0.7
 
 
 def test_the_order_and_the_company_of_the_seeds_do_not_show(compose: Settings) -> None:
@@ -219,13 +219,13 @@ def test_training_is_that_of_a_plain_loop_over_each_seed(
     settings["seed"] = [0, 1, 2]
     parts = fit(settings, settings["seed"])
     classifier = parts.classifier
-    assert len(classifier.val_loss) == len(classifier.val_accuracy) == (5 if val_fraction else 0)
+    assert len(classifier.curves.val_loss) == len(classifier.curves.val_accuracy) == (5 if val_fraction else 0)
     for index in range(3):
         with single_threaded():
             plain = plain_loop(settings, index, optimizer)
         assert sum(map(len, plain.step_loss)) > 40
         for kind in ("step_loss", "train_loss", "val_loss", "train_accuracy", "val_accuracy"):
-            history = [row[..., index].tolist() for row in getattr(classifier, kind)]
+            history = [row[..., index].tolist() for row in getattr(classifier.curves, kind)]
             np.testing.assert_allclose(history, getattr(plain, kind), rtol=1e-3, atol=1e-4, err_msg=kind)
         for value, other in zip(sequential(parts, index).parameters(), plain.network.parameters(), strict=True):
             np.testing.assert_allclose(value.detach(), other.detach(), rtol=1e-3, atol=1e-4)
@@ -233,7 +233,7 @@ def test_training_is_that_of_a_plain_loop_over_each_seed(
 
 def test_the_loss_of_an_epoch_weighs_a_short_last_mini_batch_by_its_points(compose: Settings) -> None:
     settings = compose(*BRISK, "data.batch_size=30", "trainer.max_epochs=1")
-    (losses,), (mean,) = (getattr(fit(settings, [0]).classifier, name) for name in ("step_loss", "train_loss"))
+    (losses,), (mean,) = (getattr(fit(settings, [0]).classifier.curves, name) for name in ("step_loss", "train_loss"))
     assert losses.shape == (2, 1)  # 30 points and 2
     assert mean.item() == pytest.approx((30 * losses[0].item() + 2 * losses[1].item()) / 32)
 
@@ -246,7 +246,7 @@ def test_an_epoch_in_several_blocks_is_an_epoch_in_one(compose: Settings, monkey
     blocks = fit(settings, [0, 1])
     assert same(blocks, 0, whole, 0)
     assert same(blocks, 1, whole, 1)
-    assert all(map(torch.equal, blocks.classifier.train_loss, whole.classifier.train_loss))
+    assert all(map(torch.equal, blocks.classifier.curves.train_loss, whole.classifier.curves.train_loss))
 
 
 class Spoil(L.Callback):
@@ -266,7 +266,7 @@ def test_a_seed_that_diverges_leaves_the_others_as_they_are(compose: Settings, l
     well, spoilt = fit(settings, [0, 1, 2]), fit(settings, [0, 1, 2], Spoil(1, value))
     assert same(well, 0, spoilt, 0)
     assert same(well, 2, spoilt, 2)
-    losses = torch.cat(spoilt.classifier.step_loss)
+    losses = torch.cat(spoilt.classifier.curves.step_loss)
     assert not losses[:, 1].isfinite().all()
     assert losses[:, [0, 2]].isfinite().all()
     assert len(losses) == 4 * 7  # trained to the end
@@ -279,7 +279,7 @@ def test_the_trainers_precision_is_that_of_the_training(compose: Settings, preci
     parts = fit(compose(*BRISK, "trainer.max_epochs=2", f"trainer.precision={precision}"), [0, 1])
     classifier = parts.classifier
     assert {parameter.dtype for parameter in parts.network.parameters()} == {classifier.flat.values.dtype} == {dtype}
-    assert torch.cat(classifier.step_loss).isfinite().all()
+    assert torch.cat(classifier.curves.step_loss).isfinite().all()
 
 
 def test_the_optimizer_holds_one_buffer_that_the_network_looks_into(compose: Settings) -> None:

@@ -14,11 +14,10 @@ from torch import Tensor
 from src.data.datamodule import EpochLoader
 from src.engines.flat_parameters import FlatParameters
 from src.storage.atomic import replacing_file
+from src.training.history import Curves
 from src.training.module import StackedClassifier
 
 log = logging.getLogger(__name__)
-
-_CURVES = ("step_loss", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 class StackCheckpoint(L.Callback):
@@ -72,7 +71,7 @@ class StackCheckpoint(L.Callback):
             "buffers": dict(classifier.network.named_buffers()),
             "random_states": getattr(classifier.network, "random_states", []),
             "generators": [generator.get_state() for generator in _generators(trainer)],
-            "curves": {name: getattr(classifier, name) for name in _CURVES},
+            "curves": vars(classifier.curves),
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -104,8 +103,7 @@ def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tenso
         buffer.copy_(content["buffers"][name][rows])
     if content["random_states"]:
         network.random_states = [content["random_states"][row] for row in rows.tolist()]
-    for name in _CURVES:
-        setattr(classifier, name, [curve[..., rows] for curve in content["curves"][name]])
+    classifier.curves = Curves(**content["curves"]).of_seeds(rows)
 
 
 def _by_seed(flat: FlatParameters, state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -49,7 +49,7 @@ class TrainingProgress(L.Callback):
         if time.monotonic() < self.due and done < total:
             return
         self.due = time.monotonic() + 1 / RATE
-        loss = f"mean loss {cast(StackedClassifier, pl_module).train_loss[-1].mean():.4f}"
+        loss = f"mean loss {cast(StackedClassifier, pl_module).curves.train_loss[-1].mean():.4f}"
         self.progress.update(self.task, completed=done, loss=loss)
         if self.report is not None:
             self.report(self.label, done, total, loss)

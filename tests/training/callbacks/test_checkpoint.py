@@ -22,7 +22,7 @@ def killed(train, monkeypatch):
         step = StackedClassifier.training_step
 
         def dies(self, batches, index):
-            if len(self.step_loss) == epoch - 1:
+            if len(self.curves.step_loss) == epoch - 1:
                 raise Killed
             step(self, batches, index)
 
