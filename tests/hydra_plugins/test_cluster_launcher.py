@@ -6,22 +6,28 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 from hydra import initialize
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from hydra_plugins.cluster_launcher._job import Job
+from hydra_plugins.cluster_launcher._launcher import ClusterLauncher
 from hydra_plugins.cluster_launcher.slurm_launcher import SlurmLauncher
-from tests.commands import files, is_running, results, started, wait_until
+from tests.commands import files, is_running, posix, results, started, wait_until
 
 ROOT = Path(__file__).parents[2]
 HOME = "hydra_plugins.cluster_launcher"
@@ -50,7 +56,7 @@ ENGINES = {  # the same for an application that does not have our configuration
         "+hydra.launcher.remote={num_gpus: 1, max_retries: 0}",
     ),
 }
-EACH = [pytest.param(name, marks=NEEDS[name]) for name in LAUNCHERS]
+EACH = [pytest.param(name, marks=[NEEDS[name], pytest.mark.integration]) for name in LAUNCHERS]
 
 
 @pytest.fixture
@@ -82,17 +88,96 @@ def launch(
     """Launch a small task function with an engine, as two jobs, of bar=0 and bar=1."""
     monkeypatch.chdir(tmp_path)
 
-    def launched(engine: str, task: Callable[[DictConfig], Any]) -> list[JobReturn]:
+    def launched(engine: str | Launcher, task: Callable[[DictConfig], Any]) -> list[JobReturn]:
         with initialize(None, version_base="1.3"):
             hydra = GlobalHydra.instance().hydra
             assert hydra is not None
-            words = [*ENGINES[engine], "hydra.job.name=test"]
+            words = [*ENGINES.get(str(engine), ()), "hydra.job.name=test"]
             config = hydra.compose_config(None, words, RunMode.MULTIRUN, with_log_configuration=False)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
-            launcher = Plugins.instance().instantiate_launcher(context, task, config)
+            if isinstance(engine, Launcher):
+                launcher = engine
+                launcher.setup(hydra_context=context, task_function=task, config=config)
+            else:
+                launcher = Plugins.instance().instantiate_launcher(context, task, config)
             return list(launcher.launch([["+bar=0"], ["+bar=1"]], initial_job_idx=0))
 
     return launched
+
+
+class InProcess(ClusterLauncher):
+    """Runs each job in this process as another one would: from bytes, in another folder, with other singletons."""
+
+    package = extra = "hydra"
+
+    def __init__(self, elsewhere: Path, lost: Sequence[int] = ()) -> None:
+        self.elsewhere = elsewhere
+        self.lost = lost
+        self.calls: list[str] = []
+
+    def __str__(self) -> str:
+        return "in process"
+
+    def check(self) -> None:
+        self.calls.append("check")
+
+    def submit(self, jobs: Sequence[Job]) -> Sequence[bytes]:
+        self.calls.append("submit")
+        return [cloudpickle.dumps(job) for job in jobs]
+
+    def wait(self, handle: bytes) -> JobReturn | str:
+        job = cloudpickle.loads(handle)
+        if job.num in self.lost:
+            return "out of memory"
+        here = Singleton.get_state()
+        os.chdir(self.elsewhere)
+        try:
+            result: JobReturn = job()
+            return result
+        finally:
+            Singleton.set_state(here)
+
+    def stop(self, handles: Sequence[bytes]) -> None:
+        self.calls.append(f"stop {len(handles)}")
+
+
+def _describe(config: DictConfig) -> tuple[int, str, str]:
+    if config.bar == 0:
+        raise SystemExit("Expected `bar` to be 1.")
+    return HydraConfig.get().job.num, os.environ["OMP_NUM_THREADS"], str(Path.cwd())
+
+
+def test_jobs_travel_by_value_and_return_their_results_in_order(
+    launch: Callable[..., list[JobReturn]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    launcher = InProcess(tmp_path.parent)
+    stopped, ran = launch(launcher, _describe)
+    assert (stopped.status, str(stopped._return_value)) == (JobStatus.FAILED, "Expected `bar` to be 1.")
+    assert (ran.status, ran.return_value) == (JobStatus.COMPLETED, (1, "1", str(tmp_path)))
+    assert launcher.calls == ["check", "submit", "stop 2"]
+
+
+def test_a_lost_process_is_a_failed_job_and_the_others_go_on(
+    launch: Callable[..., list[JobReturn]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    lost, ran = launch(InProcess(tmp_path, lost=[0]), _describe)
+    assert lost.status == JobStatus.FAILED
+    assert str(lost._return_value) == "its process was lost, finished seeds are kept: out of memory"
+    assert ran.status == JobStatus.COMPLETED
+
+
+def test_an_interrupt_stops_the_jobs(launch: Callable[..., list[JobReturn]], tmp_path: Path) -> None:
+    class Interrupted(InProcess):
+        def wait(self, handle: bytes) -> JobReturn | str:
+            raise KeyboardInterrupt
+
+    launcher = Interrupted(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        launch(launcher, _describe)
+    assert launcher.calls == ["check", "submit", "stop 2"]
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -172,12 +257,17 @@ def test_jobs_have_one_thread_the_launch_folder_and_return_their_error(
     assert (ran.status, ran.return_value) == (JobStatus.COMPLETED, ("1", str(tmp_path), False))
 
 
+@posix
+@pytest.mark.integration
 @NEEDS["joblib"]
 def test_joblib_loses_all_processes_with_one_and_says_so(launch: Callable[..., list[JobReturn]]) -> None:
     def task(config: DictConfig) -> None:
+        assert os.getpid() != here  # which would end pytest
         if config.bar == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(30)
+
+    here = os.getpid()
 
     lost = launch("joblib", task)
     assert [job.status for job in lost] == [JobStatus.FAILED] * 2
@@ -185,6 +275,7 @@ def test_joblib_loses_all_processes_with_one_and_says_so(launch: Callable[..., l
     assert "joblib has ended all of its processes" in str(lost[1]._return_value)
 
 
+@pytest.mark.integration
 @NEEDS["ray"]
 @pytest.mark.usefixtures("ray_cluster")
 def test_ray_gives_each_job_a_device_of_its_own(launch: Callable[..., list[JobReturn]], tmp_path: Path) -> None:
@@ -272,6 +363,7 @@ main()
 """
 
 
+@posix
 @pytest.mark.parametrize("name", EACH[:2])  # Ray ends its tasks by itself
 def test_an_interrupt_ends_the_workers(name: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(SLEEPER)

@@ -26,12 +26,14 @@ def test_hydra_finds_the_launcher() -> None:
     assert "CoresLauncher" in names
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("default_version_base")
 @pytest.mark.parametrize("launcher_name, overrides", [("cores", ["hydra.launcher.workers=2"])])  # noqa: PT006
 class TestHydrasLauncherSuite(LauncherTestSuite):
     """Hydra's own tests of a launcher."""
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("default_version_base")
 @pytest.mark.parametrize(
     "task_launcher_cfg, extra_flags",  # noqa: PT006
