@@ -7,6 +7,7 @@ from hydra.core.singleton import Singleton
 
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
+from src.experiments import run
 from tests.commands import Finished
 
 torch.set_num_threads(1)  # as training does, and as the workers of pytest-xdist share the cores
@@ -71,3 +72,17 @@ def train(tmp_path, monkeypatch, capfd, hydra_restore_singletons):
         return Finished(ended, shown.out, shown.err + message)
 
     return outcome
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Return the folder of one finished seed of a small stack; a test that changes it takes a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    before = Singleton.get_state()
+    try:
+        small = ("data.samples_per_class=20", "data.val_fraction=0.1", "trainer.max_epochs=5", "figures=none")
+        run(*small, classes=3, seed=[3, 7], output_dir=folder)
+    finally:
+        Singleton.set_state(before)
+    [path] = folder.glob("runs/*/seed=7")
+    return path

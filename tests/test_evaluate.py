@@ -8,17 +8,6 @@ import pytest
 import torch
 
 from src.evaluate import main
-from tests.commands import run
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Return the folder of one finished seed of a small stack."""
-    folder = tmp_path_factory.mktemp("finished")
-    small = ("classes=3", "data.samples_per_class=20", "trainer.max_epochs=5", "figures=none", "data.val_fraction=0.1")
-    run("src.train", "seed=[3,7]", *small, folder=folder)
-    [run_folder] = folder.glob("outputs/runs/*/seed=7")
-    return run_folder
 
 
 @pytest.fixture
@@ -26,15 +15,17 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "copy")
 
 
-def test_metrics_are_reproduced_exactly_from_the_folder_alone(finished, tmp_path):
+def test_metrics_are_reproduced_exactly_from_the_folder_alone(finished, tmp_path, capsys):
     moved = shutil.copytree(finished, tmp_path / "elsewhere")
-    done = run("src.evaluate", f"run={moved}", folder=tmp_path)
+    assert str(tmp_path) not in (moved / "results.json").read_text()
+    assert main([f"run={moved}"]) == 0
+    out = capsys.readouterr().out
     stored = json.loads((moved / "results.json").read_text())["metrics"]
     assert len(stored) == 14  # with those of the validation split
     for name, value in stored.items():
-        [line] = [line for line in done.out.splitlines() if f" {name} " in line]
+        [line] = [line for line in out.splitlines() if f" {name} " in line]
         assert line.split()[3::2] == [str(value), str(value), "equal"] or line.count(str(value)) == 2
-    assert "different" not in done.out
+    assert "different" not in out
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
@@ -83,24 +74,6 @@ def test_bad_points(finished, tmp_path, capsys, content, words):
     assert words in error
     assert error.count("\n") == 1
     assert not target.exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["outputs"], "NAME=VALUE"),
-        (["ruin=x"], "one of run, points, out, allow_targets"),
-        (["run="], "a path"),
-        (["run=a", "run=b"], "given once"),
-        (["run=nowhere"], "nowhere is not the folder of a finished run"),
-        (["run=nowhere", "points=in.csv"], "given together"),
-    ],
-)
-def test_bad_command_lines(words, expected, capsys):
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert expected in error
-    assert error.count("\n") == 1
 
 
 def test_help_names_the_settings(capsys):

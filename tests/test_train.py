@@ -17,22 +17,13 @@ from src.analysis.collect import collect
 from src.analysis.comparisons import Plan
 from src.analysis.findings import find
 from src.engines.native.engine import library
-from src.experiments import runner
 from src.models.mlp import MLP
 from src.training.module import StackedClassifier
 from tests.commands import SHORT, files, posix, results, run, started, wait_until
 
 
-def test_single_run_leaves_every_file_of_the_schema(tmp_path):
-    done = run(
-        "src.train",
-        "loss=ce",
-        "classes=4",
-        "seed=0",
-        "trainer.max_epochs=2",
-        "data.samples_per_class=10",
-        folder=tmp_path,
-    )
+def test_single_run_leaves_every_file_of_the_schema(tmp_path, train):
+    done = train("loss=ce", "classes=4", "seed=0", "trainer.max_epochs=2", "data.samples_per_class=10")
     [(condition, seed)] = results(tmp_path / "outputs" / "runs")
     assert condition.startswith("loss=ce,classes=4,")
     assert seed == 0
@@ -142,23 +133,17 @@ def test_sweep_trains_the_seeds_of_each_condition_in_one_job(tmp_path):
         assert len(seconds) == 1  # trained together
 
 
-def test_seeds_alone_in_a_stack_and_in_a_cut_stack_leave_the_same_files(tmp_path, train):
+def test_a_seed_alone_and_in_a_stack_leaves_the_same_files(tmp_path, train):
     short = ("loss=bce", "trainer.max_epochs=3", "data.samples_per_class=20", "figures=all", "logger=none")
-    train("seed=[0,1,2]", "study=together", *short)
+    train("seed=[1,2]", "study=together", *short)
     train("seed=2", "study=alone", *short)
-    cut = ("--multirun", "seed=range(3)", "hydra.sweeper.stack_size=2", "study=cut", *short)
-    train(*cut)
-    [condition] = (path.name for path in (tmp_path / "outputs/together").iterdir())
-    together, alone, pieces = (tmp_path / "outputs" / study / condition for study in ("together", "alone", "cut"))
-    assert files(alone / "seed=2") == files(together / "seed=2") == files(pieces / "seed=2")
-    for name in files(alone / "seed=2") - {"results.json"}:
-        for other in (together, pieces):
-            assert (alone / "seed=2" / name).read_bytes() == (other / "seed=2" / name).read_bytes(), name
-    own = json.loads((alone / "seed=2/results.json").read_text())
-    for other in (together, pieces):
-        stored = json.loads((other / "seed=2/results.json").read_text())
-        assert stored["metrics"] == own["metrics"]
-        assert {key for key in own if own[key] != stored[key]} <= {"seconds", "study", "config", "overrides"}
+    together, alone = (next(tmp_path.glob(f"outputs/{study}/*/seed=2")) for study in ("together", "alone"))
+    assert files(alone) == files(together)
+    for name in files(alone) - {"results.json"}:
+        assert (alone / name).read_bytes() == (together / name).read_bytes(), name
+    own, stored = (json.loads((folder / "results.json").read_text()) for folder in (alone, together))
+    assert stored["metrics"] == own["metrics"]
+    assert {key for key in own if own[key] != stored[key]} <= {"seconds", "study", "config", "overrides"}
 
 
 def test_finished_seeds_are_kept_and_missing_ones_trained(tmp_path, train):
@@ -217,21 +202,9 @@ def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
     assert not list(tmp_path.glob("outputs/runs/*/*seed*"))
 
 
-def test_binary_objective_with_three_classes(train, tmp_path):
-    error = train("loss=bce", "classes=3", code=1).err
-    assert error == "Expected `classes` to be 2 for the objective bce, which is binary, got 3."
-    assert not files(tmp_path)
-
-
 def test_several_wrong_settings_are_reported_together(train):
     error = train("classes=1", "seed=-1", "figures=some", code=1).err
     assert [line.split("`")[1] for line in error.splitlines()] == ["classes", "seed", "figures"]
-
-
-def test_bad_condition_of_a_sweep_stops_it_before_anything_is_written(tmp_path, train):
-    done = train("--multirun", "classes=2,1", "seed=range(2)", *SHORT, code=1)
-    assert done.err == "Expected `classes` to be a whole number from 2 to 1000, got 1."
-    assert not files(tmp_path)
 
 
 def test_outputs_that_cannot_be_written(train, tmp_path):
@@ -273,23 +246,14 @@ def test_crossed_streams_ride_one_stack_and_name_their_folders(tmp_path, train):
     assert "4 of 6 seeds are finished and kept" in more.out
 
 
-def test_basic_sweeper_gives_a_job_a_seed(tmp_path, train):
-    done = train("--multirun", "hydra/sweeper=basic", "seed=0,1", *SHORT)
-    assert "seed=[" not in done.out
-    assert {seed for _, seed in results(tmp_path)} == {0, 1}
-
-
-def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, train, monkeypatch):
-    stacks = []
-    fit = runner.train
-    monkeypatch.setattr(runner, "train", lambda *args: stacks.append(len(args[1])) or fit(*args))
-    axis = ("optimizer.lr=1e-4,1e-3,1e-2", "seed=range(20)", "study=s", "hydra/launcher=basic")
-    train("--multirun", *axis, *SHORT)
-    assert stacks == [20, 20, 20]
-    assert len(results(tmp_path / "outputs" / "s")) == 60
+def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, train):
+    axis = ("optimizer.lr=1e-4,1e-3,1e-2", "seed=range(5)", "study=s", "hydra/launcher=basic")
+    done = train("--multirun", *axis, *SHORT)
+    assert done.out.count("seed=[0,1,2,3,4]") == 3  # one stack per rate
+    assert len(results(tmp_path / "outputs" / "s")) == 15
     findings = find(collect([tmp_path / "outputs" / "s"]), "population/accuracy", Plan("ce, lr=0.0001"))
     assert list(findings.main["loss"]) == ["ce, lr=0.001", "ce, lr=0.01"]
-    assert set(findings.main["n"]) == {20}
+    assert set(findings.main["n"]) == {5}
 
 
 def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):

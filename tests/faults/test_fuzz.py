@@ -15,7 +15,6 @@ from src.experiments.finished import completed
 from src.experiments.loading import load_run
 from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
 from src.utils.validation import SettingsError
-from tests.commands import SHORT, run
 
 HISTORY_COLUMNS = ("epoch", "step", "train/loss")
 PREDICTION_COLUMNS = ("x1", "x2", "target", "pred")
@@ -26,15 +25,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Return the folder of one finished seed."""
-    folder = tmp_path_factory.mktemp("finished")
-    run("src.train", "model.hidden=[4]", *SHORT, folder=folder)
-    [run_folder] = folder.glob("outputs/runs/*/seed=0")
-    return run_folder
 
 
 @pytest.fixture
