@@ -50,6 +50,10 @@ class Line:
         slope = max(0.0, (at_high - at_low) / (high - low)) if high > low else 0.0
         return cls(at_high - slope * high, slope)
 
+    def steeper(self, slope: float) -> "Line":
+        """Return a line with an additional slope."""
+        return Line(self.constant, self.slope + slope)
+
     def __call__(self, seeds: int) -> float:
         """Return the quantity for a job of so many seeds."""
         return self.constant + self.slope * seeds
@@ -126,20 +130,23 @@ def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, p
     with multiprocessing.get_context(start_method()).Pool(processes, maxtasksperchild=1) as pool:
         sizes = pool.apply(_sizes, (settings, largest, seconds / 2))
         fits = _mean(pool.starmap(_measure_fits, [(settings, sizes, seconds / 2)] * processes, chunksize=1))
-        epoch = fits["epoch"][0] * min(1, few[-1] / sizes[0])
-        affordable = min(epochs, max(MIN_EPOCHS, int(seconds / 20 / max(epoch, 1e-9))))
+        shortest = fits["epoch"][0] * min(1, few[-1] / sizes[0])
+        affordable = min(epochs, max(MIN_EPOCHS, int(seconds / 20 / max(shortest, 1e-9))))
         writes = _mean(pool.starmap(_measure_writes, [(settings, choices, few, affordable)] * processes, chunksize=1))
-    memory = _line(sizes, fits["memory"])
+    memory, epoch = _line(sizes, fits["memory"]), _line(sizes, fits["epoch"])
+    left = epochs - affordable
+    # What is written of an epoch takes less than the epoch did, whatever the noise of a short measurement.
+    write_epoch = min(writes["seconds_epoch"], epoch(few[-1]) / few[-1])
     return Costs(
         first=max(0.0, fits["cold"] - fits["warm"]),
         start=_line(sizes, fits["start"]),
-        epoch=_line(sizes, fits["epoch"]),
+        epoch=epoch,
         epochs=epochs,
-        write=_line(few, writes["seconds"]),
+        write=_line(few, writes["seconds"]).steeper(write_epoch * left),
         inherited=fits["inherited"],
         memory=Line(memory.constant + max(0.0, writes["memory"] - memory(few[-1])), memory.slope),
         memory_epoch=fits["memory_epoch"],
-        disk=_line(few, writes["disk"]),
+        disk=_line(few, writes["disk"]).steeper(writes["disk_epoch"] * left),
     )
 
 
@@ -203,25 +210,27 @@ def _measure_writes(
 ) -> dict[str, Any]:
     """Measure how long a few seeds take to evaluate and to write, the memory that this needs, and their bytes.
 
-    Seconds and bytes are linear in the epochs of each seed: where all epochs would take too long, fewer are trained,
-    and the share of the epochs is measured by training half as many.
+    Where all epochs would take too long, fewer are trained, and the seconds and bytes of each further epoch of a seed
+    are measured by training half as many.
     """
     _silence()
     epochs = settings["trainer"]["max_epochs"]
     _write(settings, choices, 1, 1)  # imports what draws
     written = [_write(settings, choices, size, affordable) for size in sizes]
-    seconds, disk = [each.seconds for each in written], [each.on_disk for each in written]
+    measured: dict[str, Any] = {
+        "seconds": [each.seconds for each in written],
+        "disk": [each.on_disk for each in written],
+        "seconds_epoch": 0.0,
+        "disk_epoch": 0.0,
+        "memory": _peak(),
+    }
     if affordable < epochs:
         half = _write(settings, choices, sizes[-1], affordable // 2)
         trained = (affordable - affordable // 2) * sizes[-1]  # epochs of all seeds
+        measured["seconds_epoch"] = max(0.0, written[-1].seconds - half.seconds) / trained
         # Bytes that were written grow evenly with the epochs, while those on the disk grow by blocks.
-        more_seconds = max(0.0, written[-1].seconds - half.seconds) / trained
-        more_bytes = (written[-1].written - half.written) / trained
-        seconds = [
-            each + more_seconds * size * (epochs - affordable) for each, size in zip(seconds, sizes, strict=True)
-        ]
-        disk = [each + more_bytes * size * (epochs - affordable) for each, size in zip(disk, sizes, strict=True)]
-    return {"seconds": seconds, "disk": disk, "memory": _peak()}
+        measured["disk_epoch"] = (written[-1].written - half.written) / trained
+    return measured
 
 
 def _silence() -> None:

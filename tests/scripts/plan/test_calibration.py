@@ -1,5 +1,6 @@
 import gc
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def test_a_line_goes_through_its_points_and_never_falls() -> None:
     assert [line(seeds) for seeds in (2, 4, 10)] == [5.0, 9.0, 21.0]
     assert Line.through({1: 3.0})(7) == 3.0
     assert Line.through({2: 5.0, 4: 4.0})(100) == 4.0
+    assert line.steeper(1.0)(10) == 31.0
 
 
 def test_a_stack_that_was_measured_does_not_stay_in_memory(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +50,34 @@ def test_a_stack_that_was_measured_does_not_stay_in_memory(settings: Any, monkey
         assert [reference() for reference in built] == [None, None]
     finally:
         gc.enable()
+
+
+class Inline:
+    """A pool that runs everything in this process."""
+
+    def __enter__(self) -> "Inline":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def apply(self, function: Any, arguments: Any) -> Any:
+        return function(*arguments)
+
+    def starmap(self, function: Any, arguments: Any, chunksize: int) -> Any:
+        return [function(*each) for each in arguments]
+
+
+def test_what_was_measured_is_extrapolated_and_noise_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = {"cold": 3.0, "warm": 1.0, "start": [1.0, 2.0], "epoch": [0.1, 0.2], "inherited": 1.0}
+    fits |= {"memory": [10.0, 20.0], "memory_epoch": 2.0}
+    writes = {"seconds": [1.0, 5.0], "disk": [1.0, 5.0], "memory": 30.0, "seconds_epoch": 9.0, "disk_epoch": 0.5}
+    monkeypatch.setattr(
+        calibration.multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=lambda *_, **__: Inline())
+    )
+    monkeypatch.setattr(calibration, "_sizes", lambda *_: (10, 20))
+    monkeypatch.setattr(calibration, "_measure_fits", lambda *_: fits)
+    monkeypatch.setattr(calibration, "_measure_writes", lambda *_: writes)
+    costs = calibration.calibrate({"trainer": {"max_epochs": 106}}, {}, largest=100, processes=2, seconds=0.1)
+    assert (costs.first, costs.start(100), costs.epoch(100)) == pytest.approx((2.0, 10.0, 1.0))
+    assert costs.disk(100) == pytest.approx(100 + 0.5 * 100 * 100)  # 6 of 106 epochs were trained
+    assert costs.write(100) == pytest.approx(100 + 0.01 * 100 * 100)  # 9 s were noise: an epoch took 0.01 s per seed
