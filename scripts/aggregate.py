@@ -1,4 +1,4 @@
-"""Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.
+"""Report of one or more studies: tables, figures and pages, from the files of finished runs.
 
 python -m scripts.aggregate outputs/hw4
 """
@@ -24,16 +24,16 @@ from src.report.tables import summary_table
 from src.report.write import PAGE, problem_lines, write_report
 from src.utils.console import command_name, tolerate_unprintable
 
-_MOST_LINES = 10  # of one kind of problem on the console; problems.txt has them all
-_PLAIN_WIDTH = 160  # of the table where there is no terminal
+_MAX_LINES = 10  # per kind of problem on the console; problems.txt has all
+_PLAIN_WIDTH = 160  # columns, without a terminal
 
 
 class AggregateError(Exception):
-    """What was asked for cannot be done; the message is one line."""
+    """The report cannot be written; the message is one line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, or 1 where nothing could be reported."""
+    """Run the command and return its exit code: 0, or 1 if there is nothing to report."""
     tolerate_unprintable()
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"aggregate: {' '.join(str(error).split())}")
         return 1
     _print_findings(findings)
-    for line in problem_lines(problems, most=_MOST_LINES):
+    for line in problem_lines(problems, max_lines=_MAX_LINES):
         errors.print(line)
     where = f"{out} (in the first STUDY)" if len(options.studies) > 1 and options.out is None else out
     print(f"{len(collection.completed)} completed runs, {len(findings.summary)} conditions. Report: {where}")
@@ -63,17 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog=command_name("scripts.aggregate"),
-        description="Turn the runs of one or more studies into tables, figures and a page. Reads files, never trains.",
-        epilog="Writes report.html (all in one page), report.md and tables.tex; runs.csv (a row a run), summary.csv (a "
-        "row a condition), comparisons.csv (a row a comparison), variance.csv, and problems.txt (what is left out, and "
-        "why); and every figure as PNG, SVG and PDF. Example: python -m scripts.aggregate outputs/hw4",
+        description="Report of one or more studies: tables, figures and pages, from the files of finished runs.",
+        epilog="Writes report.html (self-contained), report.md and tables.tex; runs.csv (one row per run), "
+        "summary.csv (one "
+        "row per condition), comparisons.csv (one row per comparison), variance.csv, and problems.txt (what is left "
+        "out, and why); and every figure as PNG, SVG and PDF. Example: python -m scripts.aggregate outputs/hw4",
     )
     parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="folder of a study, as outputs/hw4")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: report/ in the first STUDY)")
     parser.add_argument(
         "--baseline",
         metavar="LOSS",
-        help="loss that all others are compared with (default: ce where there is one, else the first)",
+        help="loss that all others are compared with (default: ce if present, otherwise the first)",
     )
     parser.add_argument(
         "--alpha",
@@ -92,15 +93,15 @@ def _parser() -> Parser:
     parser.add_argument(
         "--metric",
         metavar="NAME",
-        help="metric that the question is about, and that chooses the median seed of each scatter plot (default: "
-        "population/accuracy, or test/accuracy where no distribution is known)",
+        help="metric to compare, which also selects the median run of each scatter plot (default: "
+        "population/accuracy, or test/accuracy if the distribution is unknown)",
     )
-    parser.add_argument("--open", action="store_true", help="show the page in a browser when it is written")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
 
 
 def _between(low: float, high: float, *, closed: bool = False) -> Callable[[str], float]:
-    """Return a reader of numbers between two others, of which the upper counts where ``closed``."""
+    """Return a parser of numbers in (low, high), or (low, high] if ``closed``."""
 
     def read(text: str) -> float:
         allowed = f"a number in ({low:g}, {high:g}{']' if closed else ')'}"
@@ -116,7 +117,7 @@ def _between(low: float, high: float, *, closed: bool = False) -> Callable[[str]
 
 
 def _progress(console: Console) -> Progress:
-    """Return a progress bar on a terminal, and nothing elsewhere."""
+    """Return a progress bar, which is shown on terminals only."""
 
     def show(folders: Sequence[Path], description: str) -> Iterable[Path]:
         return track(folders, description, console=console, transient=True, disable=not console.is_terminal)
@@ -135,7 +136,7 @@ def _out_folder(studies: Sequence[Path], out: Path | None) -> Path:
 
 
 def _collect(studies: Sequence[Path], progress: Progress) -> Collection:
-    """Read the studies; at least one run must have completed."""
+    """Read the studies, of which at least one run must have completed."""
     collection = collect(studies, progress)
     if collection.completed.empty:
         found = ", ".join(f"{len(lines)} {kind}" for kind, lines in collection.problems.items() if lines)
@@ -148,7 +149,7 @@ def _collect(studies: Sequence[Path], progress: Progress) -> Collection:
 
 
 def _metric(collection: Collection, name: str | None) -> str:
-    """Return the metric asked for, else the accuracy that says most."""
+    """Return the requested metric, by default the most informative accuracy."""
     if name is None:
         return next((each for each in reversed(ACCURACIES) if each in collection.metrics), ACCURACIES[0])
     if name not in collection.metrics:
@@ -157,7 +158,7 @@ def _metric(collection: Collection, name: str | None) -> str:
 
 
 def _plan(collection: Collection, options: argparse.Namespace) -> Plan:
-    """Return what is compared with what; a baseline that is asked for must be there."""
+    """Return the parameters of the comparisons, with a baseline that exists."""
     try:
         baseline = choose_baseline(name_contenders(collection.completed), options.baseline)
     except ValueError as error:
@@ -166,7 +167,7 @@ def _plan(collection: Collection, options: argparse.Namespace) -> Plan:
 
 
 def _print_findings(findings: Findings) -> None:
-    """Print the table of conditions, the answer, and what a reader has to know."""
+    """Print the table of conditions, the answer and the notes."""
     width = None if sys.stdout.isatty() else _PLAIN_WIDTH
     console = Console(markup=False, highlight=False, emoji=False, width=width)
     summary = findings.summary

@@ -1,4 +1,4 @@
-"""Recompute every worked number of the lecture, compare it with the printed digits, and draw why cross-entropy.
+"""Worked examples of the lecture: recomputed numbers against the printed ones, and loss surfaces.
 
 python -m scripts.worked_examples
 """
@@ -48,15 +48,15 @@ MEAN = [(75.0, 71.3), (55.6, 59.8)]
 COVARIANCE = [((874.0, 327.0), (327.0, 929.0)), ((847.0, 422.0), (422.0, 685.0))]
 FLOORS = {2: "0.3133", 4: "0.7437"}  # of the double softmax, as the lecture's notes give them
 EXACT = 1e-9
-_PLAIN_WIDTH = 200  # of the tables where there is no terminal
+_PLAIN_WIDTH = 200  # columns, without a terminal
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number that was computed, and what it should be.
+    """A computed number and its expected value.
 
     Attributes:
-        computed: By the project's own functions.
+        computed: By the functions of this project.
         printed: The digits on the slide, or an independent evaluation, which has to agree to 1e-9.
         slack: By how much rounded input may move the number.
     """
@@ -74,21 +74,21 @@ class Number:
 
     @property
     def decimals(self) -> int:
-        """How many decimals the other number has."""
+        """Number of decimals of the expected value."""
         return 10 if isinstance(self.printed, float) else len(self.printed.partition(".")[2])
 
     def __str__(self) -> str:
-        wanted = f"{self.printed:.{self.decimals}f}" if isinstance(self.printed, float) else self.printed
+        expected = f"{self.printed:.{self.decimals}f}" if isinstance(self.printed, float) else self.printed
         more = 2 if self.decimals and isinstance(self.printed, str) else 0
-        return f"{self.computed:.{self.decimals + more}f} {'=' if self.agrees else 'IS NOT'} {wanted}"
+        return f"{self.computed:.{self.decimals + more}f} {'=' if self.agrees else 'IS NOT'} {expected}"
 
 
 @dataclass(frozen=True)
 class Example:
-    """A table of numbers with a row a name.
+    """A table of numbers with named rows.
 
     Attributes:
-        title: What stands above it.
+        title: Heading.
         columns: Names of its columns.
         rows: The cells by the name of their row.
     """
@@ -104,7 +104,7 @@ def double(values: object) -> Tensor:
 
 
 def sheet() -> list[Example]:
-    """Return the five rows of the cross-entropy sheet with all their columns, and what is under them."""
+    """Return the table of the cross-entropy sheet and the numbers below it."""
     z, label, objective = double(LOGITS), torch.tensor(LABELS), CrossEntropy(classes=2)
     probability = objective.probabilities(z)
     rowwise = objective.loss(z[:, None], label[:, None])  # each row as a seed of its own
@@ -154,7 +154,7 @@ def information() -> list[Example]:
 
 
 def direct_posterior(x: Sequence[float], covariances: Sequence[Sequence[Sequence[float]]]) -> float:
-    """Return P(C1 | x) of the two normal classes with every term of Bayes' rule written out."""
+    """Return P(C1 | x) of the two normal classes by Bayes' rule, as an independent reference."""
     joint = []
     for count, (m1, m2), ((a, b), (_, d)) in zip(COUNT, MEAN, covariances, strict=True):
         u, v, determinant = x[0] - m1, x[1] - m2, a * d - b * b
@@ -192,7 +192,7 @@ def generative() -> list[Example]:
 
 
 def floors() -> list[Example]:
-    """Return the least loss of the double softmax for 2 to 8 classes."""
+    """Return the minimum of the double softmax loss for 2 to 8 classes."""
     rows = {}
     for classes in range(2, 9):
         objective = SoftmaxCrossEntropy(classes)
@@ -203,7 +203,7 @@ def floors() -> list[Example]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print every table and return 0, or 1 where a number is not what it should be."""
+    """Print every table and return 0, or 1 if a number differs from the expected one."""
     tolerate_unprintable()
     parser = Parser(prog=command_name("scripts.worked_examples"), description=__doc__)
     parser.add_argument("--out", type=Path, default="outputs/worked_examples", metavar="DIR", help="for figures")

@@ -1,4 +1,4 @@
-"""Entropy, cross-entropy and the divergence of Kullback and Leibler, of distributions over the last axis."""
+"""Entropy, cross-entropy and Kullback-Leibler divergence of distributions over the last axis."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 from src.utils import validation
 from src.utils.validation import Problem
 
-_SLACK = 1e-5  # by which probabilities in single precision may miss a sum of 1
+_TOLERANCE = 1e-5  # of the sum of probabilities in single precision
 
 
 def entropy(p: Tensor, *, base: float = math.e, check: bool = True) -> Tensor:
@@ -18,7 +18,7 @@ def entropy(p: Tensor, *, base: float = math.e, check: bool = True) -> Tensor:
     Args:
         p: Probabilities (..., C).
         base: Of the logarithm: 2 for bits, e for nats.
-        check: Whether to make sure that p is a distribution.
+        check: Whether to check that p is a distribution.
 
     Returns:
         (...), in double precision.
@@ -40,7 +40,7 @@ def cross_entropy(p: Tensor, q: Tensor, *, base: float = math.e, check: bool = T
         p: True probabilities (..., C).
         q: Predicted probabilities (..., C); leading axes broadcast.
         base: Of the logarithm: 2 for bits, e for nats.
-        check: Whether to make sure that p and q are distributions.
+        check: Whether to check that p and q are distributions.
 
     Returns:
         (...), in double precision.
@@ -70,16 +70,16 @@ def cross_entropy(p: Tensor, q: Tensor, *, base: float = math.e, check: bool = T
 
 
 def kl_divergence(p: Tensor, q: Tensor, *, base: float = math.e, check: bool = True) -> Tensor:
-    r"""Return KL(p || q) = \sum_i p_i \log(p_i / q_i) = H(p, q) - H(p): what it costs to take q for p.
+    r"""Return KL(p || q) = \sum_i p_i \log(p_i / q_i) = H(p, q) - H(p).
 
     Args:
         p: True probabilities (..., C).
         q: Predicted probabilities (..., C); leading axes broadcast.
         base: Of the logarithm: 2 for bits, e for nats.
-        check: Whether to make sure that p and q are distributions.
+        check: Whether to check that p and q are distributions.
 
     Returns:
-        (...), in double precision; at least 0 for distributions, but for rounding.
+        (...), in double precision; at least 0 for distributions, up to rounding.
 
     Raises:
         SettingsError: As ``cross_entropy`` does.
@@ -92,10 +92,10 @@ def kl_divergence(p: Tensor, q: Tensor, *, base: float = math.e, check: bool = T
 
 
 def _distribution(name: str, values: Tensor) -> Problem | None:
-    """Find a problem unless the last axis holds distributions."""
+    """Return a problem unless the last axis holds distributions."""
     if not bool((values >= 0).all()):  # NaN is not
         shown: Any = values.min().item()
         return Problem(name, "probabilities of at least 0", str(shown) if math.isnan(shown) else shown)
     total = values.sum(-1)
     off = total.flatten()[(total - 1).abs().argmax()].item() if total.numel() else 1.0
-    return None if abs(off - 1) <= _SLACK else Problem(name, "probabilities that sum to 1", f"a sum of {off:g}")
+    return None if abs(off - 1) <= _TOLERANCE else Problem(name, "probabilities that sum to 1", f"a sum of {off:g}")

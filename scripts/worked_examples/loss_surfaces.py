@@ -1,4 +1,4 @@
-"""Why cross-entropy rather than squared error: the two losses of one logistic unit over its weight and bias."""
+"""Loss surfaces of cross-entropy and squared error for one logistic unit."""
 
 import math
 from pathlib import Path

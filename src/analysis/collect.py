@@ -1,4 +1,4 @@
-"""Read the results of whole studies into one table, and note what is not there."""
+"""Collection of the results of studies in one table."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -12,27 +12,28 @@ from src.storage.manifest import read_manifests
 from src.storage.schema import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
 from src.utils.seeds import PURPOSES, SEED_KEYS
 
-_SAME = 1e-6  # relative difference up to which two runs of the same seed agree
-_MOST_NAMES = 4  # of missing runs of a crossed design in one line
+_RELATIVE_TOLERANCE = 1e-6  # between two runs of the same seed
+_MAX_NAMES = 4  # missing runs of a crossed design named in one line
 
 Progress = Callable[[Sequence[Path], str], Iterable[Path]]
 
 
 @dataclass(frozen=True)
 class Collection:
-    """The runs of some studies, and one line for each thing that is wrong with them.
+    """The runs of one or more studies, and one line for each problem.
 
     Attributes:
-        runs: A row a run, sorted by label, classes and seeds, with the columns label, study, condition, fingerprint,
-            loss, model, data, classes, each setting in which the conditions differ, seed and the seeds of the random
-            streams (``SEED_KEYS``), status, seconds, each metric, and folder. Rows of one condition share a
-            fingerprint, and no two conditions share both label and classes.
+        runs: One row per run, sorted by label, classes and seeds, with the columns label, study, condition,
+            fingerprint, loss, model, data, classes, each setting in which the conditions differ, seed and the seeds of
+            the random
+            streams (``SEED_KEYS``), status, seconds, each metric, and the path of its folder. Rows of one condition
+            share a fingerprint, and no two conditions share both label and classes.
         failed: Runs that failed, and why; they are in ``runs`` too, without metrics.
         unreadable: Results that are missing or broken.
         disagreeing: Runs left out because an earlier folder has the same condition and seed, and other results.
         repeated: Runs left out because an earlier folder has the same condition, seed and results.
-        missing: Seeds that another condition of the same study has, or that a sweep was asked for.
-        results: All that the files of the rows in ``runs`` say, in no order.
+        missing: Seeds that another condition of the same study has, or that a sweep requested.
+        results: The content of ``results.json`` of each row of ``runs``, in no order.
     """
 
     runs: pd.DataFrame
@@ -50,12 +51,12 @@ class Collection:
 
     @property
     def predicted(self) -> pd.DataFrame:
-        """The rows of the completed runs that were to leave predictions, which ``predictions=false`` spares."""
-        spared = {
+        """The rows of the completed runs with predictions, which ``predictions=false`` turns off."""
+        without = {
             (each.fingerprint, *identity(each)) for each in self.results if each.config.get("predictions") is False
         }
         rows = self.completed[["fingerprint", *SEED_KEYS]].itertuples(index=False, name=None)
-        return self.completed[[row not in spared for row in rows]]
+        return self.completed[[row not in without for row in rows]]
 
     @property
     def problems(self) -> dict[str, list[str]]:
@@ -80,7 +81,7 @@ def collect(studies: Iterable[Path], progress: Progress = lambda folders, descri
 
     Args:
         studies: Folders of studies. A folder named twice is read once.
-        progress: Wraps the folders that are being read, to show how far it is.
+        progress: Wraps the folders that are read, to show a progress bar.
 
     Raises:
         ArtifactError: If a study is not a folder.
@@ -109,7 +110,7 @@ def collect(studies: Iterable[Path], progress: Progress = lambda folders, descri
 
 
 def _read(folder: Path) -> Results:
-    """Read the results of a run and hold them against its folder's name and against what accuracies can be."""
+    """Read the results of a run and check them against the name of its folder and the range of accuracies."""
     results = read_results(folder)
     named = dict(word.split("=") for word in folder.name.split(","))
     own = dict(zip(("seed", *PURPOSES), identity(results), strict=True))
@@ -124,13 +125,13 @@ def _read(folder: Path) -> Results:
 
 
 def _disagreement(kept: Results, other: Results) -> str | None:
-    """Say in what one run differs from another that should be the same, or None."""
+    """Return how one run differs from another of the same condition and seed, or None."""
     if kept.status != other.status:
         return f"it is {other.status}, against {kept.status}"
     shared = kept.metrics.keys() & other.metrics.keys()
     for name in [*sorted(shared), *sorted((kept.metrics.keys() | other.metrics.keys()) - shared)]:
         mine, theirs = kept.metrics.get(name), other.metrics.get(name)
-        if mine is None or theirs is None or not math.isclose(mine, theirs, rel_tol=_SAME):
+        if mine is None or theirs is None or not math.isclose(mine, theirs, rel_tol=_RELATIVE_TOLERANCE):
             return f"its {name} is {_shown(theirs)}, against {_shown(mine)}"
     return None
 
@@ -144,7 +145,7 @@ def _one_line(text: str) -> str:
 
 
 def _missing_seeds(study: Path) -> list[str]:
-    """Return the conditions of a study that lack seeds which another one has, or which a sweep was asked for."""
+    """Return the conditions of a study that lack seeds which another one has, or which a sweep requested."""
     runs: dict[str, set[str]] = {path.parent.name: set() for path in study.glob("*/.hydra")}
     names: dict[str, None] = {}  # in the order of the folders, which is by number
     for folder in seed_folders(study):
@@ -160,13 +161,13 @@ def _missing_seeds(study: Path) -> list[str]:
         plain = sorted(int(name.removeprefix("seed=")) for name in absent if "," not in name)
         texts = [ranges(plain)] * bool(plain) + [name for name in absent if "," in name]
         if texts:
-            more = f" and {len(texts) - _MOST_NAMES} more" if len(texts) > _MOST_NAMES else ""
-            lines.append(f"{study / condition}: {'; '.join(texts[:_MOST_NAMES])}{more}")
+            more = f" and {len(texts) - _MAX_NAMES} more" if len(texts) > _MAX_NAMES else ""
+            lines.append(f"{study / condition}: {'; '.join(texts[:_MAX_NAMES])}{more}")
     return lines
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Return sorted whole numbers as text, with runs of them shortened.
+    """Return sorted integers as text, with consecutive ones shortened.
 
     Example:
         >>> ranges([0, 3, 7, 8, 9])

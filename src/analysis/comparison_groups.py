@@ -1,4 +1,4 @@
-"""Who is compared with whom: conditions that differ in nothing but their loss, or in all that is not their data."""
+"""Comparison groups: the conditions that are compared with each other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ DEFAULT_BASELINE = "ce"
 _FIXED = ("label", "study", "condition", "fingerprint", "loss", "classes")
 
 
-def name_contenders(runs: pd.DataFrame, but_for: Sequence[str] = ()) -> pd.DataFrame:
+def name_contenders(runs: pd.DataFrame, except_for: Sequence[str] = ()) -> pd.DataFrame:
     """Split each condition into its contender, its class count and its setting.
 
     Args:
-        runs: A row a run, as ``src.analysis.collect.Collection.runs`` has it.
-        but_for: Columns of settings that shall not show in the names, but be columns of the result.
+        runs: One row per run, as ``src.analysis.collect.Collection.runs`` has it.
+        except_for: Columns of settings to leave out of the names and keep as columns.
 
     Returns:
-        A row a condition, in the order of the runs: fingerprint, label, loss, classes; contender, the loss with those
-        of its own options that differ, such as ``ce, smoothing=0.1``; and setting, all else that differs, such as
+        One row per condition, in the order of the runs: fingerprint, label, loss, classes; contender, the loss with
+        those of its options that differ, such as ``ce, smoothing=0.1``; and setting, all else that differs, such as
         ``lr=0.1``, empty where nothing does. Where some model comes with one loss only, which nothing could be
         compared with inside that model, the model is part of the contender: ``mse, model=linear``, or ``gaussian``
         alone where there is no loss. Where there is but one loss, its settings are compared, all but those of the data:
@@ -30,24 +30,24 @@ def name_contenders(runs: pd.DataFrame, but_for: Sequence[str] = ()) -> pd.DataF
     conditions = runs.drop_duplicates("fingerprint").reset_index(drop=True)
     keys = [name for name in conditions.columns[: conditions.columns.get_loc("seed")] if name not in _FIXED]
     keys = [name for name in keys if name not in ("model", "data") or conditions[name].nunique() > 1]
-    keys = [name for name in keys if name not in but_for]
-    whole = _models_with_one_loss(conditions)
-    own = [key for key in keys if key.startswith("loss.") or (whole and key.split(".")[0] == "model")]
+    keys = [name for name in keys if name not in except_for]
+    model_names_contender = _has_model_with_one_loss(conditions)
+    own = [key for key in keys if key.startswith("loss.") or (model_names_contender and key.split(".")[0] == "model")]
     if not own and conditions["loss"].nunique() == 1:
         own = [key for key in keys if key.split(".")[0] != "data"]
     first = conditions["loss"].where(conditions["loss"] != NO_LOSS, conditions["model"])
     conditions["model"] = conditions["model"].where(conditions["model"] != first)
-    named = conditions[["fingerprint", "label", "loss", "classes", *but_for]].copy()
+    named = conditions[["fingerprint", "label", "loss", "classes", *except_for]].copy()
     options = short_names(_settings(conditions, own))
     named["contender"] = [", ".join(filter(None, pair)) for pair in zip(first, options, strict=True)]
     named["setting"] = short_names(_settings(conditions, [key for key in keys if key not in own]))
-    alike = named.duplicated(["contender", "classes", "setting", *but_for], keep=False)
+    alike = named.duplicated(["contender", "classes", "setting", *except_for], keep=False)
     marked = named["contender"] + " (" + named["fingerprint"].str[:8] + ")"
     named["contender"] = named["contender"].where(~alike, marked)
     return named
 
 
-def _models_with_one_loss(conditions: pd.DataFrame) -> bool:
+def _has_model_with_one_loss(conditions: pd.DataFrame) -> bool:
     losses = conditions.groupby("model")["loss"].nunique()
     return len(losses) > 1 and bool(losses.min() == 1)
 
@@ -62,21 +62,21 @@ def choose_baseline(contenders: pd.DataFrame, name: str | None = None) -> str:
 
     Args:
         contenders: What ``name_contenders`` returns, at least one row.
-        name: A contender, or a loss that only one contender has; None for ``ce`` where there is one, else the first.
+        name: A contender, or a loss of exactly one contender; None for ``ce`` if present, otherwise the first.
 
     Raises:
         ValueError: If there is no such contender; the message names the choices.
     """
     names = list(dict.fromkeys(contenders["contender"]))
     losses = contenders.drop_duplicates("contender").groupby("loss", sort=False)["contender"].agg(list)
-    wanted = DEFAULT_BASELINE if name is None else name
-    if wanted in names:
-        return wanted
-    found = list(losses.get(wanted, []))
+    requested = DEFAULT_BASELINE if name is None else name
+    if requested in names:
+        return requested
+    found = list(losses.get(requested, []))
     if name is None:
         return found[0] if found else names[0]
     if len(found) != 1:
-        raise ValueError(f"{name} is {'several losses' if found else 'no loss'} here; expected one of {_list(names)}")
+        raise ValueError(f"{name} matches {len(found)} of the compared losses; expected one of {_list(names)}")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""Every loss against the baseline: on common seeds, under each class count and setting, as one corrected family."""
+"""Paired comparisons of every loss with the baseline, corrected as one family."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ _LOWER_IS_BETTER = ("loss", "regret", "excess_ce", "calibration_error")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared, and how strictly.
+    """Parameters of the comparisons.
 
     Attributes:
         baseline: The contender that the others are compared with.
@@ -44,7 +44,7 @@ class Plan:
 
 
 def scale(metric: str) -> float:
-    """Return 100 for a metric that is shown in points, else 1."""
+    """Return 100 for a metric that is shown in percentage points, otherwise 1."""
     return 100.0 if metric.rpartition("/")[2] in _IN_POINTS else 1.0
 
 
@@ -63,9 +63,10 @@ def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> t
         unit: What is replicated independently.
 
     Returns:
-        A row a comparison, and a line for each loss whose seeds are not the baseline's. The rows with a number under
-        ``classes`` are the declared family that ``p_holm`` is corrected for; those over several class counts, such as
-        ``2+4``, are a family of their own. ``difference`` is loss minus baseline in the units of ``scale``;
+        One row per comparison, and one line for each loss whose seeds differ from the baseline's. The rows with a
+        number under ``classes`` are the family that ``p_holm`` is corrected for; those over several class counts, such
+        as
+        ``2+4``, are a separate family. ``difference`` is loss minus baseline in the units of ``scale``;
         ``superiority``, ``d_z`` and ``verdict`` are the loss's, whichever direction is better.
     """
     contenders = name_contenders(runs)
@@ -102,7 +103,7 @@ def _cases(pairs: dict[int, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFrame]]
 
 
 def _unpaired(values: pd.DataFrame, setting: str, classes: int, unit: Unit) -> Iterator[str]:
-    """Say which runs of a loss or of the baseline have no partner."""
+    """Yield one line for the runs of a loss or of the baseline without a partner."""
     for name, other in zip(values.columns, reversed(values.columns), strict=True):
         alone = values.index[values[name].notna() & values[other].isna()]
         if len(alone):
@@ -132,7 +133,7 @@ def _compare(pair: pd.DataFrame, metric: str, plan: Plan) -> dict[str, Any]:
 
 
 def _corrected(rows: list[dict[str, Any]], plan: Plan) -> pd.DataFrame:
-    """Return the table, with Holm's p values by family, the size of the family, and whether the difference stands."""
+    """Return the table with Holm's p values, the size of their family, and whether differences are significant."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     single = table["classes"].astype(str).str.isdecimal().to_numpy(dtype=bool)
     adjusted: NDArray[np.floating] = np.full(len(table), np.nan)

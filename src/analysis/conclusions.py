@@ -1,4 +1,4 @@
-"""What the comparisons say, in sentences that claim no more than the corrected tests and the intervals do."""
+"""Conclusions in sentences, from the corrected tests and the intervals."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from src.analysis.comparisons import Plan, scale
 from src.analysis.replication_unit import Unit
 from src.statistics.paired import BETTER, NOT_MEANINGFUL, WORSE
 
-_MOST_SENTENCES = 3  # of single comparisons; more are summed up
-_MOST_NAMED = 3
+_MAX_SENTENCES = 3  # comparisons described one by one
+_MAX_NAMED = 3
 
 
 def spoken(metric: str) -> str:
@@ -24,7 +24,7 @@ def spoken(metric: str) -> str:
 
 
 def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> list[str]:
-    """Answer the question of a study in about three sentences.
+    """Return the answer to the question of a study, in about three sentences.
 
     Args:
         comparisons: What ``src.analysis.comparisons.compare_losses`` returns for the metric.
@@ -33,11 +33,14 @@ def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> li
         unit: What n counts.
     """
     if comparisons.empty:
-        return [f"No loss shares its class count, its setting and a seed with {plan.baseline}: nothing is compared."]
+        return [
+            f"No other loss has runs with the class count, setting and seed of a run of {plan.baseline}: nothing "
+            f"is compared."
+        ]
     family = comparisons[comparisons["classes"].str.isdecimal()]
     contrasts = comparisons[~comparisons["classes"].str.isdecimal()]
     on = f"On {spoken(metric)}, "
-    if len(family) <= _MOST_SENTENCES:
+    if len(family) <= _MAX_SENTENCES:
         sentences = [f"{describe(row, unit)}." for _, row in family.iterrows()]
         sentences += [f"{describe(row, unit)}." for _, row in contrasts.iterrows() if len(contrasts) == 1]
         return [on + sentences[0], *sentences[1:]]
@@ -45,13 +48,13 @@ def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> li
 
 
 def describe(row: pd.Series, unit: Unit) -> str:
-    """Say what one comparison found: a difference only where the corrected test finds one."""
+    """Describe one comparison: a difference only where the corrected test is significant."""
     loss, baseline, n = row["loss"], row["baseline"], int(row["n"])
     pair, where, seeds = f"{loss} and {baseline}", _where(row), _count(n, unit)
     if n == 0:
         return f"{pair} have no common {_count(1, unit)[2:]} {where}"
     if n == 1:
-        return f"{pair} differ by {_size(row, row['difference'])} {where} in the one seed they share: no interval"
+        return f"{pair} differ by {_size(row, row['difference'])} {where} in their one common seed: no interval"
     if pd.isna(row["low"]):
         same = row["difference"] == 0
         by = "do not differ" if same else f"differ by {_size(row, row['difference'])}"
@@ -69,7 +72,7 @@ def describe(row: pd.Series, unit: Unit) -> str:
 
 
 def _overview(family: pd.DataFrame, plan: Plan) -> str:
-    """Count the comparisons that show a difference."""
+    """Return the number of significant comparisons as a sentence."""
     found, tested = int(family["different"].sum()), int(family["p_t"].notna().sum())
     untested = f" ({len(family) - tested} more could not be tested)" if tested < len(family) else ""
     verb = "show" if found > 1 else "shows"
@@ -80,9 +83,9 @@ def _overview(family: pd.DataFrame, plan: Plan) -> str:
 
 
 def _largest(family: pd.DataFrame) -> list[str]:
-    """Name the largest differences that stand."""
-    standing = family[family["different"]]
-    largest = standing.loc[standing["difference"].abs().sort_values(ascending=False).index].head(_MOST_NAMED)
+    """Return the largest significant differences as a sentence."""
+    significant = family[family["different"]]
+    largest = significant.loc[significant["difference"].abs().sort_values(ascending=False).index].head(_MAX_NAMED)
     if largest.empty:
         return []
     texts = []
@@ -93,13 +96,13 @@ def _largest(family: pd.DataFrame) -> list[str]:
             f"{row['loss']} is {_size(row, abs(row['difference']))} {_interval(row, low, high)} {side} "
             f"{row['baseline']} {_where(row)}"
         )
-    more = len(standing) - len(texts)
-    lead = "" if standing["classes"].iloc[0].isdecimal() else "Over class counts: "
+    more = len(significant) - len(texts)
+    lead = "" if significant["classes"].iloc[0].isdecimal() else "Over class counts: "
     return [f"{lead}{joined(texts)}{f', and {more} more' if more else ''}."]
 
 
 def _the_rest(family: pd.DataFrame, unit: Unit) -> list[str]:
-    """Say how much the comparisons without a difference leave open."""
+    """Return the widest interval among the comparisons without a difference as a sentence."""
     rest = family[~family["different"] & family["low"].notna()]
     if rest.empty:
         return []
@@ -126,26 +129,26 @@ def _corrected(row: pd.Series) -> str:
 
 
 def _reading(row: pd.Series) -> str:
-    """Add P(A > B) and what Bouthillier et al. make of it."""
+    """Return P(A > B) and its interpretation by Bouthillier et al."""
     share = f"P({row['loss']} better) = {row['superiority']:.2f}"
     share += f" [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
     if row["verdict"] == NOT_MEANINGFUL:
         return f"but not a meaningful one: {share}"
-    return f"with {share}" if row["verdict"] in (BETTER, WORSE) else f"but one seed does not tell: {share}"
+    return f"with {share}" if row["verdict"] in (BETTER, WORSE) else f"but its sign varies between seeds: {share}"
 
 
 def _needed(row: pd.Series) -> str:
-    """Say how many seeds one point would need, where the metric is in points."""
+    """Return how many seeds a difference of one point needs, where the metric is in points."""
     needed = row.get("seeds_80_1")
     if needed is None or pd.isna(needed):
         return ""
     if needed <= row["n"]:
-        return f"; {needed} are enough for one point"
-    return f"; {needed:,} would be needed for one point"
+        return f"; {needed} are enough to detect one point"
+    return f"; {needed:,} would be needed to detect one point"
 
 
 def decimals(low: float, high: float) -> int:
-    """Return how many decimals an interval deserves: two digits of its half-width, but at least one decimal."""
+    """Return the number of decimals that shows two digits of the half-width of an interval, at least one."""
     reach = abs(high - low) / 2
     if not math.isfinite(reach) or reach == 0:
         return 2

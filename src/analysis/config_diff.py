@@ -1,4 +1,4 @@
-"""What the configurations of conditions differ in, and the names that follow from it."""
+"""Differences between the configurations of conditions, and short names from them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     """Return, for each configuration, the settings whose values are not the same in all.
 
     A group's settings are compared only between configurations that chose the same option of it, the same
-    ``_target_``: beside ``optimizer=SGD``, that it has no betas is no news. The number of classes, wherever it is
-    handed on, and what is not scientific (``artifacts.EXCLUDED_FROM_FINGERPRINT``) do not count.
+    ``_target_``: ``optimizer=SGD`` does not differ from Adam by having no betas. The number of classes and settings
+    that are not scientific (``artifacts.EXCLUDED_FROM_FINGERPRINT``) do not count.
 
     Args:
         configs: Resolved configurations.
 
     Returns:
-        One dict a configuration, of dotted keys. ``optimizer._target_`` is shown as ``optimizer``, the last part of
+        One dict of dotted keys per configuration. ``optimizer._target_`` is shown as ``optimizer``, the last part of
         its value.
 
     Example:
@@ -48,7 +48,7 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
 
 def short_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return one text a condition, such as ``lr=0.1, model=mlp``, with the shortest unambiguous keys.
+    """Return one text per condition, such as ``lr=0.1, model=mlp``, with the shortest unambiguous keys.
 
     Example:
         >>> short_names([{"optimizer.lr": 0.1, "model.hidden": [50, 100]}, {}])

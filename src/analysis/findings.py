@@ -1,4 +1,4 @@
-"""All that the results of a study support, before anything is drawn or written."""
+"""Statistical findings of a study, as tables and sentences."""
 
 from dataclasses import dataclass
 
@@ -18,20 +18,20 @@ REGRET = "population/regret"
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study says.
+    """Statistical findings of a study.
 
     Attributes:
-        collection: Its runs, and what is wrong with them.
+        collection: Its runs and their problems.
         metric: The metric that the question is about.
         plan: The baseline, alpha and gamma.
-        unit: What n counts.
-        contenders: A row a condition, as ``name_contenders`` returns it.
-        summary: A row a condition, as ``summarize`` returns it.
-        comparisons: A row a comparison, on the metric and then on regret, as ``compare_losses`` returns it.
+        unit: The replicate that n counts.
+        contenders: One row per condition, as ``name_contenders`` returns it.
+        summary: One row per condition, as ``summarize`` returns it.
+        comparisons: One row per comparison, on the metric and then on regret, as ``compare_losses`` returns it.
         variance: The parts of the variance, as ``decompose`` returns it.
         answer: The answer to the question, in sentences.
-        notes: What a reader has to know to read the numbers, in sentences.
-        left_out: Lines by heading: what the numbers leave out, and why.
+        notes: Remarks on how to read the numbers, in sentences.
+        left_out: What the numbers leave out and why, as lines by heading.
     """
 
     collection: Collection
@@ -57,7 +57,7 @@ class Findings:
 
 
 def find(collection: Collection, metric: str, plan: Plan) -> Findings:
-    """Work out everything that the completed runs of a study support.
+    """Return the findings of the completed runs of a study.
 
     Args:
         collection: Runs of which at least one is completed and has the metric.
@@ -99,19 +99,20 @@ def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFra
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:
         notes.append(
-            "No run has a population accuracy, as the distribution of its data is not known: regret and the other "
-            "population metrics are left out, and this is about the accuracy on the test points."
+            "No run has a population accuracy, as the distribution of the data is unknown: regret and the other "
+            "population metrics are left out, and the report is about the accuracy on the test samples."
         )
-    if spared := len(runs) - len(collection.predicted):
+    if missing := len(runs) - len(collection.predicted):
         notes.append(
-            f"{spared} of {len(runs)} runs left no predictions, as predictions=false asked: what is drawn from test "
-            "points is without them."
+            f"{missing} of {len(runs)} runs left no predictions, because of predictions=false, and are missing "
+            f"from the figures that "
+            "show test samples."
         )
     return [note for note in notes if note]
 
 
 def _tuned_sentence(collection: Collection) -> str:
-    """Say what was found for each tuned condition, or nothing."""
+    """Return the tuned settings of each condition as a sentence; empty if none was tuned."""
     conditions = {results.fingerprint: results for results in collection.results if tuned(results)}
     texts = [
         f"{', '.join(f'{key} = {value:.4g}' for key, value in tuned(results).items() if isinstance(value, float))} for "

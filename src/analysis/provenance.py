@@ -1,4 +1,4 @@
-"""How the runs of a study came about: the commands that would make them again, versions and time."""
+"""Provenance of the runs of a study: commands that reproduce them, versions and time."""
 
 import math
 import shlex
@@ -9,15 +9,15 @@ from src.analysis.runs import identity
 from src.storage.schema import Results
 from src.utils.seeds import SEED_KEYS
 
-_MOST_COMMANDS = 20
+_MAX_COMMANDS = 20
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where results come from.
+    """Provenance of results.
 
     Attributes:
-        commands: Command lines that ask for the same runs, reconstructed from what each run was told.
+        commands: Command lines that reproduce the runs, reconstructed from their overrides.
         versions: Versions of each package, and commits, by name; several where the runs differ.
         seconds: Wall-clock seconds of all training.
         runs: Number of runs.
@@ -30,34 +30,34 @@ class Provenance:
 
 
 def provenance(results: Sequence[Results]) -> Provenance:
-    """Return where the runs of one or more studies come from."""
+    """Return the provenance of the runs of one or more studies."""
     names = list(dict.fromkeys(name for each in results for name in each.versions))
     versions = {name: sorted({str(each.versions[name]) for each in results if name in each.versions}) for name in names}
     stacks = {(each.study, each.fingerprint, each.seconds) for each in results}  # seeds that trained together
     studies = dict.fromkeys(each.study for each in results)
     commands = [line for study in studies for line in _commands([each for each in results if each.study == study])]
-    if len(commands) > _MOST_COMMANDS:
-        commands = [*commands[:_MOST_COMMANDS], f"# and {len(commands) - _MOST_COMMANDS} more"]
+    if len(commands) > _MAX_COMMANDS:
+        commands = [*commands[:_MAX_COMMANDS], f"# and {len(commands) - _MAX_COMMANDS} more"]
     return Provenance(commands, versions, math.fsum(seconds for *_, seconds in stacks), len(results))
 
 
 def _commands(results: Sequence[Results]) -> list[str]:
-    """Return one command for a study that is a full product of its settings, else one a condition."""
+    """Return one command for a study that is a full product of its settings, otherwise one per condition."""
     conditions: dict[tuple[tuple[str, str], ...], list[Results]] = {}
     for each in results:
         conditions.setdefault(tuple(_settings(each.overrides).items()), []).append(each)
     keys = list(dict.fromkeys(key for settings in conditions for key, _ in settings))
     values = {key: list(dict.fromkeys(dict(each).get(key) for each in conditions)) for key in keys}
     seeds = {tuple(_seeds(runs).items()) for runs in conditions.values()}
-    whole = all(None not in found for found in values.values()) and len(seeds) == 1
-    if whole and math.prod(map(len, values.values())) == len(conditions):
+    full_product = all(None not in found for found in values.values()) and len(seeds) == 1
+    if full_product and math.prod(map(len, values.values())) == len(conditions):
         swept = {key: [str(value) for value in found] for key, found in values.items()}
         return [_command(swept, dict(next(iter(seeds))))]
     return [_command({key: [value] for key, value in settings}, _seeds(runs)) for settings, runs in conditions.items()]
 
 
 def _settings(overrides: Iterable[str]) -> dict[str, str]:
-    """Return what a run was told but for its seeds, by key."""
+    """Return the overrides of a run by key, except for its seeds."""
     pairs = (word.partition("=") for word in overrides)
     return {key: sign + value for key, sign, value in pairs if key.lstrip("+") not in SEED_KEYS}
 
@@ -78,7 +78,7 @@ def _command(settings: Mapping[str, Sequence[str]], seeds: Mapping[str, Sequence
 
 
 def as_range(numbers: Sequence[int]) -> str:
-    """Return sorted whole numbers as a sweep over them.
+    """Return sorted integers as a Hydra sweep.
 
     Example:
         >>> as_range([0, 1, 2]), as_range([3, 4, 5]), as_range([1, 7]), as_range([4])

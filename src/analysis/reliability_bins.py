@@ -1,4 +1,4 @@
-"""How far confidence can be trusted: the probabilities of the test points of all seeds, in bins."""
+"""Reliability diagrams: predicted probabilities of the test samples of all seeds, in bins."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ _ROUNDING = 1e-6  # of probabilities in single precision
 
 @dataclass(frozen=True)
 class Reliability:
-    """Test points in bins of equal width of the predicted class's probability.
+    """Test samples in bins of equal width by the probability of the predicted class.
 
     Attributes:
-        count: Points in each bin, (K,).
+        count: Samples in each bin, (K,).
         confidence: Their mean probability of the predicted class, (K,); NaN in an empty bin.
-        accuracy: Share of them that are predicted right, (K,); NaN in an empty bin.
+        accuracy: Share of correct predictions, (K,); NaN in an empty bin.
     """
 
     count: NDArray[np.integer]
@@ -30,41 +30,41 @@ class Reliability:
 
     @property
     def gap(self) -> float:
-        """The expected calibration error: the mean distance between confidence and accuracy over points."""
+        """The expected calibration error: mean |confidence - accuracy| over samples."""
         full = self.count > 0
         return float(np.average(np.abs(self.confidence - self.accuracy)[full], weights=self.count[full]))
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
-    """Sort points into bins by confidence.
+    """Return samples binned by confidence.
 
     Args:
         confidence: Probability of the predicted class, (N,), in [0, 1].
         correct: Whether it is the true class, (N,).
-        bins: Number of bins K of equal width; a value between two belongs to the upper, but 1 to the last.
+        bins: Number of bins K of equal width; a value on a boundary belongs to the upper bin, and 1 to the last.
 
     Example:
         >>> found = reliability([0.55, 0.95, 0.97, 1.0], [1, 1, 0, 1], bins=2)
         >>> print(found.count, found.accuracy)
         [0 4] [ nan 0.75]
     """
-    sure, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
-    place = np.clip((sure * bins).astype(int), 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
+    probability, hit = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+    index = np.clip((probability * bins).astype(int), 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
         return Reliability(
             count,
-            np.bincount(place, weights=sure, minlength=bins) / count,
-            np.bincount(place, weights=right, minlength=bins) / count,
+            np.bincount(index, weights=probability, minlength=bins) / count,
+            np.bincount(index, weights=hit, minlength=bins) / count,
         )
 
 
 def read_reliability(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Reliability], list[str]]:
-    """Pool the test points of all seeds of each condition that has probabilities.
+    """Pool the test samples of all seeds of each condition that has probabilities.
 
     Args:
         runs: The completed runs.
-        progress: Wraps the folders that are being read.
+        progress: Wraps the folders that are read.
 
     Returns:
         The bins by fingerprint, and a line for each file that cannot be read. A condition has no probabilities where
@@ -79,14 +79,14 @@ def read_reliability(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, 
         if fingerprint in without:
             continue
         try:
-            points = _read(folder / PREDICTIONS, classes)
+            samples = _read(folder / PREDICTIONS, classes)
         except ArtifactError as error:
             problems.append(str(error))
             continue
-        if points is None:
+        if samples is None:
             without.add(fingerprint)
         else:
-            pooled.setdefault(fingerprint, []).append(points)
+            pooled.setdefault(fingerprint, []).append(samples)
     return {name: reliability(*np.concatenate(each, axis=1)) for name, each in pooled.items()}, problems
 
 
@@ -97,11 +97,11 @@ def _read(path: Path, classes: int) -> NDArray[np.floating] | None:
     if "p0" not in table.columns:
         return None
     if any(name not in table.columns or table[name].dtype.kind not in "iuf" for name in names):
-        raise ArtifactError(f"{path}: expected a number in each of the columns p0 to p{classes - 1}")
+        raise ArtifactError(f"{path}: expected numbers in the columns p0 to p{classes - 1}")
     target, pred = (table[name].to_numpy() for name in ("target", "pred"))
     for labels in (target, pred):
         if labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0 or labels.max() >= classes:
-            raise ArtifactError(f"{path}: expected target and pred to be whole numbers below {classes}")
+            raise ArtifactError(f"{path}: expected target and pred to be integers in [0, {classes})")
     sure = table[names].to_numpy(dtype=float)[np.arange(len(table)), pred]
     if not ((sure >= 0) & (sure <= 1 + _ROUNDING)).all():
         raise ArtifactError(f"{path}: expected probabilities in [0, 1]")

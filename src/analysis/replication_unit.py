@@ -1,4 +1,4 @@
-"""What is replicated independently: the seeds of a sweep, or one stream of a crossed design."""
+"""The independent replicate of a study: the run, or one random stream of a crossed design."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from src.analysis.collect import ranges
 from src.utils.seeds import SEED_KEYS
 
-_MOST_NAMES = 4  # of single runs of a crossed design in one line
+_MAX_NAMES = 4  # runs of a crossed design named in one line
 
 
 @dataclass(frozen=True)
 class Unit:
-    """The replicate of which a comparison counts n.
+    """The independent replicate that n counts.
 
     Runs of a crossed design that share a data seed are not independent. There, runs that share the seed of the stream
-    with most of them are averaged first; intervals then hold for the seeds that the other streams have.
+    with most of them are averaged first; intervals are then conditional on the seeds of the other streams.
 
     Attributes:
         stream: None where each run is one replicate, else the name of the identity column of the stream.
@@ -30,18 +30,18 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """What n counts, such as ``seeds`` or ``data seeds``."""
+        """Name of the replicates, such as ``seeds`` or ``data seeds``."""
         return "seeds" if self.stream is None else f"{self.stream.removeprefix('seeds.')} seeds".removeprefix("seed ")
 
     @property
     def note(self) -> str:
-        """Say what is averaged, or nothing."""
+        """Return what is averaged as a sentence; empty for plain runs."""
         if self.stream is None:
             return ""
         crossed = " and ".join(f"{count} {name.removeprefix('seeds.')} seeds" for name, count in self.others)
         return (
             f"The runs are a crossed design: those that share a {self.name.removesuffix('s')} are averaged first, over "
-            f"{crossed}, so n counts {self.name} and intervals hold for these {crossed}."
+            f"{crossed}, so n counts {self.name} and intervals are conditional on these {crossed}."
         )
 
     def average(self, values: pd.DataFrame) -> pd.DataFrame:
@@ -61,8 +61,8 @@ class Unit:
         if self.stream is None and seeds.is_unique:
             return ranges(sorted(seeds))
         texts = [",".join(f"{name.removeprefix('seeds.')}={value}" for name, value in _short(row)) for row in index]
-        more = f" and {len(texts) - _MOST_NAMES} more" if len(texts) > _MOST_NAMES else ""
-        return "; ".join(texts[:_MOST_NAMES]) + more
+        more = f" and {len(texts) - _MAX_NAMES} more" if len(texts) > _MAX_NAMES else ""
+        return "; ".join(texts[:_MAX_NAMES]) + more
 
 
 def _short(row: Sequence[int]) -> list[tuple[str, int]]:
@@ -71,13 +71,13 @@ def _short(row: Sequence[int]) -> list[tuple[str, int]]:
 
 
 def find_unit(runs: pd.DataFrame) -> Unit:
-    """Find out what the runs of a study replicate.
+    """Return the independent replicate of a study.
 
     Args:
         runs: The completed runs, at least one.
 
     Returns:
-        Single runs, where some stream gives each run of a condition a seed of its own; else the stream that has most
+        Single runs, if some stream has a different seed in each run of a condition; otherwise the stream with the most
         seeds, the data's before others.
     """
     streams = list(SEED_KEYS[1:])

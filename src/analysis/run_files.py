@@ -1,4 +1,4 @@
-"""What the figures need beyond ``results.json``: the curves of all seeds, the test points and regions of one."""
+"""Readers of the histories, predictions and decision regions that the figures show."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The test points of one run: x (N, 2), target (N,) and pred (N,), in [0, C)."""
+    """The test samples of one run: x (N, 2), target (N,) and pred (N,), in [0, C)."""
 
     x: NDArray[np.floating]
     target: NDArray[np.integer]
@@ -61,7 +61,7 @@ def _read_history(path: Path) -> _History:
     columns = {name: table[name].to_numpy() for name in ("epoch", LOSS)}
     for name, values in columns.items():
         if values.dtype.kind not in "iuf":
-            raise ArtifactError(f"{path}: expected the column {name} to hold numbers")
+            raise ArtifactError(f"{path}: expected numbers in the column {name}")
     epoch, loss = columns["epoch"], columns[LOSS].astype(float)
     if not len(epoch) or not (np.diff(epoch) > 0).all():
         raise ArtifactError(f"{path}: expected rows with increasing epochs")
@@ -78,24 +78,24 @@ def _align(histories: list[_History]) -> Curves:
 
 
 def read_predictions(run: pd.Series) -> Predictions:
-    """Read the test points of one run of two features.
+    """Read the test samples of one run with two features.
 
     Raises:
-        ArtifactError: If the file is missing or broken, or has not the features x1 and x2.
+        ArtifactError: If the file is missing or broken, or lacks the features x1 and x2.
     """
     path = Path(run["folder"]) / PREDICTIONS
     table = read_table(path, ("x1", "x2", "target", "pred"))
     x, labels = table[["x1", "x2"]], table[["target", "pred"]]
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in x.dtypes):
-        raise ArtifactError(f"{path}: expected the columns x1 and x2 to hold numbers")
+        raise ArtifactError(f"{path}: expected numbers in the columns x1 and x2")
     known = all(pd.api.types.is_integer_dtype(kind) for kind in labels.dtypes)
     if table.empty or not known or not labels.isin(range(run["classes"])).all(axis=None):
-        raise ArtifactError(f"{path}: expected target and pred to be whole numbers below {run['classes']}")
+        raise ArtifactError(f"{path}: expected target and pred to be integers in [0, C) with C = {run['classes']}")
     return Predictions(x.to_numpy(dtype=float), labels["target"].to_numpy(), labels["pred"].to_numpy())
 
 
 def read_regions(run: pd.Series) -> Regions:
-    """Read the decision regions of one run of two features.
+    """Read the decision regions of one run with two features.
 
     Raises:
         ArtifactError: If the file is missing or broken, or is not a full, evenly spaced grid.
@@ -105,9 +105,9 @@ def read_regions(run: pd.Series) -> Regions:
     labels = table[["pred", "bayes"]]
     known = all(pd.api.types.is_integer_dtype(kind) for kind in labels.dtypes)
     if table.empty or not known or not labels.isin(range(run["classes"])).all(axis=None):
-        raise ArtifactError(f"{path}: expected pred and bayes to be whole numbers below {run['classes']}")
+        raise ArtifactError(f"{path}: expected pred and bayes to be integers in [0, C) with C = {run['classes']}")
     if not all(pd.api.types.is_numeric_dtype(table[name]) for name in ("x1", "x2")):
-        raise ArtifactError(f"{path}: expected the columns x1 and x2 to hold numbers")
+        raise ArtifactError(f"{path}: expected numbers in the columns x1 and x2")
     x1, x2 = (np.unique(table[name].to_numpy(dtype=float)) for name in ("x1", "x2"))
     ordered = table.sort_values(["x2", "x1"])
     full = len(table) == len(x1) * len(x2) and min(len(x1), len(x2)) > 1
@@ -118,6 +118,6 @@ def read_regions(run: pd.Series) -> Regions:
 
 
 def _even(values: NDArray[np.floating]) -> bool:
-    """Whether values are evenly spaced, but for the rounding of single precision."""
+    """Whether values are evenly spaced, up to single precision."""
     steps = np.diff(values)
     return bool(np.isfinite(steps).all() and np.allclose(steps, steps.mean(), rtol=1e-2))

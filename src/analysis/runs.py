@@ -1,4 +1,4 @@
-"""One table of many runs: a row a run, its condition named by what the conditions differ in."""
+"""Table of runs, with conditions labelled by the settings in which they differ."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -32,12 +32,12 @@ _FIXED = {*_BEFORE_SETTINGS, *_AFTER_SETTINGS, "folder"}
 
 
 def identity(results: Results) -> tuple[int, ...]:
-    """Return the seeds that tell a run from the others of its condition, in the order of ``SEED_KEYS``."""
+    """Return the seeds that identify a run within its condition, in the order of ``SEED_KEYS``."""
     return results.seed, *(results.streams.get(name, results.seed) for name in PURPOSES)
 
 
 def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
-    """Return one row a run, as ``src.analysis.collect.Collection.runs`` describes them."""
+    """Return one row per run, as ``src.analysis.collect.Collection.runs`` describes them."""
     conditions = {results.fingerprint: results for results in read.values()}
     settings = dict(zip(conditions, differing_settings([*map(_comparable, conditions.values())]), strict=True))
     for name, each in settings.items():
@@ -70,7 +70,7 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
 def _comparable(results: Results) -> dict[str, Any]:
     """Return a configuration in which loss, model and data carry the names of their options.
 
-    What was tuned is left out, so that conditions with tuned values of their own are compared as one setting.
+    Tuned settings are left out, so that conditions with different tuned values are compared as one setting.
     """
     config = {name: value for name, value in results.config.items() if name != "tuned" or value is not None}
     for group in ("loss", "model", "data"):
@@ -84,7 +84,7 @@ def _comparable(results: Results) -> dict[str, Any]:
 
 
 def tuned(results: Results) -> dict[str, Any]:
-    """Return the settings, such as ``optimizer.lr``, that ``hydra/sweeper=tune`` found for a run, with their values."""
+    """Return the settings that ``hydra/sweeper=tune`` found for a run, such as ``optimizer.lr``, with their values."""
     found = {}
     for key in str(results.config.get("tuned", "")).split("+"):
         group, _, name = key.partition(".")
@@ -95,9 +95,9 @@ def tuned(results: Results) -> dict[str, Any]:
 
 
 def _labels(conditions: Mapping[str, Results], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Name each condition by its loss, or its model where it has none, and by what the conditions differ in.
+    """Return the label of each condition: its loss, or its model if it has none, and the settings that differ.
 
-    Two that would share a name carry their fingerprints too.
+    Conditions that would share a label and class count get their fingerprints added.
     """
     extra = dict(zip(settings, short_names([*settings.values()]), strict=True))
     first = {name: each.model if each.loss == NO_LOSS else each.loss for name, each in conditions.items()}

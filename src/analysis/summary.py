@@ -1,4 +1,4 @@
-"""One row a condition: how its seeds spread, and which seed stands in the middle."""
+"""Summary statistics of each condition, and its median run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,17 +15,17 @@ ACCURACIES = ("test/accuracy", "population/accuracy")
 def summarize(
     runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES, confidence: float = 0.95, unit: Unit | None = None
 ) -> pd.DataFrame:
-    """Return a row a condition, in the order of the runs.
+    """Return one row per condition, in the order of the runs.
 
     Args:
-        runs: A row a seed, as ``Collection.runs`` has it.
-        metrics: Metrics to summarise; one that no run has is left out.
+        runs: One row per run, as ``Collection.runs`` has it.
+        metrics: Metrics to summarise; those that no run has are left out.
         confidence: Of the intervals, in (0, 1).
-        unit: What is replicated independently, which the intervals are over; single runs by default.
+        unit: The independent replicate that the intervals are based on; single runs by default.
 
     Returns:
-        The columns of ``runs`` that name the condition; n, the completed runs, and failed; for each metric its n,
-        mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the t interval of the mean, as
+        The columns of ``runs`` that name the condition; n, the number of completed runs, and failed; for each metric
+        its n, mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the t interval of the mean, as
         columns such as ``test/accuracy mean``; the mean regret, and the Bayes and ideal accuracy. Runs without a
         metric do not count in its row; what cannot be computed is NaN.
     """
@@ -65,10 +65,10 @@ def _spread(metric: str, runs: pd.DataFrame, confidence: float, unit: Unit) -> d
 
 
 def median_run(runs: pd.DataFrame, metric: str) -> pd.Series:
-    """Return the run in the middle of one condition's completed runs when they are sorted by a metric.
+    """Return the median run by a metric of one condition's completed runs.
 
-    Of an even number it is the lower of the two in the middle; runs that tie are sorted by seed. Where no run has the
-    metric, the test accuracy takes its place.
+    Of an even number it is the lower of the two middle runs; ties are ordered by seed. Where no run has the
+    metric, test accuracy is used instead.
 
     Args:
         runs: The completed runs of one condition, at least one.

@@ -1,4 +1,4 @@
-"""Where the variance of accuracy comes from, condition by condition, and how much of it is the finite test set."""
+"""Variance components of accuracy by condition, and the share of the finite test set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from src.statistics.components import accuracy_variance, variance_components
 from src.utils.seeds import PURPOSES
 
 SEED, TOTAL, TEST_SET = "seed", "total", "finite test set"
-_SPARSEST = 0.25  # share of its cells that a crossed design has at least
-_SQUARE_POINTS = 1e4  # from accuracies to accuracy points
+_MIN_COVERAGE = 0.25  # share of the cells of a crossed design with a run
+_SQUARED_POINTS = 1e4  # squared percentage points per squared accuracy
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Design:
 
     Attributes:
         levels: Number of seeds of each factor, such as ``data``, by its name.
-        values: One number a cell, of as many axes as there are factors.
+        values: One number per cell, with one axis per factor.
         dropped: Seeds left out to make it balanced, such as ``data 3``.
     """
 
@@ -35,17 +35,17 @@ class Design:
 def find_design(runs: pd.DataFrame, metric: str) -> Design | None:
     """Return the crossed design of one condition, or None where its streams are not crossed.
 
-    SeedStreams whose seeds always go together are one factor, such as ``data+split``. Where cells are empty, the seeds
-    with most empty ones are left out until none is.
+    Streams whose seeds always vary together are one factor, such as ``data+split``. Seeds with the most
+    empty cells are left out until no cell is empty.
 
     Args:
         runs: The completed runs of the condition.
-        metric: What to take from each.
+        metric: Name of the metric.
     """
     factors = _factors(runs)
     sizes = [len(np.unique(codes)) for codes in factors.values()]
     cells = float(np.prod(sizes))
-    if len(factors) < 2 or len(runs) < _SPARSEST * cells:
+    if len(factors) < 2 or len(runs) < _MIN_COVERAGE * cells:
         return None
     values = np.full(sizes, np.nan)
     values[tuple(factors.values())] = runs[metric].to_numpy(dtype=float)
@@ -78,16 +78,16 @@ def _factors(runs: pd.DataFrame) -> dict[str, NDArray[np.integer]]:
 
 
 def decompose(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the parts of the variance of accuracy, in squared accuracy points, and a line for each thing left out.
+    """Return the variance components of accuracy in squared percentage points, and one line per omission.
 
     Args:
         runs: The completed runs.
 
     Returns:
-        A row a condition, metric and source, with the columns label, classes, fingerprint, metric, source, levels,
+        One row per condition, metric and source, with the columns label, classes, fingerprint, metric, source, levels,
         variance and share. The sources of a crossed design are its factors and their interactions, estimated by mean
         squares, so that one may be below 0; elsewhere there is one, ``seed``. ``total`` is their sum. Of the total
-        of test accuracy, ``finite test set`` is the part that population accuracy does not have.
+        of test accuracy, ``finite test set`` is the part that population accuracy lacks.
     """
     rows, lines = [], []
     for fingerprint, group in runs.groupby("fingerprint", sort=False):
@@ -99,7 +99,7 @@ def decompose(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             design = find_design(group, metric)
             if design is not None and design.dropped:
                 where = f"{first['label']}, {first['classes']} classes, {metric}"
-                lines.append(f"{where}: {', '.join(design.dropped)}, as runs of theirs are not there")
+                lines.append(f"{where}: {', '.join(design.dropped)}, left out, as some of their runs are missing")
             rows += [{**naming, "metric": metric, **row} for row in _sources(group, metric, design)]
     columns = ["label", "classes", "fingerprint", "metric", "source", "levels", "variance", "share"]
     return pd.DataFrame(rows, columns=columns), lines
@@ -109,7 +109,7 @@ def _sources(group: pd.DataFrame, metric: str, design: Design | None) -> Iterato
     """Yield the parts of one metric's variance."""
     if design is None:
         known = group[metric].dropna()
-        total = float(known.var()) * _SQUARE_POINTS
+        total = float(known.var()) * _SQUARED_POINTS
         yield {"source": SEED, "levels": str(len(known)), "variance": total, "share": 1.0 if total > 0 else np.nan}
     else:
         components = variance_components(design.values * 100, tuple(design.levels))
@@ -121,25 +121,25 @@ def _sources(group: pd.DataFrame, metric: str, design: Design | None) -> Iterato
     yield {"source": TOTAL, "levels": "", "variance": total, "share": 1.0 if total > 0 else np.nan}
     if metric == "test/accuracy" and {"population/accuracy", "test/count"} <= set(group.columns):
         parts = accuracy_variance(*(group[name] for name in (*ACCURACIES, "test/count")))
-        part = parts.binomial * _SQUARE_POINTS
+        part = parts.binomial * _SQUARED_POINTS
         if np.isfinite(part):
             share = part / total if total > 0 else np.nan
             yield {"source": TEST_SET, "levels": "", "variance": part, "share": share}
 
 
 def test_set_sentence(variance: pd.DataFrame) -> str | None:
-    """Say how much of the spread of test accuracy is the finite test set, or None where that is not known."""
+    """Return the share of the finite test set in the variance of test accuracy as a sentence, or None."""
     test = variance[variance["metric"] == "test/accuracy"].pivot_table("variance", "fingerprint", "source", sort=False)
     if not {TEST_SET, TOTAL} <= set(test.columns) or not test[[TEST_SET, TOTAL]].dropna()[TOTAL].sum() > 0:
         return None
     known = test[[TEST_SET, TOTAL]].dropna()
     part = known[TEST_SET].sum() / known[TOTAL].sum()
     sentence = (
-        f"Of the variance of test accuracy over runs, {part:.0%} is what a finite test set adds by chance; the rest is "
-        f"the spread of the population accuracy of the networks"
+        f"Of the variance of test accuracy over runs, {part:.0%} is sampling error of the finite test set; the rest is "
+        f"the variance of the population accuracy of the networks"
     )
     shares = known.loc[known[TOTAL] > 0, TEST_SET] / known.loc[known[TOTAL] > 0, TOTAL]
     if len(known) == 1:
         return f"{sentence}."
-    beyond = ", where more than 100% is the error of estimation" if shares.max() > 1 else ""
+    beyond = ", where more than 100% is estimation error" if shares.max() > 1 else ""
     return f"{sentence} ({shares.min():.0%} to {shares.max():.0%} by condition{beyond})."

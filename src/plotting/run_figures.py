@@ -1,4 +1,4 @@
-"""The two figures of one run: the loss of every step, and the test points over the decision regions."""
+"""Figures of one run: the loss of every step, and the test samples over the decision regions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from src.plotting.style import INK, class_colors, class_markers, plain, series_colors, style
 
-_PALENESS = 0.78  # share of white in the fill of a decision region
+_WHITENESS = 0.78  # share of white in the colour of a decision region
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Labels over an evenly spaced grid of the plane, to fill decision regions with.
+    """Predicted and Bayes-optimal classes on an evenly spaced grid: decision regions.
 
-    Some 400 values a side draw the boundaries without visible steps.
+    About 400 values per axis show smooth boundaries.
 
     Attributes:
         x1: Grid values of the first feature, (G1,), increasing.
@@ -40,13 +40,13 @@ class Regions:
 def plot_loss_steps(ax: Axes, loss: NDArray[np.floating], *, window: int = 26, floor: float | None = None) -> Axes:
     """Draw the loss of every optimizer step and, over it, its moving mean.
 
-    The scale is logarithmic where the moving mean is positive and spans more than a factor of ten, else linear.
+    The scale is logarithmic where the moving mean is positive and spans more than a factor of ten, otherwise linear.
 
     Args:
         ax: Where to draw.
         loss: Loss of each step, (T,). Steps that are not finite are left out.
         window: Steps in a centred moving mean, at least 1; by default an epoch of the lecture's recipe.
-        floor: The least value that the loss can take, drawn as a line, or None.
+        floor: The minimum of the loss, drawn as a line, or None.
 
     Returns:
         The same axes.
@@ -86,8 +86,8 @@ def moving_mean(values: NDArray[np.floating], window: int) -> NDArray[np.floatin
 def set_loss_scale(ax: Axes, smooth: NDArray[np.floating]) -> None:
     """Make the y axis logarithmic where smoothed losses are positive and span more than a factor of ten.
 
-    A linear axis starts at 0. A logarithmic one ends a factor of ten below the smoothed losses, so that the odd
-    vanishing loss of a single step does not fill the picture.
+    A linear axis starts at 0. A logarithmic one ends a factor of ten below the smoothed losses, so that a vanishing
+    loss of a single step does not dominate it.
     """
     smooth = smooth[np.isfinite(smooth)]
     if len(smooth) and smooth.min() > 0 and smooth.max() > 10 * smooth.min():
@@ -112,15 +112,15 @@ def plot_test_scatter(
     curve: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw test points, coloured by predicted class and shaped by true class, over the decision regions.
+    """Draw test samples, coloured by predicted class and shaped by true class, over the decision regions.
 
     Args:
         ax: Where to draw. ``scatter_legend`` adds the legend.
-        x: Test points, (N, 2).
+        x: Test samples, (N, 2).
         target: True classes, (N,), in [0, C).
-        pred: Predicted classes, (N,), in [0, C). Points where they differ from ``target`` get a black ring.
+        pred: Predicted classes, (N,), in [0, C). Errors get a black ring.
         classes: Number of classes C.
-        regions: What the classifier and the Bayes rule say over the plane, or None to leave it white.
+        regions: Decision regions, or None to leave the plane white.
         curve: The noiseless curve, x1 (M,) and x2 (M,), or None.
         title: Text above the plot.
 
@@ -131,17 +131,17 @@ def plot_test_scatter(
         _draw_regions(ax, regions, classes)
     if curve is not None:
         line = Line2D(*curve, color="#A8A8A8", linewidth=2.4, label="noiseless curve", zorder=1.5)
-        ax.add_artist(line)  # which, unlike ax.plot, leaves the limits to the points and regions
-    _draw_points(ax, x, target, pred, classes)
+        ax.add_artist(line)  # unlike ax.plot, it does not extend the limits
+    _draw_samples(ax, x, target, pred, classes)
     ax.set(xlabel="x1", ylabel="x2")
     ax.set_title(plain(title))
     return ax
 
 
-def _draw_points(
+def _draw_samples(
     ax: Axes, x: NDArray[np.floating], target: NDArray[np.integer], pred: NDArray[np.integer], classes: int
 ) -> None:
-    """Draw the points of one true class at a time, then a ring around each wrong one."""
+    """Draw the samples of each true class, then a ring around each error."""
     size = float(np.clip(1500 / max(len(x), 1), 4, 22))
     colors = np.array(class_colors(classes))
     for label, marker in enumerate(class_markers(classes)):
@@ -158,7 +158,7 @@ def _draw_regions(ax: Axes, regions: Regions, classes: int) -> None:
     """Fill the predicted regions with pale class colours and draw the Bayes boundary."""
     half1, half2 = (regions.x1[1] - regions.x1[0]) / 2, (regions.x2[1] - regions.x2[0]) / 2
     extent = (regions.x1[0] - half1, regions.x1[-1] + half1, regions.x2[0] - half2, regions.x2[-1] + half2)
-    pale = [np.array(to_rgb(color)) * (1 - _PALENESS) + _PALENESS for color in class_colors(classes)]
+    pale = [np.array(to_rgb(color)) * (1 - _WHITENESS) + _WHITENESS for color in class_colors(classes)]
     ax.imshow(
         regions.pred,
         cmap=ListedColormap(pale),
@@ -190,7 +190,7 @@ def _rank_by_height(labels: NDArray[np.integer]) -> NDArray[np.integer]:
 
 
 def scatter_legend(axes: Sequence[Axes], classes: int) -> None:
-    """Put one legend for axes drawn by ``plot_test_scatter`` right of the last of them."""
+    """Add one legend for axes drawn by ``plot_test_scatter`` to the right of the last."""
     keys = zip(class_colors(classes), class_markers(classes), strict=True)
     look: dict[str, Any] = {"linestyle": "none", "markeredgecolor": INK, "markeredgewidth": 0.35, "markersize": 5}
     entries: dict[str, Artist] = {
@@ -205,7 +205,7 @@ def scatter_legend(axes: Sequence[Axes], classes: int) -> None:
 
 
 def loss_figure(loss: NDArray[np.floating], *, window: int = 26, floor: float | None = None) -> Figure:
-    """Return the figure of ``plot_loss_steps`` on its own."""
+    """Return a figure of ``plot_loss_steps``."""
     with style():
         figure = Figure(figsize=(5.6, 3.2))
         plot_loss_steps(figure.subplots(), loss, window=window, floor=floor)
@@ -222,7 +222,7 @@ def scatter_figure(
     curve: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     title: str = "",
 ) -> Figure:
-    """Return the figure of ``plot_test_scatter`` on its own, with its legend."""
+    """Return a figure of ``plot_test_scatter`` with its legend."""
     with style():
         figure = Figure(figsize=(5.2, 3.6))
         ax = figure.subplots()

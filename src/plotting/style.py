@@ -1,4 +1,4 @@
-"""One look for every figure: fonts and lines, colours and markers, and how a figure is saved."""
+"""Style of every figure: fonts, lines, colours and markers; and saving."""
 
 import itertools
 import textwrap
@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import style as mpl_style
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -18,7 +19,7 @@ FORMATS = ("png", "svg", "pdf")
 INK = "#222222"
 MUTED = "#777777"
 
-# Okabe and Ito's colours, then three that stay apart from them under every common colour-vision deficiency. Two
+# Okabe and Ito's colours, then three that are distinguishable from them under common colour-vision deficiencies. Two
 # classes are the lecture's green and red.
 _PALETTE = (
     "#009E73",
@@ -33,7 +34,7 @@ _PALETTE = (
     "#BBBBBB",
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
-_MOST_PIXELS = 30_000  # a side of a PNG; matplotlib itself stops at 65,536
+_MAX_PIXELS = 30_000  # per side of a PNG; matplotlib raises an error at 65,536
 _METADATA: dict[str, dict[str, str | None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -74,13 +75,13 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw every figure of the body in the house style, whatever the user's own matplotlib settings are."""
+    """Use the style of this module in the body, independent of the user's matplotlib settings."""
     with mpl_style.context(_STYLE, after_reset=True):
         yield
 
 
 def class_colors(classes: int) -> list[str]:
-    """Return one colour a class, told apart with any common colour vision; green and red for two.
+    """Return one colour per class, safe for colour-blind readers; green and red for two.
 
     Args:
         classes: Number of classes C, at least 0. Beyond ten they are sampled from viridis, which is perceptually
@@ -97,12 +98,12 @@ def class_colors(classes: int) -> list[str]:
 
 
 def series_colors(series: int) -> list[str]:
-    """Return one colour a series that is not a class: the colours of classes, but green and red last."""
+    """Return one colour per series that is not a class: the colours of classes with green and red last."""
     return [*_PALETTE[2:], *_PALETTE[:2]][:series] if series <= len(_PALETTE) else class_colors(series)
 
 
 def class_markers(classes: int) -> list[str]:
-    """Return one marker a class; they repeat after ten.
+    """Return one marker per class; they repeat after ten.
 
     Example:
         >>> class_markers(3)
@@ -112,7 +113,7 @@ def class_markers(classes: int) -> list[str]:
 
 
 def plain(text: str) -> str:
-    r"""Return text that matplotlib draws as it is, where it would take ``$...$`` for a formula.
+    r"""Return text with ``$`` escaped, which matplotlib would read as a formula.
 
     Example:
         >>> print(plain("cost in $, not in $US"))
@@ -126,22 +127,35 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, 36, break_on_hyphens=False, max_lines=5, placeholder=" ...")
 
 
+def label_rows(ax: Axes, rows: Sequence[tuple[float, str, str]]) -> None:
+    """Label rows, given as (position, name, text), on both sides; headings have no text and a bold name."""
+    positions, names, texts = zip(*rows, strict=True)
+    ax.set_yticks(positions, names)
+    right = ax.secondary_yaxis("right")
+    right.set_yticks(positions, texts)
+    for label, text in zip(ax.get_yticklabels(), texts, strict=True):
+        label.set_fontweight("normal" if text else "bold")
+    for axis in (ax, right):
+        axis.tick_params(axis="y", length=0)
+    right.spines["right"].set_visible(False)
+
+
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write a figure as ``<stem>.<format>`` for each format, and return the files.
 
-    The same figure always gives the same bytes: no dates, no random names. A reader sees an old file, whole, or the
-    new one, whole. PNG files have 200 dots an inch, fewer only where a side would pass 30,000 pixels.
+    The output is deterministic, without dates or random names, and files are replaced atomically. PNG files have 200
+    dots per inch, fewer only where a side would exceed 30,000 pixels.
 
     Args:
         figure: A figure drawn under ``style()``.
-        stem: Path of the files without their suffix. Its folder is made where it is missing.
+        stem: Path of the files without their suffix. Its folder is created if missing.
         formats: Any of png, svg and pdf.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     files = []
     for kind in formats:
         target = stem.with_name(f"{stem.name}.{kind}")
-        dpi = min(200.0, _MOST_PIXELS / max(figure.get_size_inches()))
+        dpi = min(200.0, _MAX_PIXELS / max(figure.get_size_inches()))
         with style(), replacing_file(target) as scratch:
             figure.savefig(scratch, format=kind, dpi=dpi, metadata=_METADATA[kind])
         files.append(target)

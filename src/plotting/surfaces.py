@@ -1,4 +1,4 @@
-"""Loss surfaces over the two parameters of a logistic unit, and how steep they are."""
+"""Loss surfaces of a logistic unit over its two parameters, and their gradient norms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from src.plotting.style import INK, class_markers, series_colors, style
 
-_FAINTEST = 1e-6  # gradient norm at which the colours end
-_ARROWS = 13  # a side
+_MIN_NORM = 1e-6  # lower end of the colour scale
+_ARROWS = 13  # per axis
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Surface:
 
     @property
     def norm(self) -> NDArray[np.floating]:
-        """The length of the gradient, (G2, G1)."""
+        """The gradient norm, (G2, G1)."""
         norm: NDArray[np.floating] = np.hypot(self.gradient[..., 0], self.gradient[..., 1])
         return norm
 
     @property
     def lowest(self) -> tuple[float, float]:
-        """The grid point (w, b) of the least loss."""
+        """The grid point (w, b) of the lowest loss."""
         row, column = np.unravel_index(self.loss.argmin(), self.loss.shape)
         return float(self.w[column]), float(self.b[row])
 
 
 def plot_surface(ax: Axes, surface: Surface) -> Axes:
-    """Draw contours of a loss, where down is at each place, and the lowest grid point."""
+    """Draw contours of a loss, arrows along the negative gradient, and the lowest grid point."""
     levels = np.linspace(surface.loss.min(), surface.loss.max(), 21)
     filled = ax.contourf(surface.w, surface.b, surface.loss, levels=levels, cmap="viridis")
     filled.set_edgecolor("face")  # no seams in vector formats
@@ -61,12 +61,12 @@ def plot_surface(ax: Axes, surface: Surface) -> Axes:
 
 
 def plot_norm(ax: Axes, surface: Surface, top: float) -> Axes:
-    """Draw the length of the gradient on a logarithmic scale that ends at ``top``, and the lowest grid point."""
+    """Draw the gradient norm on a logarithmic scale that ends at ``top``, and the lowest grid point."""
     mesh = ax.pcolormesh(
         surface.w,
         surface.b,
-        np.maximum(surface.norm, _FAINTEST),
-        norm=LogNorm(_FAINTEST, top),
+        np.maximum(surface.norm, _MIN_NORM),
+        norm=LogNorm(_MIN_NORM, top),
         cmap="magma",
         rasterized=True,
     )
@@ -83,7 +83,7 @@ def _mark(ax: Axes, surface: Surface) -> Axes:
 
 
 def surfaces_figure(surfaces: Mapping[str, Surface]) -> Figure:
-    """Return, for each loss a row, its contours and the length of its gradient.
+    """Return one row per loss: its contours and its gradient norm.
 
     Args:
         surfaces: The surfaces by the name of their loss.
@@ -93,17 +93,17 @@ def surfaces_figure(surfaces: Mapping[str, Surface]) -> Figure:
         figure = Figure(figsize=(7.2, 0.3 + 2.9 * len(surfaces)))
         grid = figure.subplots(len(surfaces), 2, squeeze=False, sharex=True, sharey=True)
         for (left, right), (name, surface) in zip(grid, surfaces.items(), strict=True):
-            plot_surface(left, surface).set_title(f"{name}: loss, and the way down")
-            plot_norm(right, surface, top).set_title(f"{name}: length of the gradient")
+            plot_surface(left, surface).set_title(f"{name}: loss and negative gradient")
+            plot_norm(right, surface, top).set_title(f"{name}: gradient norm")
     return figure
 
 
 def distance_figure(distance: NDArray[np.floating], norms: Mapping[str, Sequence[float]]) -> Figure:
-    """Return the length of the gradient against the distance from the optimum.
+    """Return the gradient norm against the distance from the optimum.
 
     Args:
         distance: Distances, (K,).
-        norms: Lengths at these distances, (K,), by the name of the loss.
+        norms: Gradient norms at these distances, (K,), by the name of the loss.
     """
     with style():
         figure = Figure(figsize=(4.8, 3.0))
@@ -114,8 +114,8 @@ def distance_figure(distance: NDArray[np.floating], norms: Mapping[str, Sequence
         ax.set_yscale("log")
         ax.set(
             xlabel="distance from the optimum, on the wrong side",
-            ylabel="length of the gradient",
-            title="how strongly a wrong logistic unit is pulled back",
+            ylabel="gradient norm",
+            title="gradient of a logistic unit that is certain and wrong",
         )
         ax.grid(axis="y")
         ax.legend(loc="lower left")

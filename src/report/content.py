@@ -1,4 +1,4 @@
-"""What a report says, before it takes the form of a page or of Markdown."""
+"""Content of a report, independent of its format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from src.report.report_tables import Sheet, coefficient_sheet, settings_sheet, s
 _CAPTIONS = {
     "accuracy": (
         "Accuracy",
-        "Every run of every condition. On the left what the test points say, on the right, if the distribution is "
-        "known, the exact accuracy of the same networks: the difference in width is what a finite test set does.",
+        "One box per condition, one dot per seed. Left: accuracy on the test samples. Right, if the distribution is "
+        "known: exact accuracy of the same networks. The test set makes the left distributions wider.",
     ),
     "sample_size": (
         "Regret by sample size",
-        "Mean regret against the points of a sample, both on logarithmic scales; the slope is that of the least "
-        "squares line. A model that can be the truth comes as close as its data allow, like 1/N (grey); the others "
-        "level off at what their form costs.",
+        "Mean regret against the sample size, both on logarithmic scales, with the least-squares slope. The regret "
+        "of a well-specified model decreases like 1/N (grey); that of a misspecified one levels off.",
     ),
     "loss_curves": (
         "Loss curves",
-        "Training loss, median and quartiles over runs. Losses have their own scales: compare shapes, not heights.",
+        "Training loss, median and quartiles over runs. Losses have different scales: compare shapes, not heights.",
     ),
     "reliability": (
         "Reliability",
-        "Share of right predictions against their probability, test points of all runs pooled. Below the diagonal "
-        "a classifier is too sure. Points of one network are not independent, so the dots carry no intervals.",
+        "Share of correct predictions against their probability, test samples of all runs pooled. Below the "
+        "diagonal a classifier is overconfident. Samples of one network are not independent, so no intervals are "
+        "shown.",
     ),
     "calibration": ("Calibration", "Mean distance of the predicted class's probability from its true posterior."),
 }
@@ -35,7 +35,7 @@ _CAPTIONS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: the name of its files, what it shows, and how to read it."""
+    """A figure: the name of its files, its title and its caption."""
 
     name: str
     title: str
@@ -44,18 +44,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a report says.
+    """Content of a report.
 
     Attributes:
         title: The studies.
-        question: What was asked.
-        answer: What the data support, in sentences.
-        notes: What a reader has to know, in sentences.
-        pictures: The figures that could be drawn.
+        question: The question of the study.
+        answer: Its answer, in sentences.
+        notes: Remarks on how to read the numbers, in sentences.
+        pictures: The figures.
         sheets: The tables.
-        left_out: Lines by heading: diverged, missing and broken runs, and what else is left out.
-        settings: What the conditions differ in.
-        provenance: How it was run.
+        left_out: Failed, missing and broken runs and other omissions, as lines by heading.
+        settings: The settings in which the conditions differ.
+        provenance: Commands, versions and time.
     """
 
     title: str
@@ -70,10 +70,10 @@ class Content:
 
 
 def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, Sequence[str]]) -> Content:
-    """Put together what a report says.
+    """Return the content of a report.
 
     Args:
-        findings: What the study says.
+        findings: The findings of the study.
         figures: Names of the figures that could be drawn, in order.
         left_out: Lines by heading.
     """
@@ -92,7 +92,7 @@ def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, S
 
 
 def _question(findings: Findings) -> str:
-    """Say what was asked: which losses, on what, under which class counts, on how many seeds."""
+    """Return the question: which losses, on which metric, for which class counts, on how many seeds."""
     names = list(dict.fromkeys(findings.contenders["contender"]))
     others = [name for name in names if name != findings.plan.baseline]
     counts = joined([str(classes) for classes in sorted(findings.contenders["classes"].unique())])
@@ -110,7 +110,7 @@ def _question(findings: Findings) -> str:
 
 
 def _choice(findings: Findings) -> str:
-    """Say in what the contenders differ."""
+    """Return the kind of choice in which the contenders differ."""
     runs = findings.collection.completed
     if runs["model"].nunique() > 1 and not findings.contenders["setting"].str.contains("model=").any():
         return "model and loss"  # a model is either a part of the contenders or a setting
@@ -124,25 +124,25 @@ def _range(low: int, high: int) -> str:
 def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
     """Return the title and caption of each figure by name."""
     metric, plan = spoken(findings.metric), findings.plan
-    parts = "the networks' own spread" if findings.unit.stream is None else "its sources and their interactions"
+    parts = "of the networks" if findings.unit.stream is None else "its sources and their interactions"
     return _CAPTIONS | {
         "differences": (
             "Paired differences",
-            f"{metric.capitalize()} less that of {plan.baseline}, paired. A filled diamond is a difference that stands "
-            "after Holm's correction for all comparisons; an interval of its own may leave out 0 and not stand.",
+            f"{metric.capitalize()} minus that of {plan.baseline}, paired by seed. Filled diamonds are significant "
+            "after Holm's correction for all comparisons; an uncorrected interval may exclude 0 without that.",
         ),
         "regret": (
             "Regret" if findings.metric != REGRET else "Regret by class count",
-            "Bayes accuracy less population accuracy: 0 is the best that any classifier could do.",
+            "Bayes accuracy minus population accuracy: 0 is the best that any classifier can achieve.",
         ),
         "scatter": (
-            "Test points",
-            f"The median run of each condition by {metric}, of those with saved decision regions where there are any. "
-            "Colour is the prediction, shape the true class; rings mark errors, the dashed line is the Bayes boundary.",
+            "Test samples",
+            f"The median run of each condition by {metric}, among those with saved decision regions if any. "
+            "Colour: predicted class; shape: true class; rings: errors; dashed line: Bayes boundary.",
         ),
         "variance": (
             "Variance",
-            f"The variance of test accuracy is that of population accuracy, {parts}, and the binomial part of a finite "
-            "test set. On the right the standard deviation that the parts add up to.",
+            f"Variance of test accuracy: that of population accuracy ({parts}), and the binomial part of a finite test "
+            "set. Right: the standard deviation of the sum.",
         ),
     }

@@ -1,4 +1,4 @@
-"""The figures of a study, and why any of them cannot be drawn."""
+"""Figures of a study."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,13 +23,13 @@ FIGURES = (
     *("accuracy", "differences", "regret", "sample_size", "loss_curves", "scatter", "reliability", "calibration"),
     "variance",
 )
-_MOST_LABELS = 60  # in a figure of a panel a label; more could not be read
+_MAX_LABELS = 60  # legible panels in one figure
 _PANELS = ("loss_curves", "scatter", "reliability")
 
 
 @dataclass(frozen=True)
 class StudyFigures:
-    """Figures by the name of their files, None for one that cannot be drawn, and a line for each thing left out."""
+    """Figures by file name, None for one that cannot be drawn, and one line for each omission."""
 
     figures: dict[str, Figure | None]
     problems: list[str] = field(default_factory=list)
@@ -39,8 +39,8 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
     """Read what the figures need and draw them.
 
     Args:
-        findings: What the study says.
-        progress: Wraps the folders that are being read, to show how far it is.
+        findings: The findings of the study.
+        progress: Wraps the folders that are read, to show a progress bar.
     """
     runs, alpha, unit = findings.collection.completed, findings.plan.alpha, findings.unit
     figures: dict[str, Figure | None] = dict.fromkeys(FIGURES)
@@ -59,9 +59,9 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
     if bars := variance_bars(findings.variance):
         figures["variance"] = variance_figure(bars)
     labels = runs["label"].nunique()
-    if labels > _MOST_LABELS:
+    if labels > _MAX_LABELS:
         names = f"{', '.join(_PANELS[:-1])} and {_PANELS[-1]}"
-        problems.append(f"{names}: {labels} labels, more than the {_MOST_LABELS} that can be read")
+        problems.append(f"{names}: {labels} labels, expected at most {_MAX_LABELS}")
         return StudyFigures(figures, problems)
     curves, unread = read_curves(runs, progress)
     predicted = findings.collection.predicted
@@ -78,9 +78,9 @@ def _has(runs: pd.DataFrame, *metrics: str) -> bool:
 
 
 def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
-    """Read the test points of each condition's median seed, and note those that cannot be drawn.
+    """Read the test samples of the median run of each condition, and list those that cannot be drawn.
 
-    Where some seeds have their decision regions saved, it is the median of these.
+    Where some runs have saved decision regions, it is the median of these.
     """
     panels, problems = [], []
     for _, group in runs.groupby("fingerprint", sort=False):
@@ -90,7 +90,7 @@ def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
             predictions = read_predictions(run)
         except ArtifactError as error:
             known = not saved.empty or pd.notna(run.get("bayes/accuracy"))
-            problems += [str(error)] * known  # the features of real data have other names, and are no plane
+            problems += [str(error)] * known  # tables have other features than x1 and x2
             continue
         try:
             regions = None if saved.empty else read_regions(run)

@@ -1,4 +1,4 @@
-"""The main tables for a paper: LaTeX with booktabs."""
+"""LaTeX tables with booktabs."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _PATTERN = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
-_KEPT = (0, 1, 2, 3, 6, 9)  # columns of the sheet of comparisons: a page is narrow
+_COLUMNS = (0, 1, 2, 3, 6, 9)  # of the table of comparisons
 
 
 def escape(text: str) -> str:
@@ -38,8 +38,7 @@ def escape(text: str) -> str:
 def latex_tables(findings: Findings) -> str:
     """Return a table of the metric by condition, and one of the comparisons with the baseline.
 
-    In the first, under each class count and setting, every loss whose mean lies inside the interval of the best loss's
-    mean is set in bold, and so is the best.
+    In the first, for each class count and setting, the best mean and every mean inside its interval are bold.
     """
     lines = ["% Needs \\usepackage{booktabs}.", *_accuracy_table(findings)]
     if len(findings.main):
@@ -48,14 +47,14 @@ def latex_tables(findings: Findings) -> str:
 
 
 def winners(summary: pd.DataFrame, metric: str) -> pd.Series:
-    """Return which rows of one class count and setting are the best or inside its bounds.
+    """Return which rows of one class count and setting are the best or inside its interval.
 
     Args:
-        summary: A row a loss, with the columns ``<metric> mean``, ``<metric> low`` and ``<metric> high``.
+        summary: One row per loss, with the columns ``<metric> mean``, ``<metric> low`` and ``<metric> high``.
         metric: The metric.
 
     Returns:
-        True for each such row; where the best has no interval, for it alone.
+        True for each such row; only for the best where it has no interval.
     """
     mean = summary[f"{metric} mean"]
     if mean.notna().sum() == 0:
@@ -104,15 +103,15 @@ def _cell(row: pd.Series, metric: str, bold: bool) -> str:
 def _comparison_table(findings: Findings) -> Iterator[str]:
     sheet = comparison_sheet(findings, findings.metric)
     caption = (
-        f"{spoken(findings.metric).capitalize()}: loss less baseline ({findings.plan.baseline}), paired, with "
+        f"{spoken(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired, with "
         f"{1 - findings.plan.alpha:.0%} t interval. Holm's p value corrects for {_families(findings)}; a star marks a "
         f"difference at alpha = {findings.plan.alpha:g}."
     )
-    yield from _begin(caption, "comparisons", "lr" + "r" * (len(_KEPT) - 2))
-    yield " & ".join(escape(sheet.head[index]) for index in _KEPT) + r" \\"
+    yield from _begin(caption, "comparisons", "lr" + "r" * (len(_COLUMNS) - 2))
+    yield " & ".join(escape(sheet.head[index]) for index in _COLUMNS) + r" \\"
     yield r"\midrule"
     for row in sheet.rows:
-        yield " & ".join(escape(row[index]) for index in _KEPT) + r" \\"
+        yield " & ".join(escape(row[index]) for index in _COLUMNS) + r" \\"
     yield from _END
 
 

@@ -1,4 +1,4 @@
-"""The tables of the report as text, the same for the page, for Markdown and for LaTeX."""
+"""Tables of the report as text, for HTML, Markdown and LaTeX."""
 
 import re
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Sheet:
 
     Attributes:
         name: Short and unique in a report.
-        title: What stands above it.
-        note: What a reader has to know, in sentences; may be empty.
+        title: Heading.
+        note: Sentences below the table; may be empty.
         head: Names of the columns.
-        rows: As many texts as there are columns.
-        texts: How many of the first columns are text; the others hold numbers.
+        rows: The cells, as text.
+        texts: Number of leading text columns; the others are numeric.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Sheet:
 
 
 def condition_sheet(findings: Findings) -> Sheet:
-    """Return a row a condition: how many seeds, and how they spread."""
+    """Return one row per condition: number of seeds, means, intervals and standard deviations."""
     summary = findings.summary
     metrics = [name for name in dict.fromkeys([*ACCURACIES, findings.metric]) if f"{name} mean" in summary.columns]
     ends = [name for name in _ENDS if name in summary.columns]
@@ -65,8 +65,9 @@ def condition_sheet(findings: Findings) -> Sheet:
     note = f"Mean [{level} t interval {over}] (standard deviation over runs). Accuracies and regret in points."
     if "ideal/accuracy" in ends:
         note += (
-            " Ideal is what the decision rule of a loss reaches on the minimiser of its expected loss (dash-dotted): "
-            "from there up to Bayes is what the rule costs, below it is what training costs."
+            " Ideal is the accuracy of the decision rule of a loss at the minimiser of its expected loss "
+            "(dash-dotted): "
+            "its distance to Bayes is the cost of the rule, the distance below it is the cost of training."
         )
     return Sheet("conditions", "Conditions", note, head, rows)
 
@@ -78,12 +79,12 @@ def _spread(row: pd.Series, metric: str) -> str:
 
 
 def comparison_sheet(findings: Findings, metric: str) -> Sheet:
-    """Return a row a comparison on one metric."""
+    """Return one row per comparison on one metric."""
     table, plan = findings.of(metric), findings.plan
     level = f"{1 - plan.alpha:.0%}"
     unit = " (points)" if scale(metric) > 1 else ""
     head = ["loss", "C", "n", f"difference{unit}", "BCa interval", "p (t test)", "p (Holm)", "p (signs)"]
-    head += ["d_z", "P(better)", "reading"]
+    head += ["d_z", "P(better)", "interpretation"]
     rows = [
         [
             _name(row),
@@ -99,10 +100,12 @@ def comparison_sheet(findings: Findings, metric: str) -> Sheet:
         for _, row in table.iterrows()
     ]
     note = (
-        f"Loss less baseline ({plan.baseline}), paired; mean and {level} t interval, and the BCa bootstrap interval. "
-        f"{_family(table)} A star marks a difference that stands at alpha = {plan.alpha:g} after Holm's correction. "
-        f"P(better) is the probability that the loss beats the baseline on one of the {findings.unit.name}, ties "
-        f"counting one half, with its Wilson interval; the reading of it (Bouthillier et al. 2021, "
+        f"Loss minus baseline ({plan.baseline}), paired by seed; mean and {level} t interval, and the BCa "
+        f"bootstrap interval. "
+        f"{_family(table)} A star marks a significant difference at alpha = {plan.alpha:g} after Holm's correction. "
+        f"P(better) is the probability that the loss is better than the baseline for one of the "
+        f"{findings.unit.name}, ties "
+        f"counting one half, with its Wilson interval; its interpretation (Bouthillier et al. 2021, "
         f"gamma = {plan.gamma:g}) is not corrected for the number of comparisons."
     )
     if metric != findings.metric:
@@ -124,9 +127,9 @@ def _family(table: pd.DataFrame) -> str:
 
 
 def seeds_sheet(findings: Findings) -> Sheet:
-    """Return how many seeds each comparison on the metric needs."""
+    """Return the number of seeds that each comparison on the metric needs."""
     plan = findings.plan
-    sizes = {"seen": "seen"}
+    sizes = {"seen": "observed"}
     if scale(findings.metric) > 1:
         sizes |= {str(size): f"{size} point{'s' * (size > 1)}" for size in POINTS}
     keys = [f"seeds_{power}_{size}" for size in sizes for power in POWERS]
@@ -143,16 +146,18 @@ def seeds_sheet(findings: Findings) -> Sheet:
     ]
     noether = findings.main["noether"].iloc[0]
     note = (
-        f"The power reached at the difference seen, which says no more than its p value, and the {findings.unit.name} "
-        f"with which the paired t test at alpha = {plan.alpha:g}, before any correction, finds a difference of that "
-        f"size or of some points. To tell P(A > B) = {plan.gamma:g} from one half takes {noether} "
+        f"The power at the observed difference, which adds nothing to its p value, and the number of "
+        f"{findings.unit.name} "
+        f"for which the uncorrected paired t test at alpha = {plan.alpha:g} detects a difference of that size or of "
+        f"some points with a power of 80 or 95%. Distinguishing P(A > B) = {plan.gamma:g} from one half needs "
+        f"{noether} "
         f"independent runs of each (Noether's number at alpha = beta = {plan.alpha:g})."
     )
     return Sheet("seeds", "How many seeds?", note, head, rows)
 
 
 def variance_sheet(findings: Findings) -> Sheet:
-    """Return the parts of the variance of each condition."""
+    """Return the variance components of each condition."""
     rows = [
         [
             str(row["label"]),
@@ -166,16 +171,16 @@ def variance_sheet(findings: Findings) -> Sheet:
         for _, row in findings.variance[findings.variance["source"] != SEED].iterrows()
     ]
     note = (
-        "In squared accuracy points. Components of a crossed design are mean-square estimates without bias, so one "
-        "that is truly small can be below 0; its share is then 0. Of the total of test accuracy, the finite test set "
-        "is the binomial part, which population accuracy does not have."
+        "In squared percentage points. Components of a crossed design are unbiased mean-square estimates, which can "
+        "be below 0; their share is then 0. In the total of test accuracy, the finite test set is the binomial part, "
+        "which population accuracy lacks."
     )
     head = ["condition", "C", "metric", "source", "levels", "variance", "share"]
-    return Sheet("variance", "Where the variance comes from", note, head, rows, texts=4)
+    return Sheet("variance", "Sources of variance", note, head, rows, texts=4)
 
 
 def settings_sheet(findings: Findings) -> Sheet:
-    """Return the settings in which the conditions differ, and nothing else of their configurations."""
+    """Return the settings in which the conditions differ."""
     runs = findings.collection.runs
     conditions = runs.drop_duplicates("fingerprint")
     columns = [
@@ -186,17 +191,15 @@ def settings_sheet(findings: Findings) -> Sheet:
         [*(_NONE if pd.isna(row[name]) else f"{row[name]}" for name in columns), str(row["fingerprint"])]
         for _, row in conditions.iterrows()
     ]
-    note = "Everything else is the same in all conditions." if len(rows) > 1 else "There is one condition."
-    return Sheet(
-        "settings", "What the conditions differ in", note, [*columns, "fingerprint"], rows, texts=len(columns) + 1
-    )
+    note = "All other settings are equal." if len(rows) > 1 else "There is one condition."
+    return Sheet("settings", "Settings that differ", note, [*columns, "fingerprint"], rows, texts=len(columns) + 1)
 
 
 def coefficient_sheet(findings: Findings) -> Sheet | None:
-    """Return a row a condition and class with the b and w of its log odds, or None where no run has any.
+    """Return one row per condition and class with the b and w of its log odds, or None if no run has any.
 
     Args:
-        findings: What the study says.
+        findings: The findings of the study.
     """
     found = {name: match for name in findings.collection.metrics if (match := _LOG_ODDS.fullmatch(name))}
     if not found:
@@ -212,9 +215,9 @@ def coefficient_sheet(findings: Findings) -> Sheet | None:
     rows.sort(key=lambda cells: (int(cells[1]), int(cells[2])))
     level = f"{1 - findings.plan.alpha:.0%}"
     note = (
-        "ln P(class | x) / P(class 0 | x) = w . x + b of the classifiers in which it is linear in the features x1, "
+        "ln P(class | x) / P(class 0 | x) = w . x + b of the classifiers with linear log odds in the features x1, "
         f"x2, ...: mean [{level} t interval of the mean, over {findings.unit.name}] (standard deviation over runs). "
-        "A generative model has them from the moments of its classes, a discriminative one from its loss."
+        "A generative model derives them from the moments of its classes, a discriminative one from its loss."
     )
     return Sheet("coefficients", "The linear functions w . x + b", note, ["condition", "C", "class", *parts], rows)
 
@@ -231,7 +234,7 @@ def _coefficient(row: pd.Series, metric: str) -> str:
 
 
 def sheets(findings: Findings) -> list[Sheet]:
-    """Return the tables of the report, but for the settings."""
+    """Return the tables of the report, except the settings."""
     found = [condition_sheet(findings)]
     if len(findings.main):
         metrics = dict.fromkeys([findings.metric, REGRET])

@@ -1,4 +1,4 @@
-"""SVG files of figures, made fit to stand side by side inside one page."""
+"""Embedding of SVG figures in one HTML page."""
 
 import re
 
@@ -8,10 +8,10 @@ _SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"')
 
 
 def inline(svg: str, name: str, title: str) -> tuple[str, float]:
-    """Return an SVG drawing as an element for a page, and its width in CSS pixels.
+    """Return an SVG figure as an HTML element, and its width in CSS pixels.
 
-    The XML header, the metadata and the fixed size go; every id gets ``name`` as a prefix, so that two drawings never
-    share one; and the title names the drawing to those who cannot see it.
+    The XML header, the metadata and the fixed size are removed; every id gets ``name`` as a prefix, which makes ids
+    unique in the page; and the title serves screen readers.
 
     Args:
         svg: What matplotlib writes.
@@ -27,8 +27,8 @@ def inline(svg: str, name: str, title: str) -> tuple[str, float]:
     size = _SIZE.search(body)
     width = float(size.group(1)) * 4 / 3 if size else 640.0
     body = _SIZE.sub(f'role="img" aria-labelledby="{name}-title"', body, count=1)
-    head, mark, rest = body.partition(">")
-    return f'{head}{mark}<title id="{name}-title">{_escaped(title)}</title>{rest}', width
+    head, bracket, rest = body.partition(">")
+    return f'{head}{bracket}<title id="{name}-title">{_escaped(title)}</title>{rest}', width
 
 
 def _escaped(text: str) -> str:

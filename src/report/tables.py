@@ -1,4 +1,4 @@
-"""Tables of results: as CSV files, and on the console."""
+"""CSV files and the console table of results."""
 
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,27 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV in which no text can act as a formula of a spreadsheet."""
-    safe = table.rename(columns=harmless).map(harmless)
+    """Write a table as CSV, with text escaped that a spreadsheet would run as a formula."""
+    safe = table.rename(columns=escape_formula).map(escape_formula)
     with replacing_file(path) as scratch:
         safe.to_csv(scratch, index=False, lineterminator="\n")
 
 
-def harmless(cell: Any) -> Any:
-    """Return a cell as it is, but put a quote before text that a spreadsheet would run as a formula.
+def escape_formula(cell: Any) -> Any:
+    """Return a cell with a quote before text that a spreadsheet would run as a formula.
 
     Example:
-        >>> harmless("=1+1"), harmless("mse"), harmless(-0.5)
+        >>> escape_formula("=1+1"), escape_formula("mse"), escape_formula(-0.5)
         ("'=1+1", 'mse', -0.5)
     """
     if not isinstance(cell, str):
         return cell
-    text = cell.replace("\r", "\n")  # which a CSV file would take for the end of a row
+    text = cell.replace("\r", "\n")  # a carriage return would end the row
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def summary_table(summary: pd.DataFrame, metrics: list[str], confidence: float = 0.95) -> Table:
-    """Return the console's table: a row a condition, with the spread of some metrics.
+    """Return the console table: one row per condition, with mean, standard deviation and interval of some metrics.
 
     Args:
         summary: What ``src.analysis.summary.summarize`` returns.

@@ -1,4 +1,4 @@
-"""Everything that a report leaves on disk."""
+"""Writing of the files of a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +22,11 @@ def write_report(
     left_out: Mapping[str, Sequence[str]],
     formats: Sequence[str] = FORMATS,
 ) -> None:
-    """Write tables, figures and pages into a folder; a figure that could not be drawn leaves no older one behind.
+    """Write tables, figures and pages into a folder, and remove older figures that could not be drawn again.
 
     Args:
-        out: The folder; it is made where it is missing.
-        findings: What the study says.
+        out: The folder, created if missing.
+        findings: The findings of the study.
         drawn: Its figures.
         left_out: Lines by heading.
         formats: Of the figures; the page shows those that are saved as SVG.
@@ -60,11 +60,11 @@ def _write(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
-def problem_lines(left_out: Mapping[str, Sequence[str]], most: int | None = None) -> Iterator[str]:
-    """Yield a heading for each kind of problem that there is, and its lines, at most ``most`` of them."""
+def problem_lines(left_out: Mapping[str, Sequence[str]], max_lines: int | None = None) -> Iterator[str]:
+    """Yield a heading for each kind of problem, and at most ``max_lines`` of its lines."""
     for kind, lines in left_out.items():
         if lines:
             yield f"{kind} ({len(lines)}):"
-            yield from (f"  {line}" for line in lines[:most])
-        if most is not None and len(lines) > most:
-            yield f"  and {len(lines) - most} more, see problems.txt"
+            yield from (f"  {line}" for line in lines[:max_lines])
+        if max_lines is not None and len(lines) > max_lines:
+            yield f"  and {len(lines) - max_lines} more, see problems.txt"

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from src.analysis.collect import collect
 from src.analysis.summary import summarize
-from src.report.tables import harmless, summary_table, write_csv
+from src.report.tables import escape_formula, summary_table, write_csv
 from tests.analysis.studies import write_run, write_study
 
 
@@ -19,7 +19,7 @@ def test_text_that_begins_like_a_formula_is_quoted(start: str, tmp_path: Path):
     assert list(back["value"]) == [-1.5, 2.0]
     assert back["label"][0].startswith("'")
     assert list(back.columns)[2].startswith("'")
-    assert harmless(f"{start}1").startswith("'")
+    assert escape_formula(f"{start}1").startswith("'")
 
 
 def test_csv_keeps_numbers_exactly_and_leaves_gaps_empty(tmp_path: Path):

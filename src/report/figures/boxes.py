@@ -1,4 +1,4 @@
-"""Accuracy of every seed of every condition: boxes, dots, means with their intervals, and the Bayes accuracy."""
+"""Box plots of every condition, with one dot per seed, means with intervals, and the Bayes accuracy."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from src.plotting.style import INK, MUTED, plain, series_colors, wrapped
 from src.statistics.intervals import mean_interval
 
-_HEIGHT = 0.62  # of a box, in rows
+_HEIGHT = 0.62  # height of a box in rows
 _GOLDEN = (5**0.5 - 1) / 2
 _BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
 _BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
-_IDEAL = "the loss's own optimum"
+_IDEAL = "optimum of the loss"
 _DIAMOND: dict[str, Any] = {
     "color": "black",
     "marker": "D",
@@ -34,13 +34,13 @@ class Group:
     """The seeds of one condition.
 
     Attributes:
-        label: Name of the condition, but for its class count.
+        label: Name of the condition without its class count.
         classes: Number of classes C.
         values: Accuracy of each seed, (S,).
         bayes: Bayes accuracy, or None where the distribution is not known.
         linear: Accuracy of the linear discriminant of infinite data, or None.
         ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
-        units: What the interval of the mean is over, (n,), where single seeds are not independent; else None.
+        units: Values of the independent replicates, (n,), if single seeds are not independent; otherwise None.
     """
 
     label: str
@@ -53,12 +53,13 @@ class Group:
 
 
 def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0.95) -> Axes:
-    """Draw a row a group, from the top, in a block a class count.
+    """Draw one row per group, from the top, grouped by class count.
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
-    the box, a dot a seed, and the mean with its t interval; one seed alone is just a dot. A dashed line marks the Bayes
-    accuracy, a dotted one the linear discriminant, and a dash-dotted one what the decision rule of the loss reaches
-    on its minimiser: the gap to its right is what the rule costs, that to its left what training costs.
+    the box, one dot per seed, and the mean with its t interval; a single seed is only a dot. The dashed line is the
+    Bayes accuracy, the dotted one the linear discriminant, and the dash-dotted one the accuracy of the decision rule of
+    the
+    loss at its minimiser: the gap to its right is the cost of the rule, that to its left the cost of training.
 
     Args:
         ax: Where to draw.
@@ -83,7 +84,7 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
         _draw_reference(ax, row + 1, [group.ideal for group in block], _IDEAL, "-.")
         row += len(block) + 1
     ax.set_ylim(row - 0.4, -0.5)
-    ax.set_yticks([place for place, _, _ in ticks])
+    ax.set_yticks([position for position, _, _ in ticks])
     names = ax.set_yticklabels([name for _, name, _ in ticks])  # none on inner axes that share them
     for text, (_, _, weight) in zip(names, ticks, strict=False):
         text.set_fontweight(weight)
@@ -94,7 +95,7 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
 
 def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: float) -> None:
     values = group.values
-    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even, and the same every time
+    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even and deterministic
     size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
     many = len(values) > 200
     look: dict[str, Any] = {"s": size, "color": color, "alpha": opacity, "linewidths": 0, "zorder": 3}

@@ -1,4 +1,4 @@
-"""The figures that compare the conditions of a study."""
+"""Figures that compare the conditions of a study: accuracy, loss curves and scatter plots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from src.plotting.style import plain, series_colors, style, wrapped
 from src.report.figures.boxes import Group, box_legend, plot_accuracy_boxes
 
 _TITLES = {
-    "test/accuracy": "test accuracy (the held-out points)",
+    "test/accuracy": "test accuracy (test samples)",
     "population/accuracy": "population accuracy (exact)",
 }
 _COLUMNS = 4
@@ -29,12 +29,12 @@ _COLUMNS = 4
 
 @dataclass(frozen=True)
 class Panel:
-    """The test points of one seed of one condition, and what to say of them.
+    """The test samples of one run, with their title.
 
     Attributes:
-        label: Name of the condition, but for its class count.
+        label: Name of the condition without its class count.
         classes: Number of classes C.
-        predictions: The test points.
+        predictions: The test samples.
         seed: The seed, or the name of a run of a crossed design.
         population: Its population accuracy, or None where the distribution is not known.
         regions: Its decision regions, or None where they were not saved.
@@ -49,7 +49,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """The condition, and how the seed did."""
+        """The condition and the accuracy of the run."""
         target = self.predictions.target
         correct = int((self.predictions.pred == target).sum())
         score = f"{correct}/{len(target)} = {correct / len(target):.2f}"
@@ -64,7 +64,7 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None =
     Args:
         runs: The completed runs. Where none has a population accuracy there is one panel.
         alpha: Error rate of the intervals.
-        unit: What they are over; single runs by default.
+        unit: The replicate that they are based on; single runs by default.
     """
     shown = [metric for metric in ACCURACIES if metric in runs.columns and runs[metric].notna().any()]
     groups = {metric: condition_groups(runs, metric, unit or Unit()) for metric in shown}
@@ -76,7 +76,7 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None =
         axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
         for ax, metric in zip(axes, shown, strict=True):
             plot_accuracy_boxes(ax, groups[metric], 1 - alpha)
-            title = _TITLES[metric] if len(shown) > 1 else spoken(metric)  # which has room for no more
+            title = _TITLES[metric] if len(shown) > 1 else spoken(metric)
             ax.set(title=title, xlabel="accuracy")
             ax.label_outer()
         entries = box_legend(axes, 1 - alpha)
@@ -104,7 +104,7 @@ def _median(group: pd.DataFrame, metric: str) -> float | None:
 
 
 def loss_curves_figure(runs: pd.DataFrame, curves: Mapping[str, Curves]) -> Figure:
-    """Return the loss curves, a panel a label and a line a class count.
+    """Return the loss curves, one panel per label and one line per class count.
 
     Args:
         runs: The completed runs.
@@ -161,7 +161,7 @@ def plot_loss_curves(ax: Axes, curves: Mapping[str, Curves], colors: Mapping[str
 
 
 def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
-    """Return test scatters, a label a column and a class count a row; further labels go below, in rows of their own.
+    """Return scatter plots, one column per label and one row per class count; further labels go below.
 
     Args:
         panels: At least one; no two share both label and classes.
@@ -176,11 +176,11 @@ def scatter_comparison_figure(panels: Sequence[Panel]) -> Figure:
         share: Literal["none", "row"] = "none" if any(panel.regions for panel in panels) else "row"  # regions have ends
         grid = figure.subplots(len(rows), columns, squeeze=False, sharex=share, sharey=share)
         for axes, row in zip(grid, rows, strict=True):
-            first = next(place for place, panel in enumerate(row) if panel)
-            for place, ax in enumerate(axes):
-                panel = row[place] if place < len(row) else None
+            first = next(column for column, panel in enumerate(row) if panel)
+            for column, ax in enumerate(axes):
+                panel = row[column] if column < len(row) else None
                 if panel:
-                    _draw_panel(ax, panel, outer=place == first or share == "none")
+                    _draw_panel(ax, panel, outer=column == first or share == "none")
                 else:
                     ax.set_axis_off()
             scatter_legend(axes, next(panel.classes for panel in row if panel))
@@ -197,7 +197,7 @@ def _rows(panels: Sequence[Panel], labels: Sequence[str], counts: Sequence[int])
 
 
 def _draw_panel(ax: Axes, panel: Panel, *, outer: bool) -> None:
-    """Draw one panel; only the outer one of a row says what its x2 axis is."""
+    """Draw one panel; only the outer one of a row has a label on its x2 axis."""
     points, classes = panel.predictions, panel.classes
     plot_test_scatter(
         ax, points.x, points.target, points.pred, classes=classes, regions=panel.regions, title=panel.title

@@ -1,4 +1,4 @@
-"""Paired differences from the baseline, each with its interval: a forest plot."""
+"""Forest plot of the paired differences from the baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,13 @@ from matplotlib.lines import Line2D
 
 from src.analysis.comparisons import scale
 from src.analysis.conclusions import decimals, number, spoken
-from src.plotting.style import INK, MUTED, plain, style, wrapped
+from src.plotting.style import INK, MUTED, label_rows, plain, style, wrapped
 
-_STANDS, _OPEN, _BCA = "difference after Holm's correction", "no evidence of a difference", "BCa bootstrap interval"
+_SIGNIFICANT, _NOT_SIGNIFICANT, _BCA = (
+    "significant after Holm's correction",
+    "not significant",
+    "BCa bootstrap interval",
+)
 
 
 @dataclass(frozen=True)
@@ -23,15 +27,15 @@ class Difference:
     """One comparison.
 
     Attributes:
-        block: Heading that it stands under, such as ``2 classes``.
-        label: What is compared with the baseline.
+        block: Heading of its group, such as ``2 classes``.
+        label: Name of the loss and setting.
         value: Mean paired difference.
         low: Lower end of its t interval; NaN where there is none.
         high: Upper end.
         bca_low: Lower end of its BCa interval; NaN where there is none.
         bca_high: Upper end.
-        different: Whether the difference stands after correction.
-        text: What stands beside it, such as ``0.4 [-0.3, 1.1]``.
+        different: Whether the difference is significant after correction.
+        text: Text to the right of it, such as ``0.4 [-0.3, 1.1]``.
     """
 
     block: str
@@ -73,7 +77,7 @@ def forest_figure(comparisons: pd.DataFrame, baseline: str, alpha: float) -> Fig
 
     Args:
         comparisons: At least one row of what ``src.analysis.comparisons.compare_losses`` returns.
-        baseline: What the others are compared with.
+        baseline: Name of the baseline.
         alpha: Error rate of the intervals.
     """
     rows = differences(comparisons)
@@ -93,10 +97,10 @@ def forest_figure(comparisons: pd.DataFrame, baseline: str, alpha: float) -> Fig
 
 
 def plot_forest(ax: Axes, differences: Sequence[Difference]) -> Axes:
-    """Draw a row a comparison, from the top, under a heading a block.
+    """Draw one row per comparison, from the top, grouped under headings.
 
     A row has the t interval as a line, the BCa interval as a thin one below it, and the mean as a diamond, filled
-    where the difference stands after correction. The numbers stand on the right.
+    where the difference is significant after correction. The numbers are on the right.
 
     Args:
         ax: Where to draw.
@@ -116,15 +120,7 @@ def plot_forest(ax: Axes, differences: Sequence[Difference]) -> Axes:
         row += 1
     ax.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
     ax.set_ylim(row - 0.4, -0.6)
-    places, names, texts = zip(*ticks, strict=True)
-    ax.set_yticks(places, names)
-    right = ax.secondary_yaxis("right")
-    right.set_yticks(places, texts)
-    for name, text in zip(ax.get_yticklabels(), texts, strict=True):
-        name.set_fontweight("normal" if text else "bold")
-    for axis in (ax, right):
-        axis.tick_params(axis="y", length=0)
-    right.spines["right"].set_visible(False)
+    label_rows(ax, ticks)
     ax.grid(axis="x")
     return ax
 
@@ -137,7 +133,7 @@ def _draw(ax: Axes, row: float, each: Difference) -> None:
     if np.isfinite(bootstrap).all():
         ax.plot(bootstrap, [row + 0.24] * 2, color=MUTED, linewidth=0.9, solid_capstyle="butt", zorder=2, label=_BCA)
     if np.isfinite(each.value):
-        label = _STANDS if each.different else _OPEN
+        label = _SIGNIFICANT if each.different else _NOT_SIGNIFICANT
         ax.plot([each.value], [row], linestyle="none", label=label, **_diamond(each.different))
 
 
@@ -162,9 +158,13 @@ def forest_legend(ax: Axes, interval: str) -> list[Artist]:
     """
     drawn = set(ax.get_legend_handles_labels()[1])
     entries: list[Artist] = [
-        Line2D([], [], linewidth=1.8, label=f"{_STANDS}, {interval}", **_diamond(True)),
-        Line2D([], [], linewidth=1.8, label=f"{_OPEN}, {interval}", **_diamond(False)),
+        Line2D([], [], linewidth=1.8, label=f"{_SIGNIFICANT}, {interval}", **_diamond(True)),
+        Line2D([], [], linewidth=1.8, label=f"{_NOT_SIGNIFICANT}, {interval}", **_diamond(False)),
         Line2D([], [], linewidth=0.9, color=MUTED, label=_BCA),
     ]
-    kept = {f"{_STANDS}, {interval}": _STANDS, f"{_OPEN}, {interval}": _OPEN, _BCA: _BCA}
+    kept = {
+        f"{_SIGNIFICANT}, {interval}": _SIGNIFICANT,
+        f"{_NOT_SIGNIFICANT}, {interval}": _NOT_SIGNIFICANT,
+        _BCA: _BCA,
+    }
     return [entry for entry in entries if kept[str(entry.get_label())] in drawn]

@@ -1,4 +1,4 @@
-"""Regret against the number of classes; of many losses, a row each."""
+"""Regret against the number of classes; with many losses, one row per loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from src.analysis.replication_unit import Unit
 from src.plotting.style import class_markers, plain, series_colors, style, wrapped
 from src.statistics.intervals import mean_interval
 
-_MOST_LINES = 10  # that can be told apart by colour and marker
+_MAX_LINES = 10  # distinguishable by colour and marker
 _SPREAD = 0.7  # of the means of one class count, in steps between class counts
 
 
 @dataclass(frozen=True)
 class Line:
-    """The regret of one loss: by number of classes, that of each seed or other unit, (n,), in points."""
+    """Regret of one loss in percentage points: values of all replicates, (n,), by number of classes."""
 
     label: str
     values: dict[int, NDArray[np.floating]]
@@ -29,7 +29,7 @@ class Line:
 def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Axes:
     """Draw the mean regret of each loss with its t interval at each class count, joined by a line.
 
-    The losses stand side by side at each class count, so that their intervals can be told apart.
+    The losses are drawn side by side at each class count, so that their intervals do not overlap.
 
     Args:
         ax: Where to draw.
@@ -43,15 +43,15 @@ def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Ax
     offsets = (np.arange(len(lines)) - (len(lines) - 1) / 2) / max(len(lines), 6) * _SPREAD
     looks = zip(series_colors(len(lines)), class_markers(len(lines)), strict=True)
     for line, offset, (color, marker) in zip(lines, offsets, looks, strict=True):
-        places = np.array([index for index, classes in enumerate(counts) if classes in line.values]) + offset
+        positions = np.array([index for index, classes in enumerate(counts) if classes in line.values]) + offset
         found = np.array(
             [mean_interval(line.values[classes], confidence) for classes in counts if classes in line.values]
         )
         mean, low, high = found.T
-        ax.plot(places, mean, color=color, linewidth=0.9, alpha=0.6, zorder=2)
-        ax.vlines(places, low, high, color=color, linewidth=1.6, zorder=3)
+        ax.plot(positions, mean, color=color, linewidth=0.9, alpha=0.6, zorder=2)
+        ax.vlines(positions, low, high, color=color, linewidth=1.6, zorder=3)
         ax.plot(
-            places,
+            positions,
             mean,
             linestyle="none",
             marker=marker,
@@ -69,10 +69,10 @@ def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Ax
 
 
 def plot_regret_rows(axes: Sequence[Axes], lines: Sequence[Line], confidence: float = 0.95) -> Sequence[Axes]:
-    """Draw the mean regret with its t interval, a row a loss and class counts side by side.
+    """Draw the mean regret with its t interval, one row per loss and one panel per class count.
 
     Args:
-        axes: A panel a class count, in rising order.
+        axes: One panel per class count, in rising order.
         lines: The losses, from the top.
         confidence: Of the intervals.
 
@@ -101,7 +101,7 @@ def regret_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
     Args:
         runs: The completed runs, some of which have a population regret.
         alpha: Error rate of the intervals.
-        unit: What they are over.
+        unit: The replicate that they are based on.
     """
     known = runs.dropna(subset=["population/regret"])
     lines = [
@@ -111,11 +111,11 @@ def regret_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
         )
         for label, group in known.groupby("label", sort=False)
     ]
-    title = f"regret: Bayes accuracy less population accuracy\nmean over {unit.name}, {1 - alpha:.0%} interval"
+    title = f"regret: Bayes accuracy minus population accuracy\nmean over {unit.name}, {1 - alpha:.0%} interval"
     names = [wrapped(line.label) for line in lines]
     rows = sum(name.count("\n") + 1 for name in names)
     with style():
-        if len(lines) > _MOST_LINES:
+        if len(lines) > _MAX_LINES:
             panels = known["classes"].nunique()
             figure = Figure(figsize=(1.6 + max(2.4, 1.6 * panels), 1.2 + 0.19 * rows))
             plot_regret_rows(

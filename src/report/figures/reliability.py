@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability diagrams, and the error against the true posterior."""
+"""Reliability diagrams, and the calibration error against the true posterior."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -24,9 +24,9 @@ _COLUMNS = 4
 
 
 def plot_reliability(ax: Axes, found: Reliability) -> Axes:
-    """Draw accuracy against confidence, bin by bin, over bars of the share of points in each bin.
+    """Draw accuracy against confidence by bin, over bars of the share of samples in each bin.
 
-    A dot on the diagonal means what it says; below it the classifier is too sure. A larger dot has more points.
+    Dots below the diagonal are overconfident. The area of a dot grows with its number of samples.
 
     Args:
         ax: Where to draw.
@@ -43,7 +43,7 @@ def plot_reliability(ax: Axes, found: Reliability) -> Axes:
             text = ax.text(
                 centre, part + 0.012, f"{count}", fontsize=5.5, color=INK, ha="center", va="bottom", zorder=5
             )
-            text.set_path_effects([withStroke(linewidth=1.2, foreground="white")])  # over what it lies on
+            text.set_path_effects([withStroke(linewidth=1.2, foreground="white")])  # legible over other artists
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle="--", zorder=2)
     full = found.count > 0
     color = series_colors(1)[0]
@@ -55,7 +55,7 @@ def plot_reliability(ax: Axes, found: Reliability) -> Axes:
 
 
 def reliability_figure(runs: pd.DataFrame, found: Mapping[str, Reliability]) -> Figure:
-    """Return reliability diagrams, a panel a condition.
+    """Return reliability diagrams, one panel per condition.
 
     Args:
         runs: The completed runs.
@@ -81,10 +81,10 @@ def reliability_figure(runs: pd.DataFrame, found: Mapping[str, Reliability]) -> 
             ax.set_axis_off()
         entries = [
             Line2D(
-                [], [], color=series_colors(1)[0], marker="o", markersize=4, label="test points of all seeds, binned"
+                [], [], color=series_colors(1)[0], marker="o", markersize=4, label="test samples of all seeds, binned"
             ),
             Line2D([], [], color=MUTED, linestyle="--", linewidth=0.9, label="confidence = accuracy"),
-            Patch(facecolor=_BARS, label="share of points, and their number"),
+            Patch(facecolor=_BARS, label="share and number of samples"),
         ]
         figure.legend(handles=entries, loc="outside lower center", ncols=3 if columns > 2 else 1)
     return figure
@@ -96,7 +96,7 @@ def calibration_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
     Args:
         runs: The completed runs, some of which have ``population/calibration_error``.
         alpha: Error rate of the intervals.
-        unit: What they are over.
+        unit: The replicate that they are based on.
     """
     known = runs.dropna(subset=[CALIBRATION]).drop(columns=REFERENCES, errors="ignore")
     groups = condition_groups(known, CALIBRATION, unit)

@@ -1,4 +1,4 @@
-"""Regret against the size of the sample, on logarithmic scales."""
+"""Regret against sample size, on logarithmic scales."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from src.plotting.style import MUTED, class_markers, plain, series_colors, style
 from src.statistics.intervals import mean_interval
 
 SIZES = ("data.samples", "data.samples_per_class", "data.samples_per_corner")
-_LEAST = 3  # sizes that make a line
+_MIN_SIZES = 3  # points of one line
 
 
 @dataclass(frozen=True)
 class Decay:
-    """The regret of one contender: by size of the sample, that of each seed or other unit, (n,), in points."""
+    """Regret of one contender in percentage points: values of all replicates, (n,), by sample size."""
 
     label: str
     values: dict[int, NDArray[np.floating]]
 
     @property
     def means(self) -> dict[int, float]:
-        """The mean regret by size, where it is above 0, as a logarithmic scale needs."""
+        """The mean regret by size, where it is above 0, as required by a logarithmic scale."""
         means = {size: float(np.mean(self.values[size])) for size in sorted(self.values)}
         return {size: mean for size, mean in means.items() if mean > 0}
 
@@ -41,7 +41,7 @@ class Decay:
 
 
 def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Axes:
-    """Draw the mean regret of each contender with its t interval against the size of the sample.
+    """Draw the mean regret of each contender with its t interval against sample size.
 
     A grey line falls like 1/N from the first mean of the contender whose slope is nearest to -1.
 
@@ -61,29 +61,29 @@ def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Ax
     for line, color, marker in zip(lines, series_colors(len(lines)), class_markers(len(lines)), strict=True):
         means = line.means
         found = np.array([mean_interval(line.values[size], confidence) for size in means])
-        low, high = np.maximum(found[:, 1], found[:, 0] / 100), found[:, 2]  # two decades are as good as 0
+        low, high = np.maximum(found[:, 1], found[:, 0] / 100), found[:, 2]  # two decades below the mean are drawn as 0
         ax.vlines([*means], low, high, color=color, linewidth=1.4)
         label = f"{plain(wrapped(line.label))}\n(slope {line.slope:.2f})"
         ax.plot([*means], [*means.values()], color=color, marker=marker, markersize=4, linewidth=0.9, label=label)
-    ax.set(xlabel="points N of a sample", ylabel="regret (points)")
+    ax.set(xlabel="sample size N", ylabel="regret (points)")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.grid(axis="y")
     return ax
 
 
 def sample_size_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure | None:
-    """Return the regret of every contender against the size of the sample, or None where that is not what differs.
+    """Return the regret of every contender against sample size, or None without several sample sizes.
 
     Args:
         runs: The completed runs, some of which have a population regret.
         alpha: Error rate of the intervals.
-        unit: What they are over.
+        unit: The replicate that they are based on.
     """
     known = runs.dropna(subset=["population/regret"])
-    size = next((name for name in SIZES if name in known.columns and known[name].nunique() >= _LEAST), None)
+    size = next((name for name in SIZES if name in known.columns and known[name].nunique() >= _MIN_SIZES), None)
     if size is None:
         return None
-    named = name_contenders(known, but_for=(size,))
+    named = name_contenders(known, except_for=(size,))
     names = ["contender", "setting", "classes"]
     table = known.drop(columns=["classes", size]).merge(named[["fingerprint", size, *names]], on="fingerprint")
     several = table["classes"].nunique() > 1
@@ -94,7 +94,7 @@ def sample_size_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure |
         lines.append(Decay(label, values))
     with style():
         figure = Figure(figsize=(5.4, 3.2))
-        ax = plot_decay(figure.subplots(), [line for line in lines if len(line.means) >= _LEAST], 1 - alpha)
-        ax.set_title(f"regret by size of the sample\nmean over {unit.name}, {1 - alpha:.0%} interval")
+        ax = plot_decay(figure.subplots(), [line for line in lines if len(line.means) >= _MIN_SIZES], 1 - alpha)
+        ax.set_title(f"regret by sample size\nmean over {unit.name}, {1 - alpha:.0%} interval")
         figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", alignment="left")
     return figure

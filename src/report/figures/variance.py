@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from src.analysis.variance import SEED, TEST_SET, TOTAL
-from src.plotting.style import INK, plain, series_colors, style, wrapped
+from src.plotting.style import INK, label_rows, plain, series_colors, style, wrapped
 
 _HEIGHT = 0.66
 _GREYS = ("#8C8C8C", "#A6A6A6", "#BFBFBF", "#D4D4D4", "#E6E6E6")
@@ -21,11 +21,11 @@ class Bar:
     """The variance of one metric under one condition.
 
     Attributes:
-        block: Heading that it stands under, such as ``2 classes``.
+        block: Heading of its group, such as ``2 classes``.
         label: Name of the condition.
         metric: What it is the variance of, ``population`` or ``test``.
         parts: Variances by source, none below 0, with a sum above 0.
-        text: What stands right of it.
+        text: Text to the right of it.
     """
 
     block: str
@@ -36,7 +36,7 @@ class Bar:
 
 
 def plot_variance_bars(ax: Axes, bars: Sequence[Bar], colors: Mapping[str, str]) -> Axes:
-    """Draw a bar a row, from the top, under a heading a block; each has the shares of its parts.
+    """Draw one bar per row, from the top, grouped under headings; its segments are the shares of its parts.
 
     Args:
         ax: Where to draw.
@@ -62,24 +62,16 @@ def plot_variance_bars(ax: Axes, bars: Sequence[Bar], colors: Mapping[str, str])
         row += 1
     ax.set_ylim(row - 0.4, -0.5)
     ax.set_xlim(0, 1)
-    places, names, texts = zip(*ticks, strict=True)
-    ax.set_yticks(places, names)
-    right = ax.secondary_yaxis("right")
-    right.set_yticks(places, texts)
-    for name, text in zip(ax.get_yticklabels(), texts, strict=True):
-        name.set_fontweight("normal" if text else "bold")
-    for axis in (ax, right):
-        axis.tick_params(axis="y", length=0)
-    right.spines["right"].set_visible(False)
+    label_rows(ax, ticks)
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     return ax
 
 
 def variance_bars(variance: pd.DataFrame) -> list[Bar]:
-    """Return a bar of population accuracy, where it has several sources, and one of test accuracy for each condition.
+    """Return the bars of each condition: population accuracy, if it has several sources, and test accuracy.
 
-    Test accuracy is drawn as the sources of population accuracy and the finite test set, which its variance is the sum
-    of. A source estimated below 0 is drawn as none.
+    The bar of test accuracy has the sources of population accuracy and the finite test set. Estimates below 0 count as
+    0.
 
     Args:
         variance: What ``src.analysis.variance.decompose`` returns.
