@@ -95,7 +95,7 @@ def test_a_report_shows_models_in_closed_form_beside_trained_ones(tmp_path, trai
     assert scripts.aggregate.main([str(tmp_path / "outputs/both")]) == 0
     page = (tmp_path / "outputs/both/report/report.md").read_text()
     assert "by how much does gaussian differ from ce, model=mlp" in page
-    assert "Nothing: no run diverged" in page
+    assert "None: no run failed" in page
 
 
 def test_a_loss_that_does_not_apply_is_refused_before_anything_is_written(tmp_path, train):

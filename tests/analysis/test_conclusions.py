@@ -1,4 +1,4 @@
-"""What the words claim is held against simulated studies of which the truth is known."""
+"""Conclusions of simulated studies with a known truth."""
 
 import re
 
@@ -94,17 +94,17 @@ def test_the_sentences_of_each_case():
     text = one(make_runs({("ce", 2): base, ("mse", 2): base + wobble + 0.001}))
     assert re.fullmatch(
         r"mse and ce differ by 0\.\d+ points \[-0\.\d+, 0\.\d+\] at C = 2: no evidence of a difference at 20 seeds; "
-        r"\d+ are enough for one point",
+        r"\d+ are enough to detect one point",
         text,
     )
     text = one(make_runs({("ce", 2): base, ("mse", 2): base + 10 * wobble}))
-    assert re.search(r"; \d+ would be needed for one point$", text)
+    assert re.search(r"; \d+ would be needed to detect one point$", text)
     text = one(make_runs({("ce", 2): base, ("mse", 2): base + wobble - 0.05}))
     assert re.match(r"mse is \d\.\d+ points \[4\.\d+, 5\.\d+\] below ce at C = 2: a difference at 20 seeds", text)
     assert "P(mse better) = 0.00" in text
     assert one(make_runs({("ce", 2): base, ("mse", 2): base})) == "mse and ce do not differ at C = 2 in any of 20 seeds"
     text = one(make_runs({("ce", 2): base[:1], ("mse", 2): base[:1] + 0.02}))
-    assert text == "mse and ce differ by 2.00 points at C = 2 in the one seed they share: no interval"
+    assert text == "mse and ce differ by 2.00 points at C = 2 in their one common seed: no interval"
     runs = make_runs({("ce", 2): base, ("mse", 2): base})
     apart = runs[(runs["loss"] == "ce") == (runs["seed"] < 10)]
     assert one(apart) == "mse and ce have no common seed at C = 2"
@@ -141,7 +141,7 @@ def test_an_answer_is_short_however_many_comparisons_there_are():
 def test_nothing_to_compare_is_said():
     table = compared(make_runs({("ce", 2): np.array([0.5, 0.6])}))
     assert answer(table, "population/accuracy", Plan("ce"), Unit()) == [
-        "No loss shares its class count, its setting and a seed with ce: nothing is compared."
+        "No other loss has runs with the class count, setting and seed of a run of ce: nothing is compared."
     ]
 
 

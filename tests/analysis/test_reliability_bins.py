@@ -29,7 +29,7 @@ def test_bins_have_the_means_of_pandas():
     assert found.gap == pytest.approx((gaps * groups.size()).sum() / 500)
 
 
-def test_the_test_points_of_all_seeds_are_pooled(tmp_path: Path):
+def test_the_test_samples_of_all_seeds_are_pooled(tmp_path: Path):
     runs = collect([write_study(tmp_path, seeds=3, whole=True)]).completed
     found, problems = read_reliability(runs, untouched)
     assert problems == []
@@ -50,8 +50,8 @@ def test_losses_without_probabilities_are_left_out(tmp_path: Path):
         ("x1,x2\n1,2\n", "lacks the column target, pred"),
         ("target,pred,p0\n0,0,1\n", "expected a number in each of the columns p0 to p1"),
         ("target,pred,p0,p1\n0,0,a,b\n", "expected a number in each of the columns p0 to p1"),
-        ("target,pred,p0,p1\n0,2,0.5,0.5\n", "expected target and pred to be whole numbers below 2"),
-        ("target,pred,p0,p1\n0,0.5,0.5,0.5\n", "expected target and pred to be whole numbers below 2"),
+        ("target,pred,p0,p1\n0,2,0.5,0.5\n", "expected target and pred to be integers in"),
+        ("target,pred,p0,p1\n0,0.5,0.5,0.5\n", "expected target and pred to be integers in"),
         ("target,pred,p0,p1\n0,0,7,0.5\n", "expected probabilities in [0, 1]"),
         ("target,pred,p0,p1\n0,0,,0.5\n", "expected probabilities in [0, 1]"),
         ("target,pred,p0,p1\n", "expected "),

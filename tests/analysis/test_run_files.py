@@ -77,11 +77,11 @@ def test_predictions_are_those_of_the_file(tmp_path: Path):
     ("content", "expected"),
     [
         ("x1,target,pred\n0,0,0\n", "lacks the column x2"),
-        ("x1,x2,target,pred\n", "to hold numbers"),
-        ("x1,x2,target,pred\n0,0,0,2\n", "whole numbers below 2"),
-        ("x1,x2,target,pred\n0,0,0,-1\n", "whole numbers below 2"),
-        ("x1,x2,target,pred\n0,0,0,0.5\n", "whole numbers below 2"),
-        ("x1,x2,target,pred\n0,a,0,1\n", "to hold numbers"),
+        ("x1,x2,target,pred\n", "expected numbers in"),
+        ("x1,x2,target,pred\n0,0,0,2\n", "to be integers"),
+        ("x1,x2,target,pred\n0,0,0,-1\n", "to be integers"),
+        ("x1,x2,target,pred\n0,0,0,0.5\n", "to be integers"),
+        ("x1,x2,target,pred\n0,a,0,1\n", "expected numbers in"),
     ],
 )
 def test_damaged_predictions_raise_one_line(tmp_path: Path, content: str, expected: str):
@@ -112,8 +112,8 @@ def test_regions_are_a_grid_in_any_order_of_rows(tmp_path: Path):
         (None, "is missing"),
         ("x1,x2,pred\n", "lacks the column bayes"),
         ("x1,x2,pred,bayes\n", "expected "),
-        ("x1,x2,pred,bayes\n0,0,0,2\n", "expected pred and bayes to be whole numbers below 2"),
-        ("x1,x2,pred,bayes\na,0,0,1\n", "expected the columns x1 and x2 to hold numbers"),
+        ("x1,x2,pred,bayes\n0,0,0,2\n", "expected pred and bayes to be integers"),
+        ("x1,x2,pred,bayes\na,0,0,1\n", "expected numbers in the columns x1 and x2"),
         ("x1,x2,pred,bayes\n0,0,0,1\n", "a full, evenly spaced grid"),
         ("x1,x2,pred,bayes\n0,0,0,1\n1,0,0,1\n0,1,0,1\n", "a full, evenly spaced grid"),
         ("x1,x2,pred,bayes\n" + "".join(f"{a},{b},0,1\n" for a in (0, 1, 5) for b in (0, 1)), "a full, evenly spaced"),

@@ -47,7 +47,7 @@ def test_seeds_of_missing_runs_are_left_out_and_named():
     assert design.levels == {"data+split": 11, "init": 6, "shuffle": 3}
     assert design.dropped == ("data+split 4",)
     assert decompose(runs[~gone])[1] == [
-        "ce, 2 classes, population/accuracy: data+split 4, as runs of theirs are not there"
+        "ce, 2 classes, population/accuracy: data+split 4 left out, as some of their runs are missing"
     ]
 
 
@@ -71,7 +71,7 @@ def test_plain_seeds_are_one_source_and_the_test_set_is_the_binomial_part():
     assert measured == pytest.approx(
         part(table, "population/accuracy", "total") + part(table, "test/accuracy", "finite test set"), rel=0.15
     )
-    assert "is what a finite test set adds by chance" in sentence(table)
+    assert "is sampling error of the finite test set" in sentence(table)
 
 
 def test_what_cannot_be_known_is_not_said():

@@ -76,14 +76,14 @@ def test_the_page_has_its_parts_in_order(report: Content):
         "How much does the choice of loss matter: by how much does mse differ from ce on population accuracy",
         report.answer[0],
         "Figures",
-        "Every run of every condition.",
+        "One box per condition, one dot per seed.",
         "Tables",
         "Population accuracy against ce",
         "How many seeds?",
-        "Left out, and why",
+        "Left out",
         "a: NaN",
-        "How it was run",
-        "What the conditions differ in",
+        "Provenance",
+        "Settings that differ",
     )
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -98,13 +98,13 @@ def test_long_lists_and_tables_are_cut_with_a_pointer_to_the_files(report: Conte
     page = html_page(replace(report, sheets=[long], left_out={"failed": ["x"] * 50}), {})
     assert page.count("<li>x</li>") == 20
     assert "and 30 more, see problems.txt" in page
-    assert "And 400 rows more" in page
+    assert "And 400 more rows" in page
 
 
 def test_nothing_left_out_is_said(report: Content):
     clean = replace(report, left_out={})
-    assert "no run diverged, is missing or could not be read" in html_page(clean, {})
-    assert "no run diverged, is missing or could not be read" in markdown_page(clean)
+    assert "no run failed, is missing or could not be read" in html_page(clean, {})
+    assert "no run failed, is missing or could not be read" in markdown_page(clean)
 
 
 def test_names_are_text_in_both_pages(tmp_path: Path):
@@ -117,7 +117,7 @@ def test_names_are_text_in_both_pages(tmp_path: Path):
     outline = parsed(page)
     assert not {"b", "i", "u", "s", "script"} & set(outline.tags)
     assert name in "".join(outline.text)
-    prose = "\n".join(line for line in markdown.splitlines() if not line.startswith("    "))  # but for the commands
+    prose = "\n".join(line for line in markdown.splitlines() if not line.startswith("    "))  # except the commands
     for text in ("<b", "<i>", "<script>", "@you", "](http", "http://"):
         assert text not in prose
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
