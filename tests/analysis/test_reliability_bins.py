@@ -48,8 +48,8 @@ def test_losses_without_probabilities_are_left_out(tmp_path: Path):
     [
         (None, "is missing"),
         ("x1,x2\n1,2\n", "lacks the column target, pred"),
-        ("target,pred,p0\n0,0,1\n", "expected a number in each of the columns p0 to p1"),
-        ("target,pred,p0,p1\n0,0,a,b\n", "expected a number in each of the columns p0 to p1"),
+        ("target,pred,p0\n0,0,1\n", "expected numbers in the columns p0 to p1"),
+        ("target,pred,p0,p1\n0,0,a,b\n", "expected numbers in the columns p0 to p1"),
         ("target,pred,p0,p1\n0,2,0.5,0.5\n", "expected target and pred to be integers in"),
         ("target,pred,p0,p1\n0,0.5,0.5,0.5\n", "expected target and pred to be integers in"),
         ("target,pred,p0,p1\n0,0,7,0.5\n", "expected probabilities in [0, 1]"),
