@@ -99,7 +99,7 @@ def decompose(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             design = find_design(group, metric)
             if design is not None and design.dropped:
                 where = f"{first['label']}, {first['classes']} classes, {metric}"
-                lines.append(f"{where}: {', '.join(design.dropped)}, left out, as some of their runs are missing")
+                lines.append(f"{where}: {', '.join(design.dropped)} left out, as some of their runs are missing")
             rows += [{**naming, "metric": metric, **row} for row in _sources(group, metric, design)]
     columns = ["label", "classes", "fingerprint", "metric", "source", "levels", "variance", "share"]
     return pd.DataFrame(rows, columns=columns), lines

@@ -57,8 +57,8 @@ def test_figures_without_any_data_are_none(tmp_path: Path):
 
 
 def test_too_many_panels_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(figure_set, "_MOST_LABELS", 1)
+    monkeypatch.setattr(figure_set, "_MAX_LABELS", 1)
     drawn = study_figures(findings(write_study(tmp_path, seeds=1)), untouched)
     assert drawn.figures["accuracy"] is not None
     assert drawn.figures["scatter"] is None
-    assert drawn.problems == ["loss_curves, scatter and reliability: 2 labels, more than the 1 that can be read"]
+    assert drawn.problems == ["loss_curves, scatter and reliability: 2 labels, expected at most 1"]

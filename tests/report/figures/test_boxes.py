@@ -106,7 +106,7 @@ def test_the_optimum_of_a_loss_is_a_line_of_its_own_beside_that_loss_alone(ax: A
     values = np.array([0.3, 0.35])
     groups = [Group("mse", 4, values, bayes=0.625, ideal=0.375), Group("ce", 4, values, bayes=0.625)]
     plot_accuracy_boxes(ax, groups)
-    [line] = lines(ax, "the loss's own optimum")
+    [line] = lines(ax, "optimum of the loss")
     assert list(line.get_xdata()) == [0.375, 0.375]
     assert list(line.get_ydata()) == [rows(ax)["mse"] - 0.5, rows(ax)["mse"] + 0.5]
-    assert "the loss's own optimum" in [entry.get_label() for entry in box_legend([ax])]
+    assert "optimum of the loss" in [entry.get_label() for entry in box_legend([ax])]
