@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,17 +6,10 @@ import torch
 from scipy import stats
 
 from src.data.gaussians import Gaussians
-from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
 
 MEANS = [[75.0, 71.3], [55.6, 59.8]]
 COVARIANCES = [[[874, 327], [327, 929]], [[847, 422], [422, 685]]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def on_one_thread() -> Iterator[None]:
-    with single_threaded():
-        yield
 
 
 def make_distribution(classes: int = 2, **changes: Any) -> Gaussians:

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from itertools import pairwise, permutations
 from typing import Any
 
@@ -13,7 +12,6 @@ from scipy import integrate, stats
 
 from src.data.label_noise import crossings
 from src.data.noisy_cubic import NoisyCubic, cubic
-from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
@@ -32,12 +30,6 @@ CASES: list[dict[str, Any]] = [
 ]
 every_noise = pytest.mark.parametrize("noise", NOISES)
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def on_one_thread() -> Iterator[None]:
-    with single_threaded():
-        yield
 
 
 def make_distribution(classes: int = 2, **changes: Any) -> NoisyCubic:

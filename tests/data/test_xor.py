@@ -1,19 +1,10 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from src.data.xor import Xor
-from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def on_one_thread() -> Iterator[None]:
-    with single_threaded():
-        yield
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
