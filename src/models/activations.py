@@ -15,7 +15,7 @@ class Activation:
     Attributes:
         value: Return f(z); z may be overwritten.
         gradient: Return dy * f'(z), from dy and y = f(z); dy may be overwritten.
-        gain: Ratio of the standard deviations of z and y that an initialisation makes up for, as in
+        gain: Factor by which an initialisation scales weights to keep the standard deviation, as in
             ``torch.nn.init.calculate_gain``.
     """
 
@@ -27,8 +27,8 @@ class Activation:
 def sigmoid(z: Tensor) -> Tensor:
     """Return the logistic function of z.
 
-    Computed through tanh: the kernel of ``torch.sigmoid`` rounds the last elements of a tensor differently from the
-    others, and which these are would depend on S.
+    It is computed by tanh, as ``torch.sigmoid`` rounds the last elements of a tensor differently from the others, and
+    which elements are last depends on S.
     """
     return torch.tanh_(z / 2).add(1).div_(2)
 

@@ -1,4 +1,4 @@
-"""Any network of one's own, stacked along the axis S."""
+"""Any ``torch.nn.Module``, stacked along the axis S."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -10,27 +10,27 @@ from torch.func import functional_call, vmap
 
 from src.utils.validation import Problem, SettingsError, check
 
-_POINTS = 4  # of the mini-batch that a network is tried on
+_TRIAL_SIZE = 4  # samples of the mini-batch on which a network is tried
 
 
 class Custom(nn.Module):
     """S independent networks of any kind, stacked by ``torch.func``.
 
-    Every parameter and buffer leads with the axis S, and so each seed keeps its own, such as the running moments of a
-    BatchNorm. A network that draws random numbers, as dropout does, draws those of each seed from a stream of its own;
+    Every parameter and buffer leads with the axis S, so each seed has its own, such as the running moments of a
+    BatchNorm. A network that draws random numbers, as dropout does, draws those of each seed from a separate stream;
     such a network, or one that ``torch.func.vmap`` cannot run, is run seed by seed, which is slower.
 
-    Each seed is trained as if alone up to rounding, and not bit for bit as with the models of this project.
+    A seed's results are those of the seed alone up to rounding, and not bit for bit as with losslab's models.
 
     Args:
         in_features: Number of features D.
         out_features: Number of outputs O.
-        generators: One generator a seed, for initial parameters and dropout.
+        generators: One generator per seed, for initial parameters and dropout.
         network: Makes a module (B, D) -> (B, O) from ``in_features`` and ``out_features``, drawing its parameters from
             torch's global generator as the layers of ``torch.nn`` do.
 
     Raises:
-        SettingsError: If what it makes is no module, does not run, or has outputs of another shape.
+        SettingsError: If it makes no module, or one that does not run or has outputs of another shape.
     """
 
     def __init__(
@@ -57,37 +57,37 @@ class Custom(nn.Module):
         self.looped = self.looped or not self._can_be_mapped(in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map each seed's points: (S, B, D) -> (S, B, O)."""
+        """Map each seed's samples: (S, B, D) -> (S, B, O)."""
         parameters, buffers = dict(self.network.named_parameters()), dict(self.network.named_buffers())
         if not self.looped:
             return vmap(self._one, randomness="error")(parameters, buffers, x)
         outputs = []
         with torch.random.fork_rng(devices=[]):
-            for index, points in enumerate(x):
+            for index, samples in enumerate(x):
                 torch.set_rng_state(self.random_states[index])
                 own, kept = ({name: value[index] for name, value in each.items()} for each in (parameters, buffers))
-                outputs.append(self._one(own, kept, points))
+                outputs.append(self._one(own, kept, samples))
                 self.random_states[index] = torch.get_rng_state()
         return torch.stack(outputs)
 
     def _one(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Map the points of one seed: (B, D) -> (B, O)."""
+        """Map the samples of one seed: (B, D) -> (B, O)."""
         return functional_call(self.network, {**parameters, **buffers}, (x,))
 
     def _can_be_mapped(self, in_features: int) -> bool:
         seeds = len(self.random_states)
         try:
-            copy.deepcopy(self)(torch.zeros(seeds, _POINTS, in_features))
+            copy.deepcopy(self)(torch.zeros(seeds, _TRIAL_SIZE, in_features))
         except RuntimeError:
             return False
         return True
 
 
 def _made(network: Callable[..., Any], in_features: int, out_features: int) -> Any:
-    """Make a network.
+    """Return a new network.
 
     Raises:
-        SettingsError: If it refuses its arguments or settings.
+        SettingsError: If it does not accept its arguments or settings.
     """
     try:
         return network(in_features=in_features, out_features=out_features)
@@ -97,7 +97,7 @@ def _made(network: Callable[..., Any], in_features: int, out_features: int) -> A
 
 
 def _draws(network: nn.Module, in_features: int, out_features: int) -> bool:
-    """Try a copy of a network in training, and say whether it draws random numbers.
+    """Return whether a network draws random numbers in training, which a copy of it is tried on.
 
     Raises:
         SettingsError: If it does not run, or its outputs are not (B, O).
@@ -107,14 +107,14 @@ def _draws(network: nn.Module, in_features: int, out_features: int) -> bool:
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         try:
-            outputs = copy.deepcopy(network).train()(torch.zeros(_POINTS, in_features))
+            outputs = copy.deepcopy(network).train()(torch.zeros(_TRIAL_SIZE, in_features))
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise SettingsError(Problem("network", f"{rule} ({reason})", name)) from error
         drew = not torch.equal(before, torch.get_rng_state())
     shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-    good = shape == (_POINTS, out_features)
-    check(None if good else Problem("network", rule, f"{name}, which maps ({_POINTS}, {in_features}) to {shape}"))
+    good = shape == (_TRIAL_SIZE, out_features)
+    check(None if good else Problem("network", rule, f"{name}, which maps ({_TRIAL_SIZE}, {in_features}) to {shape}"))
     return drew
 
 

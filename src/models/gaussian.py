@@ -1,4 +1,4 @@
-"""Quadratic discriminant analysis: a normal distribution a class, and Bayes' rule."""
+"""Quadratic discriminant analysis: one normal distribution per class, and Bayes' rule."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from torch import Generator, Tensor, nn
 
 from src.utils.normal import class_moments, log_posterior
 
-_RESOLVED = 1e-12  # least eigenvalue of a correlation matrix that points in single precision can tell from 0
+_MIN_EIGENVALUE = 1e-12  # of a correlation matrix; smaller ones are 0 up to the rounding of the features
 
 
 class Gaussian(nn.Module):
-    r"""S generative classifiers, each with a prior, a mean and a covariance a class.
+    """S generative classifiers, each with one prior, mean and covariance per class.
 
     ``fit`` sets them to their maximum-likelihood estimates; the outputs are ln P(class | x), quadratic in x.
 
     Args:
         in_features: Number of features D.
         out_features: Number of classes C.
-        generators: One generator a seed, none of which is used: nothing is drawn.
+        generators: One generator per seed, unused.
     """
 
     prior: Tensor  # (S, C)
@@ -37,7 +37,7 @@ class Gaussian(nn.Module):
         return log_posterior(x, *(each[:, None] for each in (self.prior, self.mean, self.covariance)))
 
     def fit(self, x: Tensor, target: Tensor) -> list[str | None]:
-        """Fit all seeds: (S, N, D), (S, N) -> for each seed why it cannot be fitted, or None."""
+        """Fit all seeds: (S, N, D), (S, N) -> for each seed the reason why it cannot be fitted, or None."""
         count, self.mean, covariance = class_moments(x, target, self.prior.shape[1])
         self.prior = count / target.shape[1]
         self.covariance = self._pooled(covariance)
@@ -48,31 +48,33 @@ class Gaussian(nn.Module):
         return torch.eye(features, dtype=torch.float64).repeat(seeds, classes, 1, 1)
 
     def _pooled(self, covariance: Tensor) -> Tensor:
-        """Return the covariances that the classes (S, C, D, D) are given."""
+        """Return the covariances of the model from those of the classes: (S, C, D, D) -> (S, C or 1, D, D)."""
         return covariance
 
     def _problem(self, count: Tensor, mean: Tensor, covariance: Tensor) -> str | None:
-        """Say why one seed has no density for some class, or None: (C,), (C, D), (C, D, D)."""
-        for label, (points, centre, matrix) in enumerate(zip(count.tolist(), mean, covariance, strict=True)):
-            if problem := absent(label, points) or singularity(matrix, centre):
-                few = "" if points > 1 else ", as the class has a single training point"
-                return problem if not points else f"the covariance of class {label} is singular: {problem}{few}"
+        """Return why a class of one seed has no density, or None: (C,), (C, D), (C, D, D)."""
+        for label, (samples, centre, matrix) in enumerate(zip(count.tolist(), mean, covariance, strict=True)):
+            if not samples:
+                return absent(label, samples)
+            if problem := singularity(matrix, centre):
+                few = "" if samples > 1 else ", as the class has a single training sample"
+                return f"the covariance of class {label} is singular: {problem}{few}"
         return None
 
 
-def absent(label: int, points: float) -> str | None:
-    """Say that a class has no points, or return None."""
-    return None if points else f"class {label} has no training point"
+def absent(label: int, samples: float) -> str | None:
+    """Return that a class has no training samples, or None if it has."""
+    return None if samples else f"class {label} has no training sample"
 
 
 def singularity(covariance: Tensor, centre: Tensor) -> str | None:
-    """Say in which features a covariance (D, D) of points around a centre (D,) is singular, or return None."""
+    """Return in which features a covariance (D, D) around a centre (D,) is singular, or None if it is not."""
     deviation = covariance.diagonal().sqrt()
     still = deviation <= 8 * torch.finfo(torch.float64).eps * centre.abs()
     if still.any():
         return f"{_names(still)} {'is' if still.sum() == 1 else 'are'} constant"
     values, vectors = torch.linalg.eigh(covariance / deviation / deviation[:, None])
-    if values[0] > _RESOLVED:
+    if values[0] > _MIN_EIGENVALUE:
         return None
     return f"{_names(vectors[:, 0].abs() > 1e-3)} are linearly dependent"
 

@@ -1,4 +1,4 @@
-"""Linear discriminant analysis: normal distributions of one covariance, and Bayes' rule."""
+"""Linear discriminant analysis: normal distributions that share one covariance, and Bayes' rule."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from src.utils.normal import linear_scores, shared_covariance
 
 
 class GaussianShared(Gaussian):
-    r"""S generative classifiers, each with a prior and a mean a class and one covariance for all classes.
+    """S generative classifiers, each with one prior and mean per class, and one covariance for all classes.
 
     ``fit`` sets them to their maximum-likelihood estimates; the covariance is the prior-weighted mean of those of the
     classes. The outputs are ln P(class | x), in which only a linear function of x depends on the class.
@@ -16,7 +16,7 @@ class GaussianShared(Gaussian):
     Args:
         in_features: Number of features D.
         out_features: Number of classes C.
-        generators: One generator a seed, none of which is used: nothing is drawn.
+        generators: One generator per seed, unused.
     """
 
     def linear(self) -> tuple[Tensor, Tensor]:
@@ -29,13 +29,13 @@ class GaussianShared(Gaussian):
         return torch.eye(features, dtype=torch.float64).repeat(seeds, 1, 1, 1)
 
     def _pooled(self, covariance: Tensor) -> Tensor:
-        """Return the one covariance (S, 1, D, D) that stands for those of all classes (S, C, D, D)."""
+        """Return the covariance (S, 1, D, D) that the classes share, from those of each (S, C, D, D)."""
         return shared_covariance(self.prior, covariance)[:, None]
 
     def _problem(self, count: Tensor, mean: Tensor, covariance: Tensor) -> str | None:
-        """Say why one seed has no density for some class, or None: (C,), (C, D), (1, D, D)."""
-        for label, points in enumerate(count.tolist()):
-            if problem := absent(label, points):
+        """Return why a class of one seed has no density, or None: (C,), (C, D), (1, D, D)."""
+        for label, samples in enumerate(count.tolist()):
+            if problem := absent(label, samples):
                 return problem
         problem = singularity(covariance[0], mean.abs().amax(0))
         return problem and f"the shared covariance is singular: within every class, {problem}"

@@ -1,4 +1,4 @@
-"""The arithmetic in which networks are trained and evaluated."""
+"""Single-threaded arithmetic, in which networks are trained and evaluated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ import torch
 def single_threaded() -> Iterator[None]:
     """Run tensor operations on one thread, and with denormal numbers flushed to zero, inside the body.
 
-    The tensors of a stack are small, and threads that wait for each other at every operation cost more than they gain:
-    beside any other busy process, ten to fifty times the time. Threads also cut a large product inside, and the cut
-    rounds differently; on one thread no result depends on the number of cores.
+    The tensors of a stack are small, and threads that synchronise at every operation cost more than they save: ten to
+    fifty times the time beside another busy process. Threads also split large products, which changes the rounding; on
+    one thread no result depends on the number of cores.
 
-    Adam's moments of dead units decay into denormals, which would make every step three times slower.
+    Adam's moments of dead units decay into denormals, which make a step three times slower.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
     torch.set_num_threads(1)

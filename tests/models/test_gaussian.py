@@ -124,10 +124,10 @@ def changed(change: str) -> tuple[Tensor, Tensor]:
         (
             Gaussian,
             "one point",
-            "the covariance of class 1 is singular: x1, x2, x3 are constant, as the class has a single training point",
+            "the covariance of class 1 is singular: x1, x2, x3 are constant, as the class has a single training sample",
         ),
         (Gaussian, "two points", "the covariance of class 1 is singular: x1, x2, x3 are linearly dependent"),
-        (Gaussian, "none", "class 1 has no training point"),
+        (Gaussian, "none", "class 1 has no training sample"),
         (GaussianShared, "constant", None),
         (GaussianShared, "one point", None),
         (
@@ -140,7 +140,7 @@ def changed(change: str) -> tuple[Tensor, Tensor]:
             "dependent everywhere",
             "the shared covariance is singular: within every class, x1, x2, x3 are linearly dependent",
         ),
-        (GaussianShared, "none", "class 1 has no training point"),
+        (GaussianShared, "none", "class 1 has no training sample"),
     ],
 )
 def test_a_singular_covariance_is_named_and_spares_other_seeds(kind: Kind, change: str, problem: str | None) -> None:

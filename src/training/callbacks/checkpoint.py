@@ -1,4 +1,4 @@
-"""Checkpoints of a stack in training, from which it continues bitwise where it was."""
+"""Checkpoints of a stack in training, from which it resumes bitwise."""
 
 import hashlib
 import io
@@ -21,28 +21,28 @@ log = logging.getLogger(__name__)
 
 
 class StackCheckpoint(L.Callback):
-    """Saves a stack every few epochs, and takes up the last checkpoint that holds all of its members.
+    """Saves a stack every few epochs, and resumes from the latest checkpoint that contains all of its seeds.
 
-    What is saved is all that the rest of the training depends on: weights and buffers, the optimizer's state, the
-    random streams of the shuffles and of a network that draws numbers itself, the position, and the curves so far.
-    Every tensor has the axis S, so a part of a stack continues from the checkpoint of the whole.
+    A checkpoint has all that the rest of the training depends on: weights and buffers, the optimizer's state, the
+    random states of the shuffles and of a network that draws numbers itself, the epoch, and the curves so far. Every
+    tensor has the axis S, so some seeds of a stack can resume from the checkpoint of the whole.
 
     Args:
-        folder: The folder of the condition.
-        members: The names of the seeds' folders, in the order of the stack.
-        fingerprint: Of the condition.
+        folder: The directory of the condition.
+        members: The names of the seeds' directories, in the order of the stack.
+        fingerprint: The fingerprint of the condition.
         every: Epochs between checkpoints, at least 1.
     """
 
     def __init__(self, folder: Path, members: Sequence[str], fingerprint: str, every: int) -> None:
-        mark = hashlib.sha256("\n".join(members).encode()).hexdigest()[:8]
-        self.path = folder / f".stack-{mark}.ckpt"
+        digest = hashlib.sha256("\n".join(members).encode()).hexdigest()[:8]
+        self.path = folder / f".stack-{digest}.ckpt"
         self.members = list(members)
         self.fingerprint = fingerprint
         self.every = every
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Continue from a checkpoint, if there is one."""
+        """Resume from a checkpoint, if there is one."""
         read = map(_load, self.path.parent.glob(".stack-*.ckpt"))
         found = [content for content in read if content is not None and self._fits(content)]
         if not found:
@@ -57,7 +57,7 @@ class StackCheckpoint(L.Callback):
         log.info("%d seeds continue after epoch %d", len(self.members), content["epoch"])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the stack, if it is time; the last epoch needs no checkpoint."""
+        """Save the stack every few epochs, except after the last."""
         epoch = trainer.current_epoch + 1
         if epoch % self.every or epoch == trainer.max_epochs:
             return
@@ -76,14 +76,14 @@ class StackCheckpoint(L.Callback):
         buffer = io.BytesIO()
         torch.save(content, buffer)
         with replacing_file(self.path) as scratch:
-            scratch.write_bytes(buffer.getbuffer())  # torch itself hides why a file cannot be written
+            scratch.write_bytes(buffer.getbuffer())  # torch.save would hide why a file cannot be written
 
     def _fits(self, content: dict[str, Any]) -> bool:
         return content["fingerprint"] == self.fingerprint and set(self.members) <= set(content["members"])
 
 
 def clear(folder: Path, done: Collection[str]) -> None:
-    """Remove the checkpoints of a condition all of whose members are finished, and those that cannot be read."""
+    """Remove the checkpoints of a condition whose seeds are all finished, and those that cannot be read."""
     for path in folder.glob(".stack-*.ckpt"):
         content = _load(path)
         if content is None or set(content["members"]) <= set(done):
@@ -91,12 +91,12 @@ def clear(folder: Path, done: Collection[str]) -> None:
 
 
 def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tensor) -> None:
-    """Put the members' rows of a checkpoint into a classifier and its optimizer."""
+    """Copy the rows of some seeds from a checkpoint into a classifier and its optimizer."""
     flat = classifier.flat
     flat.values.data.copy_(flat.from_rows(content["values"][rows]))
     optimizer = cast(torch.optim.Optimizer, classifier.optimizers(use_pl_optimizer=False))
-    by_seed, common = content["optimizer"]
-    state = common | {name: flat.from_rows(value[rows]) for name, value in by_seed.items()}
+    by_seed, shared = content["optimizer"]
+    state = shared | {name: flat.from_rows(value[rows]) for name, value in by_seed.items()}
     optimizer.load_state_dict({"state": {0: state}, "param_groups": optimizer.state_dict()["param_groups"]})
     network: Any = classifier.network
     for name, buffer in network.named_buffers():
@@ -107,7 +107,7 @@ def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tenso
 
 
 def _by_seed(flat: FlatParameters, state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Part the state of an optimizer into what each seed has a row of and what is common, as the count of steps."""
+    """Split an optimizer's state into tensors with one row per seed and values that all seeds share."""
     buffers = {name: value for name, value in state.items() if getattr(value, "shape", None) == flat.values.shape}
     by_seed = {name: flat.rows(value) for name, value in buffers.items()}
     return by_seed, {name: value for name, value in state.items() if name not in by_seed}
@@ -118,10 +118,10 @@ def _generators(trainer: L.Trainer) -> Sequence[torch.Generator]:
 
 
 def _load(path: Path) -> dict[str, Any] | None:
-    """Return what a checkpoint holds, or None where it is broken; it runs no code."""
+    """Return the content of a checkpoint, or None if it is damaged; no code in it is run."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return content if content.keys() >= {"members", "fingerprint", "epoch", "values", "generators"} else None
-    except Exception as error:  # torch's unpickler raises whatever a broken file leads it to
+    except Exception as error:  # torch's unpickler raises errors of any type
         log.warning("%s is left out: %s", path, (str(error).splitlines() or [type(error).__name__])[0])
         return None

@@ -10,17 +10,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from src.parallel.worker import reporter
 from src.training.module import StackedClassifier
 
-RATE = 10  # tellings of progress a second, at most
+MAX_UPDATES = 10  # of the progress, per second
 
 
 class TrainingProgress(L.Callback):
-    """A bar with the epochs, the time left and the mean loss over the seeds; nothing where there is no terminal.
+    """A bar with the epochs, the time left and the mean loss over the seeds; without a terminal it draws nothing.
 
-    In a worker process of a sweep it tells the launcher, which draws the bars of all workers.
+    In a worker process of a sweep it reports to the launcher, which draws the bars of all workers.
 
     Args:
-        label: What is being trained.
-        console: Where to draw.
+        label: Name of what is trained.
+        console: The console to draw on.
     """
 
     def __init__(self, label: str, console: Console) -> None:
@@ -44,16 +44,16 @@ class TrainingProgress(L.Callback):
         self.progress.start()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Advance, some times a second: epochs may be so short that to tell of each would take longer."""
+        """Advance the bar at a limited rate, as an update takes longer than a short epoch."""
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
         if time.monotonic() < self.due and done < total:
             return
-        self.due = time.monotonic() + 1 / RATE
+        self.due = time.monotonic() + 1 / MAX_UPDATES
         loss = f"mean loss {cast(StackedClassifier, pl_module).curves.train_loss[-1].mean():.4f}"
         self.progress.update(self.task, completed=done, loss=loss)
         if self.report is not None:
             self.report(self.label, done, total, loss)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Leave the bar as it is, also when training was interrupted."""
+        """Stop the bar where it is, also when training was interrupted."""
         self.progress.stop()
