@@ -1,4 +1,4 @@
-"""The door between configuration and code: settings in, objects with plain arguments out."""
+"""Instantiation of the parts of a condition from its resolved settings."""
 
 import inspect
 import logging
@@ -152,7 +152,7 @@ def _nested(place: str, value: Any, allow_targets: Sequence[str]) -> Any:
 
 
 def _unknown(group: str, make: partial[Any]) -> Problem | None:
-    """Find a problem if a target, whose arguments can be told, does not take all settings of its group."""
+    """Return a problem if a target whose signature is known does not accept all settings of its group."""
     try:
         parameters = inspect.signature(make.func).parameters
     except ValueError:  # of what is not written in Python
@@ -246,7 +246,7 @@ def _named(group: str, settings: dict[str, Any], make: Callable[..., Any], *args
 
 
 def _loss_problem(network: nn.Module, objective: Objective, config: dict[str, Any]) -> Problem | None:
-    """Find a problem unless the model is fitted in closed form and has no loss, or is trained and has one."""
+    """Return a problem unless the model is fitted in closed form and has no loss, or is trained and has one."""
     loss, model = (config[group]["_target_"].split(".")[-2] for group in ("loss", "model"))
     if isinstance(network, ClosedForm) == isinstance(objective, LogProbabilities):
         return None

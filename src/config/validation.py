@@ -81,7 +81,7 @@ def folder_problem(study: Path) -> Problem | None:
 
 
 def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
-    """Find groups and settings that are missing or unknown, and groups that are none."""
+    """Yield a problem for groups and settings that are missing or unknown, and groups that are none."""
     known = [item.name for item in fields(Config)]
     for name in NEEDED:
         if name not in config:
@@ -99,7 +99,7 @@ def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
 
 
 def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
-    """Find settings of a well-formed configuration that are out of range, but for those that the groups check."""
+    """Yield a problem for settings that are out of range, except those that the classes of the groups check."""
     if config["classes"] is not None:  # or the data say how many
         yield whole("classes", config["classes"], least=2, most=MOST_CLASSES)
     yield seeds_problem("seed", config["seed"])
@@ -117,7 +117,7 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
 
 
 def _tuned_problem(config: dict[str, Any]) -> Problem | None:
-    """Find a problem unless ``tuned`` is null or names settings that there are."""
+    """Return a problem unless ``tuned`` is null or names settings that there are."""
     if (tuned := config.get("tuned")) is None:
         return None
     names = [name.partition(".") for name in str(tuned).split("+")]

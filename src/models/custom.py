@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 
+from src.models.mlp import MAX_WEIGHTS
 from src.utils.validation import Problem, SettingsError, check
 
 _TRIAL_SIZE = 4  # samples of the mini-batch on which a network is tried
@@ -41,6 +42,7 @@ class Custom(nn.Module):
         check(None if callable(network) else Problem("network", rule, network))
         networks: list[Any] = []
         self.random_states: list[Tensor] = []
+        _check_size(network, in_features, out_features)
         with torch.random.fork_rng(devices=[]):
             for generator in generators:
                 torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
@@ -81,6 +83,22 @@ class Custom(nn.Module):
         except RuntimeError:
             return False
         return True
+
+
+def _check_size(network: Callable[..., Any], in_features: int, out_features: int) -> None:
+    """Check how many weights a network would have, without allocating them.
+
+    Raises:
+        SettingsError: If it would have more than the largest perceptron.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            made = network(in_features=in_features, out_features=out_features)
+    except Exception:
+        return  # some networks cannot be made without memory; what is wrong with others is reported when they are made
+    weights = sum(value.numel() for value in made.parameters()) if isinstance(made, nn.Module) else 0
+    rule = f"a module with at most {MAX_WEIGHTS:,} weights"
+    check(Problem("network", rule, f"{type(made).__name__} with {weights:,}") if weights > MAX_WEIGHTS else None)
 
 
 def _made(network: Callable[..., Any], in_features: int, out_features: int) -> Any:

@@ -141,3 +141,13 @@ class Sharing(nn.Module):
 def test_a_network_that_does_not_fit_is_named(network: Callable[..., Any], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         make(network, 0)
+
+
+def test_a_network_that_asks_for_a_terabyte_is_refused() -> None:
+    class Huge(nn.Module):
+        def __init__(self, in_features: int, out_features: int) -> None:
+            super().__init__()
+            self.first = nn.Linear(in_features, 10**12)
+
+    with pytest.raises(SettingsError, match="at most 10,000,000 weights"):
+        Custom(2, 2, [Generator()], network=Huge)
