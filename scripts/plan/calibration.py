@@ -45,9 +45,10 @@ class Line:
 
     @classmethod
     def through(cls, points: dict[int, float]) -> "Line":
-        """Return the line through two points, or through one and the origin; it never falls."""
+        """Return the line through two points, or through one and the origin; it neither falls nor starts below 0."""
         (low, at_low), (high, at_high) = min(points.items()), max(points.items())
         slope = max(0.0, (at_high - at_low) / (high - low)) if high > low else 0.0
+        slope = min(slope, max(0.0, at_high / high))  # steeper is noise, which would make the constant negative
         return cls(at_high - slope * high, slope)
 
     def steeper(self, slope: float) -> "Line":
@@ -136,7 +137,7 @@ def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, p
     memory, epoch = _line(sizes, fits["memory"]), _line(sizes, fits["epoch"])
     left = epochs - affordable
     # What is written of an epoch takes less than the epoch did, whatever the noise of a short measurement.
-    write_epoch = min(writes["seconds_epoch"], epoch(few[-1]) / few[-1])
+    write_epoch = min(writes["seconds_epoch"], fits["epoch"][-1] / sizes[-1])
     return Costs(
         first=max(0.0, fits["cold"] - fits["warm"]),
         start=_line(sizes, fits["start"]),

@@ -29,6 +29,7 @@ def test_costs_add_up() -> None:
 
 def test_a_line_goes_through_its_points_and_never_falls() -> None:
     line = Line.through({2: 5.0, 4: 9.0})
+    assert Line.through({2: 0.0, 4: 8.0})(1) == 2.0
     assert [line(seeds) for seeds in (2, 4, 10)] == [5.0, 9.0, 21.0]
     assert Line.through({1: 3.0})(7) == 3.0
     assert Line.through({2: 5.0, 4: 4.0})(100) == 4.0
