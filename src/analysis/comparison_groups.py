@@ -53,8 +53,8 @@ def _has_model_with_one_loss(conditions: pd.DataFrame) -> bool:
 
 
 def _settings(conditions: pd.DataFrame, keys: Sequence[str]) -> list[Mapping[str, Any]]:
-    rows = conditions[list(keys)].to_dict("records")
-    return [{str(key): value for key, value in row.items() if not pd.isna(value)} for row in rows]
+    rows = conditions.to_dict("records")  # of all columns: of none, pandas 2 returns no rows
+    return [{str(key): row[key] for key in keys if not pd.isna(row[key])} for row in rows]
 
 
 def choose_baseline(contenders: pd.DataFrame, name: str | None = None) -> str:
