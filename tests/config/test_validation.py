@@ -77,7 +77,7 @@ def test_element_wise_optimizers_train_several_seeds(optimizer: str, settings: C
     check_settings(config)
 
 
-def test_arguments_that_only_a_step_refuses_are_found_before_anything_is_written(train: Any, tmp_path: Path) -> None:
+def test_arguments_that_only_a_step_refuses_are_found_first(train: Any, tmp_path: Path) -> None:
     line = train("+optimizer.betas=[0.9,0.99,0.999]", code=1).err
     assert line.startswith("Expected `optimizer`")
     assert "[0.9, 0.99, 0.999]" in line

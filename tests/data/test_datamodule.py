@@ -167,7 +167,7 @@ def test_every_epoch_is_a_permutation_of_the_samples_of_each_seed(size: int, bat
         assert torch.equal(target, x[..., 0].long() % 3)
 
 
-def test_epochs_and_seeds_differ_and_a_seed_alone_is_shuffled_as_in_a_stack() -> None:
+def test_a_seed_alone_is_shuffled_as_in_a_stack_anew_each_epoch() -> None:
     module, again, alone = ready([4, 0, 9], data=5), ready([4, 0, 9], data=5), ready([0], data=5)
     loaders = module.train_dataloader(), again.train_dataloader(), alone.train_dataloader()
     orders = set()

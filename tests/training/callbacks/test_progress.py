@@ -1,6 +1,5 @@
 import io
 import statistics
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,16 +81,11 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
 
 def test_a_worker_tells_of_some_epochs_and_of_the_last(settings, monkeypatch):
     told = []
+    monkeypatch.setattr("src.training.callbacks.progress.RATE", 1e-9)  # a report in 30 years, except of the last epoch
     monkeypatch.setattr("src.training.callbacks.progress.reporter", lambda: lambda *progress: told.append(progress))
     chosen = settings("trainer.max_epochs=30", "data.samples_per_class=4")
     parts = build_components(chosen, stack(chosen))
-    started = time.monotonic()
     trainer = build_trainer(chosen, [TrainingProgress("loss=ce", Console(file=io.StringIO()))])
     trainer.fit(parts.classifier, datamodule=parts.datamodule)
-    took = time.monotonic() - started
-    assert len(told) <= 2 + 10 * took
-    assert [(label, total) for label, _, total, _ in told] == [("loss=ce", 30)] * len(told)
-    done = [done for _, done, _, _ in told]
-    assert (done[0], done[-1]) == (1, 30)
-    assert done == sorted(set(done))
+    assert [progress[:3] for progress in told] == [("loss=ce", 1, 30), ("loss=ce", 30, 30)]
     assert told[-1][3].startswith("mean loss 0.")
