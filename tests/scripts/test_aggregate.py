@@ -269,7 +269,7 @@ def test_all_bad_input_at_once_is_a_line_each_and_the_good_is_reported(
         "has schema 99, this losslab reads schemas 1 and 2",
         "expected population/accuracy to be in [0, 1], got 7",
         "expected at least 2 classes, got 1",
-        "expected streams to hold whole numbers",
+        "expected streams to be whole numbers",
         "disagreeing (1):",
         "is left out: its population/accuracy is 0.5, against 0.",
         "repeated (1):",

@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.worked_examples import __main__ as worked_examples
-from scripts.worked_examples.__main__ import Number, main
+from scripts.worked_examples import __main__ as command
+from scripts.worked_examples import examples
+from scripts.worked_examples.examples import Number
 
 
 def test_every_number_is_that_of_the_slides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--out", str(tmp_path)]) == 0
+    assert command.main(["--out", str(tmp_path)]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     assert "IS NOT" not in shown.out
@@ -23,10 +24,10 @@ def test_every_number_is_that_of_the_slides(tmp_path: Path, capsys: pytest.Captu
 def test_a_number_that_differs_is_named_and_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worked_examples, "draw", lambda out: [])
-    monkeypatch.setattr(worked_examples, "FLOORS", {2: "0.3134"})
-    monkeypatch.setattr(worked_examples, "LABELS", [0, 0, 0, 1, 0])
-    assert main(["--out", str(tmp_path)]) == 1
+    monkeypatch.setattr(command, "draw", lambda out: [])
+    monkeypatch.setattr(examples, "FLOORS", {2: "0.3134"})
+    monkeypatch.setattr(examples, "LABELS", [0, 0, 0, 1, 0])
+    assert command.main(["--out", str(tmp_path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert "Floor of the double softmax, C = 2: 0.313262 IS NOT 0.3134" in lines
     assert "Under the sheet, correct: 1 IS NOT 2" in lines
