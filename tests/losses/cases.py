@@ -37,7 +37,7 @@ for case in product(NAMES, (2, 3, 5)):
         REFUSED.append(case)
 
 
-def random_points(outputs: int, classes: int, scale: float = 2.0) -> tuple[Tensor, Tensor]:
+def random_outputs(outputs: int, classes: int, scale: float = 2.0) -> tuple[Tensor, Tensor]:
     """Return outputs (3, 6, outputs), float64, and target (3, 6), to hold a loss against its reference."""
     generator = torch.Generator().manual_seed(classes)
     x = scale * torch.randn(3, 6, outputs, generator=generator, dtype=torch.float64)

@@ -10,19 +10,19 @@ from src.losses.ce import CrossEntropy
 from src.utils.validation import SettingsError
 
 
-def points() -> tuple[torch.Tensor, torch.Tensor]:
+def random_logits() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return 3 * torch.randn(4, 7, 1, generator=generator), torch.randint(2, (4, 7), generator=generator)
 
 
 def test_the_loss_is_torchs_for_each_seed() -> None:
-    outputs, target = points()
+    outputs, target = random_logits()
     expected = [nn.BCEWithLogitsLoss()(outputs[seed, :, 0], target[seed].float()) for seed in range(4)]
     torch.testing.assert_close(BinaryCrossEntropy(classes=2).loss(outputs, target), torch.stack(expected))
 
 
 def test_the_loss_is_the_sum_written_out() -> None:
-    outputs, target = points()
+    outputs, target = random_logits()
     expected = np.zeros(4)
     for seed in range(4):
         for z, label in zip(outputs[seed, :, 0].tolist(), target[seed].tolist(), strict=True):
@@ -32,7 +32,7 @@ def test_the_loss_is_the_sum_written_out() -> None:
 
 
 def test_the_loss_is_the_cross_entropy_of_the_logits_zero_and_z() -> None:
-    outputs, target = points()
+    outputs, target = random_logits()
     pair = torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
     objective = BinaryCrossEntropy(classes=2)
     torch.testing.assert_close(objective.loss(outputs, target), CrossEntropy(classes=2).loss(pair, target))
@@ -50,7 +50,7 @@ def test_a_logit_of_zero_is_class_one() -> None:
 
 
 def test_probabilities_are_those_of_the_sigmoid() -> None:
-    outputs, _ = points()
+    outputs, _ = random_logits()
     probabilities = BinaryCrossEntropy(classes=2).probabilities(outputs)
     torch.testing.assert_close(probabilities[..., [1]], torch.sigmoid(outputs))
     torch.testing.assert_close(probabilities[..., [0]], torch.sigmoid(-outputs))

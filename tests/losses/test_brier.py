@@ -4,12 +4,12 @@ import torch
 from sklearn.metrics import brier_score_loss
 
 from src.losses.brier import BrierScore
-from tests.losses.cases import random_points
+from tests.losses.cases import random_outputs
 
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_loss_is_scikit_learns_unhalved_brier_score(classes: int) -> None:
-    outputs, target = random_points(classes, classes)
+    outputs, target = random_outputs(classes, classes)
     probabilities = torch.softmax(outputs, dim=-1)
     expected = [
         brier_score_loss(target[seed], probabilities[seed], labels=range(classes), scale_by_half=False)

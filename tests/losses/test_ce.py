@@ -55,9 +55,9 @@ def test_the_loss_is_the_sum_written_out(classes: int) -> None:
     outputs, target = generator.normal(0, 2, (3, 5, classes)), generator.integers(classes, size=(3, 5))
     expected = np.zeros(3)
     for seed in range(3):
-        for point in range(5):
-            exponentials = np.exp(outputs[seed, point])
-            expected[seed] -= math.log(exponentials[target[seed, point]] / exponentials.sum()) / 5
+        for index in range(5):
+            exponentials = np.exp(outputs[seed, index])
+            expected[seed] -= math.log(exponentials[target[seed, index]] / exponentials.sum()) / 5
     loss = CrossEntropy(classes).loss(torch.tensor(outputs), torch.tensor(target))
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
 

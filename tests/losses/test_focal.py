@@ -7,14 +7,14 @@ import torch
 from src.losses.ce import CrossEntropy
 from src.losses.focal import FocalLoss
 from src.utils.validation import SettingsError
-from tests.losses.cases import make, random_points
+from tests.losses.cases import make, random_outputs
 
 GAMMAS = [0, 0.5, 1, 2, 3.7]  # below 1 the power has no finite slope at 0, and 2 has a kernel of its own
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_the_loss_is_the_formula_of_the_paper_written_out(gamma: float) -> None:
-    outputs, target = random_points(4, 4)
+    outputs, target = random_outputs(4, 4)
     expected = np.zeros(3)
     for seed in range(3):
         for z, y in zip(outputs[seed].tolist(), target[seed].tolist(), strict=True):
@@ -24,7 +24,7 @@ def test_the_loss_is_the_formula_of_the_paper_written_out(gamma: float) -> None:
 
 
 def test_gamma_zero_is_the_cross_entropy_and_two_the_default() -> None:
-    outputs, target = random_points(3, 3)
+    outputs, target = random_outputs(3, 3)
     torch.testing.assert_close(FocalLoss(3, gamma=0).loss(outputs, target), CrossEntropy(3).loss(outputs, target))
     assert torch.equal(FocalLoss(3, gamma=2).loss(outputs, target), make("focal", 3).loss(outputs, target))
 
@@ -32,7 +32,7 @@ def test_gamma_zero_is_the_cross_entropy_and_two_the_default() -> None:
 @pytest.mark.parametrize("gamma", GAMMAS)
 @pytest.mark.parametrize("scale", [2.0, 30.0, 2000.0])
 def test_the_gradient_is_autograds_and_finite_however_sure_the_network_is(gamma: float, scale: float) -> None:
-    outputs, target = random_points(3, 3, scale)
+    outputs, target = random_outputs(3, 3, scale)
     objective = FocalLoss(3, gamma=gamma)
     (expected,) = torch.autograd.grad(objective.loss(outputs.requires_grad_(), target).sum(), outputs)
     assert expected.isfinite().all()

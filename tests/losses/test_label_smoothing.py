@@ -7,19 +7,19 @@ from torch import nn
 from src.losses.ce import CrossEntropy
 from src.losses.label_smoothing import LabelSmoothing
 from src.utils.validation import SettingsError
-from tests.losses.cases import make, random_points
+from tests.losses.cases import make, random_outputs
 
 
 @pytest.mark.parametrize("classes", [2, 5])
 def test_the_loss_is_torchs_for_each_seed(classes: int) -> None:
-    outputs, target = random_points(classes, classes)
+    outputs, target = random_outputs(classes, classes)
     reference = nn.CrossEntropyLoss(label_smoothing=0.1)
     expected = torch.stack([reference(outputs[seed], target[seed]) for seed in range(3)])
     torch.testing.assert_close(make("label_smoothing", classes).loss(outputs, target), expected)
 
 
 def test_without_smoothing_it_is_the_cross_entropy() -> None:
-    outputs, target = random_points(3, 3)
+    outputs, target = random_outputs(3, 3)
     objective = LabelSmoothing(3, smoothing=0)
     torch.testing.assert_close(objective.loss(outputs, target), CrossEntropy(3).loss(outputs, target))
     assert objective.floor == 0
@@ -34,7 +34,7 @@ def test_the_floor_is_reached_at_the_smoothed_target_and_nowhere_undercut(classe
     target = torch.arange(classes)[None]
     best = (0.7 * torch.eye(classes, dtype=torch.float64) + share).log()[None]
     assert objective.loss(best, target).item() == pytest.approx(objective.floor, rel=1e-12)
-    outputs, labels = random_points(classes, classes)
+    outputs, labels = random_outputs(classes, classes)
     assert (objective.loss(outputs, labels) > objective.floor).all()
 
 

@@ -20,8 +20,8 @@ def test_the_loss_is_the_sum_written_out() -> None:
     generator = np.random.default_rng(0)
     outputs, target = generator.normal(0, 2, (3, 5, 4)), generator.integers(4, size=(3, 5))
     expected = np.zeros(3)
-    for seed, point, k in np.ndindex(3, 5, 4):
-        expected[seed] += (outputs[seed, point, k] - (k == target[seed, point])) ** 2 / 20
+    for seed, index, k in np.ndindex(3, 5, 4):
+        expected[seed] += (outputs[seed, index, k] - (k == target[seed, index])) ** 2 / 20
     loss = OneHotMeanSquaredError(classes=4).loss(torch.tensor(outputs), torch.tensor(target))
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
 

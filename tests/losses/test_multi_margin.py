@@ -4,13 +4,13 @@ from torch import nn
 
 from src.losses.multi_margin import MultiMarginLoss
 from src.utils.validation import SettingsError
-from tests.losses.cases import make, random_points
+from tests.losses.cases import make, random_outputs
 
 
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize(("p", "margin"), [(1, 1.0), (2, 1.0), (1, 0.3), (2, 4.0)])
 def test_loss_and_gradient_are_torchs_for_each_seed(classes: int, p: int, margin: float) -> None:
-    outputs, target = random_points(classes, classes)
+    outputs, target = random_outputs(classes, classes)
     objective, reference = MultiMarginLoss(classes, p=p, margin=margin), nn.MultiMarginLoss(p=p, margin=margin)
     outputs.requires_grad_()
     expected = torch.stack([reference(outputs[seed], target[seed]) for seed in range(3)])
@@ -20,7 +20,7 @@ def test_loss_and_gradient_are_torchs_for_each_seed(classes: int, p: int, margin
 
 
 def test_the_defaults_are_torchs() -> None:
-    outputs, target = random_points(4, 4)
+    outputs, target = random_outputs(4, 4)
     expected = torch.stack([nn.MultiMarginLoss()(outputs[seed], target[seed]) for seed in range(3)])
     torch.testing.assert_close(make("multi_margin", 4).loss(outputs, target), expected)
 

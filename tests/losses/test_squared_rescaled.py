@@ -5,12 +5,12 @@ import torch
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.losses.squared_rescaled import RescaledSquaredError
 from src.utils.validation import SettingsError
-from tests.losses.cases import make, random_points, settings
+from tests.losses.cases import make, random_outputs, settings
 
 
 @pytest.mark.parametrize(("k", "reach"), [(1, 1), (15, 30), (0.5, 2)])
 def test_the_loss_is_the_formula_of_the_paper_written_out(k: float, reach: float) -> None:
-    outputs, target = random_points(4, 4)
+    outputs, target = random_outputs(4, 4)
     expected = np.zeros(3)
     for seed in range(3):
         for z, y in zip(outputs[seed].tolist(), target[seed].tolist(), strict=True):
@@ -21,7 +21,7 @@ def test_the_loss_is_the_formula_of_the_paper_written_out(k: float, reach: float
 
 
 def test_the_published_values_are_the_one_hot_squared_error() -> None:
-    outputs, target = random_points(5, 5)
+    outputs, target = random_outputs(5, 5)
     assert (settings("squared_rescaled")["k"], settings("squared_rescaled")["M"]) == (1, 1)
     expected = OneHotMeanSquaredError(5).loss(outputs, target)
     torch.testing.assert_close(make("squared_rescaled", 5).loss(outputs, target), expected)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from src.losses.squentropy import Squentropy
-from tests.losses.cases import random_points
+from tests.losses.cases import random_outputs
 
 
 @pytest.mark.parametrize("classes", [2, 5])
 def test_the_loss_is_the_formula_of_the_paper_written_out(classes: int) -> None:
-    outputs, target = random_points(classes, classes)
+    outputs, target = random_outputs(classes, classes)
     expected = np.zeros(3)
     for seed in range(3):
         for z, y in zip(outputs[seed].tolist(), target[seed].tolist(), strict=True):
