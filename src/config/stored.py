@@ -1,17 +1,19 @@
 """Settings of a stored run: what a file holds is data, never code.
 
 The choices of ``loss``, ``model`` and ``data`` and the plain values are taken from ``results.json`` and checked; the
-rest comes from this project's own configuration. A ``_target_`` that the file brings counts only where the caller
-allows its package.
+rest comes from this project's own configuration. A ``_target_`` in the file counts only where this project's
+configuration names the same class, or the caller allows its package.
 """
 
 import re
 import zipfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from src.config.allowlist import allowed_problem
 from src.config.paths import CONFIG_DIR
@@ -110,6 +112,7 @@ def _merged(
         target = stored.get("_target_")
     if target is None or target != own.get("_target_"):
         good = isinstance(target, str) and any(f"{target}.".startswith(f"{package}.") for package in allow_targets)
+        good = good or target in _own_targets(path[0])
         rule = f"in a package of allow_targets=[...], as {path[0]}={choice} of this project does not name it"
         check(None if good else Problem(f"{place}._target_", rule, target))
     merged = {**own, "_target_": target}
@@ -123,6 +126,14 @@ def _merged(
         check(None if _is_plain(value) else Problem(".".join(inner), "a plain value or a list of such", value))
         merged[name] = value
     return merged
+
+
+@cache
+def _own_targets(group: str) -> list[str]:
+    """Return the classes that this project's own choices of a group name."""
+    files = [OmegaConf.to_container(OmegaConf.load(file)) for file in CONFIG_DIR.joinpath(group).glob("*.yaml")]
+    contents: list[Any] = [*files, *(file.get(group, {}) for file in files if isinstance(file, dict))]
+    return [content["_target_"] for content in contents if "_target_" in content]
 
 
 def _is_plain(value: Any) -> bool:
