@@ -1,4 +1,4 @@
-"""Report of one or more studies: tables, figures and pages, from the files of finished runs.
+"""Report of one or more studies: tables, figures and pages. Reads files, never trains.
 
 python -m scripts.aggregate outputs/hw4
 """
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog=command_name("scripts.aggregate"),
-        description="Report of one or more studies: tables, figures and pages, from the files of finished runs.",
+        description="Report of one or more studies: tables, figures and pages. Reads files, never trains.",
         epilog="Writes report.html (self-contained), report.md and tables.tex; runs.csv (one row per run), "
         "summary.csv (one "
         "row per condition), comparisons.csv (one row per comparison), variance.csv, and problems.txt (what is left "
