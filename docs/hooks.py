@@ -3,8 +3,12 @@
 MkDocs calls the functions named ``on_...``; ``.mkdocs.yml`` names this file.
 """
 
+import importlib
+import inspect
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,11 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("data", "loss", "model", "optimizer", "trainer", "logger", "experiment", "hydra/launcher")
+PLUGINS = {
+    "hydra/launcher=cores": ("hydra_plugins.cores_launcher.config", "CoresLauncherConf"),
+    "hydra/sweeper=stack": ("hydra_plugins.stack_sweeper.config", "StackSweeperConf"),
+    "hydra/sweeper=tune": ("hydra_plugins.tune_sweeper.config", "TuneSweeperConf"),
+}
 SETTINGS_MARKER = "<!-- settings -->"  # of configuration.md; replaced by the tables
 
 
@@ -56,7 +65,28 @@ def settings_tables() -> str:
         parts.append(f"\n## `{group}=`\n")
         for path in sorted(ROOT.joinpath("conf", group).glob("*.yaml")):
             parts += [f"\n### `{group}={path.stem}`\n", *_choice(path)]
+    for choice, (module, name) in PLUGINS.items():
+        prefix = f"hydra.{choice.partition('=')[0].removeprefix('hydra/')}."
+        rows = [(f"{prefix}{key}", default, meaning) for key, default, meaning in plugin_settings(module, name)]
+        parts += [f"\n### `{choice}`\n", *_table(rows)]
     return "\n".join(parts)
+
+
+def plugin_settings(module: str, name: str) -> list[tuple[str, str, str]]:
+    """Return name, default and description of every setting of a structured config of ``hydra_plugins/``.
+
+    Args:
+        module: The module that defines it.
+        name: The name of the dataclass.
+    """
+    config = getattr(importlib.import_module(module), name)
+    sections = griffe.Docstring(inspect.getdoc(config) or "").parse("google", warnings=False)
+    meanings = {
+        item.name: item.description for section in sections if section.kind == "attributes" for item in section.value
+    }
+    defaults = asdict(config())
+    own = [field.name for field in fields(config) if field.name in meanings]
+    return [(key, json.dumps(defaults[key]), " ".join(meanings[key].split())) for key in own]
 
 
 def _choice(path: Path) -> Iterator[str]:

@@ -304,6 +304,14 @@ def test_the_generated_reference_has_every_setting(name: str, hooks) -> None:
     assert all(f"`{key}`" in hooks.settings_tables() for key, _, _ in rows)
 
 
+def test_the_generated_reference_has_the_settings_of_plugins(hooks) -> None:
+    for module, name in hooks.PLUGINS.values():
+        rows = hooks.plugin_settings(module, name)
+        assert rows, name
+        assert all(meaning for _, _, meaning in rows)
+    assert "| `hydra.sweeper.stack_size` | `null` |" in hooks.settings_tables()
+
+
 def test_formulas_of_docstrings_become_mathml(hooks) -> None:
     assert hooks.rewrite("Mean.\n\n.. math:: s / n\n\nEnd.") == "Mean.\n\n```math\ns / n\n```\n\nEnd."
     assert hooks.mathml(r"\frac{s}{n}").startswith("<math")

@@ -76,8 +76,8 @@ counts = pd.DataFrame([active_units(folder) for folder in runs["folder"]], colum
 counts.assign(stuck=stuck.to_numpy()).groupby("stuck").agg(["min", "median", "max"])
 
 # %% [markdown]
-# A stuck network has a layer without any active unit. The gradient of everything below that layer is exactly 0, and
-# what is above it can only learn a constant.
+# The third layer of every stuck network has no active unit left, while each layer of the others has some. The
+# gradient of everything below a dead layer is exactly 0, and what is above it can only learn a constant.
 #
 # ## Why
 #
@@ -121,9 +121,10 @@ for stream in ("init", "data", "shuffle"):
     print(f"{stream:8s} pinned to that of seed 1000: {share:.0%} of the seeds at chance level")
 
 # %% [markdown]
-# No single stream decides: pinning one leaves some seeds stuck and others not, as long as the others vary. The
-# collapse depends on the first steps, in which weights, samples and their order meet. `python -m src.train --multirun
-# experiment=variance` separates their contributions.
+# If one stream alone decided, pinning it would make all seeds alike: all stuck, or none. A share in between means
+# that the other streams matter too. The collapse happens in the first steps, in which weights, samples and their
+# order meet; a pinned value that spares all seeds may still be a lucky one, so try others. `python -m src.train
+# --multirun experiment=variance` separates the contributions.
 #
 # What this means for comparisons: a mean over seeds mixes two questions, *how often does training fail* and *how good
 # is a network that was trained*. With 40 seeds the first is known badly: of 40 runs, 4 failures are compatible with
