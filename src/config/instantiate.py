@@ -183,7 +183,9 @@ def check_settings(config: dict[str, Any]) -> None:
             factory(config, "logger")
     check(*problems)
     with _collected(problems):
-        build_components(config, stack(config)[:1])
+        components = build_components(config, stack(config)[:1])
+        if config.get("engine") == "native" and not isinstance(components.network, ClosedForm):
+            components.classifier.configure_optimizers()  # selects the engine
     with _collected(problems):
         build_trainer(config, [])
     check(*problems)
