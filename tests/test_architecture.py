@@ -49,7 +49,7 @@ def test_names_of_tests_have_at_most_70_characters() -> None:
 
 def files() -> Iterator[Path]:
     """Yield every file of the project that is text."""
-    tops = [*CODE, "conf", "tests", ".ci", ".github"]
+    tops = [*CODE, "conf", "docs", "tests", ".ci", ".github"]
     for path in [*ROOT.iterdir(), *(path for top in tops for path in ROOT.joinpath(top).rglob("*"))]:
         if path.is_file() and path.suffix not in (".pyc", ".png", ".ico"):
             yield path

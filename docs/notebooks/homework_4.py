@@ -113,8 +113,9 @@ plt.show()
 
 # %% [markdown]
 # Most differences are near 0; a few, the seeds whose `ce` network never left chance level, are 25 points or more. The
-# mean difference is mostly the *proportion of those seeds* times their size. So the honest answer has two parts: how
-# often does a loss fail, and how good is it where it does not? Next: [Why some seeds never
+# mean difference is mostly the *proportion of those seeds* times their size, and the same few seeds inflate its
+# standard error: a loss can be better on nearly every seed and the p value still be large. So the honest answer has
+# two parts: how often does a loss fail, and how good is it where it does not? Next: [Why some seeds never
 # learn](seeds_that_never_learn.py).
 #
 # *Anything about other data, networks or learning rates.* 20 seeds replicate this recipe, and nothing beyond it.

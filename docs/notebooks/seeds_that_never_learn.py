@@ -127,5 +127,5 @@ for stream in ("init", "data", "shuffle"):
 # --multirun experiment=variance` separates the contributions.
 #
 # What this means for comparisons: a mean over seeds mixes two questions, *how often does training fail* and *how good
-# is a network that was trained*. With 40 seeds the first is known badly: of 40 runs, 4 failures are compatible with
-# rates between 3 and 24%. Report both, and do not drop the failed seeds.
+# is a network that was trained*. Even with 40 seeds the first is known badly: 6 failures among 40 runs are compatible
+# with rates between 6 and 30% (the exact binomial interval). Report both, and do not drop the failed seeds.

@@ -1,4 +1,4 @@
-"""The fault suite counts what it did: the sums stand at the end of its output, and in the README."""
+"""The fault suite counts what it did: the sums stand at the end of its output, and in docs/guarantees.md."""
 
 from collections import Counter
 
