@@ -24,6 +24,7 @@ import src.evaluate
 import src.losses
 from scripts.benchmark.options import parse as parse_benchmark
 from scripts.plan.jobs import plan_sweep
+from src.analysis.comparisons import COLUMNS
 from src.config.instantiate import check_settings
 from src.report.write import write_report
 from tests.commands import SHORT, results
@@ -252,6 +253,13 @@ def table_of_percents(heading: str) -> list[float]:
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     [table] = re.findall(rf"^\| {heading}[^\n]*\n\|[^\n]*\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
     return [int(percent) / 100 for percent in re.findall(r"\| (\d+)% \|", table)]
+
+
+def test_columns_that_the_report_page_explains_exist() -> None:
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^\| column \|.*?\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named | {"p_t", "p_holm", "family", "different", "bca_low", "bca_high", "p_permutation"} <= set(COLUMNS)
 
 
 def test_rates_of_growing_studies_are_those_of_a_simulation() -> None:
