@@ -1,5 +1,6 @@
 """A loss, a distribution and a network that live outside of the project."""
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{text}\n")
     monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.delitem(sys.modules, "my_package", raising=False)
     return f"hydra.searchpath=[file://{tmp_path / 'settings'}]", "allow_targets=[my_package]"
 
 

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from src.config.cli import explain
 from src.config.validation import validate_job
 from src.utils.validation import SettingsError
 
@@ -22,6 +25,8 @@ class ValidateSettings(Callback):
             self.validate(config)
         except SettingsError as error:
             raise SystemExit(str(error)) from None
+        except OmegaConfBaseException as error:
+            raise SystemExit(explain(error, HydraConfig.get().overrides.task)) from None
 
     def validate(self, config: DictConfig) -> None:
         """Validate a composed job.

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from src.config.allowlist import find_target
 from src.config.validation import setting_problems
 from src.data.datamodule import StackedDataModule
+from src.engines.fused_adam import stepper
 from src.losses.base import Objective
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
@@ -224,10 +225,10 @@ def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
     """
     ramp = torch.linspace(-0.4, 0.6, 6)
     parameter = nn.Parameter(torch.cat([ramp + 1, 300 * ramp.cos()][:seeds]))
-    optimizer = make([parameter])
-    for step in range(1, 4):
-        parameter.grad = torch.cat([ramp, 1000 * (9 * ramp).sin()][:seeds]) / step
-        optimizer.step()
+    step = stepper(make([parameter]))
+    for number in range(1, 4):
+        parameter.grad = torch.cat([ramp, 1000 * (9 * ramp).sin()][:seeds]) / number
+        step()
     return parameter.detach()[:6]
 
 

@@ -79,7 +79,7 @@ def crossings(centres: Tensor, weights: Tensor, deviation: float) -> Tensor:
     the steeper the line. The crossings are the corners of the upper envelope of these lines.
 
     Args:
-        centres: Means, (C,); all different or all the same.
+        centres: Means, (C,).
         weights: Factors, (C,), above 0.
         deviation: Their standard deviation.
 
@@ -90,9 +90,10 @@ def crossings(centres: Tensor, weights: Tensor, deviation: float) -> Tensor:
         >>> crossings(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]), 1.0)
         tensor([1.], dtype=torch.float64)
     """
-    lines = sorted(zip(centres.tolist(), weights.log().tolist(), strict=True))
+    heaviest = dict(sorted(zip(centres.tolist(), weights.log().tolist(), strict=True)))  # of equal centres
+    lines = list(heaviest.items())
     leading, since = lines[:1], [-math.inf]
-    for centre, log in lines[1:] if lines[0][0] < lines[-1][0] else []:
+    for centre, log in lines[1:]:
         while True:
             before, other = leading[-1]
             crossing = (centre + before) / 2 + deviation**2 * (other - log) / (centre - before)

@@ -55,8 +55,6 @@ REFUSED = {
     "a shell (S1)": (("config", "loss", "x"), {"_target_": HANDLER, "entrypoint": "/bin/sh", "args": ["-c", "TRAP"]}),
     "a writer (S3)": (("config", "loss", "x"), {"_target_": "torch._C.PyTorchFileWriter", "name": "TRAP"}),
     "a list": (("config", "data", "label_order"), [{"_target_": "os.system", "command": "TRAP"}]),
-    "a path as a choice": (("model",), "../loss/ce"),
-    "a sweep as a choice": (("data",), "xor,noisy_cubic"),
     "a huge network": (("config", "model", "hidden"), [10**6, 10**6]),
     "a huge data set": (("config", "data", "samples_per_class"), 10**12),
     "no group": (("config", "data"), None),

@@ -132,7 +132,7 @@ def test_training_on_real_data_is_the_same_alone_and_in_a_stack(train: Any, tmp_
     assert read_results(stack).classes == 3
     assert aggregate.main([str(tmp_path / "outputs" / "stack")]) == 0
     report = tmp_path / "outputs" / "stack" / "report"
-    assert "the distribution of its data is not known" in (report / "report.md").read_text()
+    assert "the distribution of the data is unknown" in (report / "report.md").read_text()
     assert (report / "problems.txt").read_text().strip() == "none"
     assert not (report / "regret.png").exists()
 

@@ -106,6 +106,7 @@ def contents(folder: Path) -> dict[str, object]:
         str(path.relative_to(folder)): _content(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in TIMED and not path.name.endswith(".log") and ".new" not in str(path)
+        if ".sweep" not in path.parts  # what was asked for, not what was made of it
     }
 
 

@@ -489,7 +489,7 @@ OTHERS = [
 def test_the_other_commands_answer_in_a_line_too(main, line, words, tmp_path, monkeypatch, capsys, count):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["command"])
-    monkeypatch.setattr(scripts.plan, "_start_up", lambda: 0.0)
+    monkeypatch.setattr(scripts.plan.__main__, "_start_up", lambda: 0.0)
     try:
         code = main(line.split()) if line else main([])
     except SystemExit as stop:

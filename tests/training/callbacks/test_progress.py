@@ -81,7 +81,7 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
 
 def test_a_worker_tells_of_some_epochs_and_of_the_last(settings, monkeypatch):
     told = []
-    monkeypatch.setattr("src.training.callbacks.progress.RATE", 1e-9)  # a report in 30 years, except of the last epoch
+    monkeypatch.setattr("src.training.callbacks.progress.MAX_UPDATES", 1e-9)  # none but the last
     monkeypatch.setattr("src.training.callbacks.progress.reporter", lambda: lambda *progress: told.append(progress))
     chosen = settings("trainer.max_epochs=30", "data.samples_per_class=4")
     parts = build_components(chosen, stack(chosen))
