@@ -90,6 +90,7 @@ def test_a_model_in_closed_form_leaves_all_files_except_a_loss_curve(tmp_path, t
     assert src.evaluate.main([f"run={stack / 'seed=3'}"]) == 0
 
 
+@pytest.mark.integration
 def test_a_report_shows_models_in_closed_form_beside_trained_ones(tmp_path, train):
     train("--multirun", "model=mlp,gaussian", "seed=range(2)", "study=both", *SHORT)
     assert scripts.aggregate.main([str(tmp_path / "outputs/both")]) == 0
@@ -170,6 +171,7 @@ def test_same_settings_written_another_way_share_a_folder(tmp_path, train):
     assert {seed for _, seed in results(tmp_path)} == {0, 1}
 
 
+@pytest.mark.integration
 def test_diverged_seed_is_marked_and_the_others_finish(tmp_path):
     # With weights of 1e19 a squared error overflows in some seeds and not in others.
     settings = ("loss=mse", "model=linear", "model.init_std=8e18,0.02", "seed=range(3)", "study=s", *SHORT)

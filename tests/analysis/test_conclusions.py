@@ -46,6 +46,7 @@ def claims(sentences: list[str]) -> bool:
     return bool(CLAIM.search(text))
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("quick")
 def test_studies_without_an_effect_rarely_claim_one():
     claimed = 0

@@ -52,6 +52,7 @@ def test_a_condition_that_raises_fails_its_seeds_and_the_next_one_trains(train, 
     assert "ZeroDivisionError: unlucky\nin two lines" in log.read_text()
 
 
+@pytest.mark.integration
 def test_fail_fast_stops_a_sweep_at_its_first_failure(train, raising, tmp_path):
     raising(ValueError("unlucky"))
     done = train("--multirun", "loss=mse,ce,brier", "fail_fast=true", "study=s", *SHORT, code=1)

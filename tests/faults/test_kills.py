@@ -95,6 +95,7 @@ def test_a_polite_end_leaves_the_same(sent, code, undisturbed, tmp_path, count):
     count("sweeps ended by SIGTERM or Ctrl-C and finished by the same command")
 
 
+@pytest.mark.integration
 def test_a_study_grows_by_what_is_new(undisturbed, tmp_path, train):
     train("--multirun", "loss=ce", "seed=range(2)", *SWEEP[3:])
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}

@@ -35,6 +35,7 @@ def alone(tmp_path_factory):
     return contents(folder)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("launches", "run"),
     [

@@ -67,6 +67,7 @@ def contents(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.integration
 def test_a_sweep_leaves_the_same_files_whatever_the_number_of_workers(train: Any, tmp_path: Path) -> None:
     words = ["--multirun", "loss=mse,ce,ce_softmax", "seed=range(16)", *SHORT[:2]]
     for study, workers in (("one", 1), ("two", 2), ("six", 6)):  # two: one condition is cut; six: all
@@ -78,6 +79,7 @@ def test_a_sweep_leaves_the_same_files_whatever_the_number_of_workers(train: Any
     assert one == two == six
 
 
+@pytest.mark.integration
 def test_a_condition_that_two_jobs_train_has_one_table_and_first_figures(train: Any, tmp_path: Path) -> None:
     words = ("--multirun", "seed=range(16)", "hydra.launcher.workers=2", *SHORT[:2])
     done = train(*words)
@@ -87,6 +89,7 @@ def test_a_condition_that_two_jobs_train_has_one_table_and_first_figures(train: 
     assert {content["config"]["figures"] for content in results(tmp_path).values()} == {"first"}
 
 
+@pytest.mark.integration
 def test_the_longest_jobs_start_first_and_failures_keep_their_job(train: Any, tmp_path: Path) -> None:
     grids = 'hydra.sweeper.grids=["classes=2 optimizer.lr=1e20","classes=3","classes=5"]'
     done = train("--multirun", grids, "study=s", "hydra.launcher.workers=2", *SHORT, code=1)

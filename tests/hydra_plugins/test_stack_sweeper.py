@@ -303,6 +303,7 @@ def test_a_failure_shows_after_all_batches(
     assert "1 of 3 jobs failed:\nJob 0: ArithmeticError: unlucky\n  rerun: " in printed
 
 
+@pytest.mark.integration
 def test_a_sweep_is_the_union_over_its_grids(app: App) -> None:
     """Params are swept in each grid, and the command line has precedence over both."""
     grids = "params: {seed: 'range(2)'}\n    grids: ['lr=1,2', 'lr=3 seed=5', '']"

@@ -30,6 +30,7 @@ TUNE = (
 )
 
 
+@pytest.mark.integration
 def test_each_condition_runs_untuned_and_tuned_and_resumes(train, tmp_path: Path) -> None:
     train(*TUNE)
     trials, scores = results(tmp_path / "outputs" / "tuned-tuning"), defaultdict(list)

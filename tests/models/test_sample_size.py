@@ -25,6 +25,7 @@ def mean_regret(composed: dict[str, Any]) -> float:
     return float(np.mean([each["population/regret"] for each in metrics]))
 
 
+@pytest.mark.integration
 def test_regret_falls_like_one_over_n_for_the_true_model_only(
     settings: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

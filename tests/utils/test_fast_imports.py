@@ -36,6 +36,7 @@ needs_tried_versions = pytest.mark.skipif(
 )
 
 
+@pytest.mark.integration
 @needs_tried_versions
 @pytest.mark.parametrize(
     ("first", "loaded"), [("", "False False"), ("import scipy.signal, torch._dynamo", "True True")]
@@ -64,6 +65,7 @@ def train(folder: Path, switch: str) -> tuple[str, dict[str, bytes]]:
     return done.stdout.splitlines()[-1], {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
+@pytest.mark.integration
 @needs_tried_versions
 def test_training_is_bitwise_that_of_an_unpatched_interpreter(tmp_path: Path) -> None:
     patched, files = train(tmp_path / "patched", "1")
@@ -80,6 +82,7 @@ def test_versions_other_than_those_tried_are_not_patched(monkeypatch: pytest.Mon
         assert are_tried_versions() is expected
 
 
+@pytest.mark.integration
 def test_a_library_import_leaves_the_garbage_collector_alone() -> None:
     program = "import gc, src.training.module; assert gc.isenabled() and not gc.get_freeze_count()"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -45,6 +45,7 @@ def test_one_seed_has_a_diamond_and_no_interval():
     assert_legible(figure)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("losses", "name"), [(1, "mse"), (15, "loss"), (3, "$a_b$ " * 30)])
 def test_few_many_and_long_names_stay_legible(losses: int, name: str):
     assert_legible(forest_figure(table(losses, name=name), "ce", 0.05))

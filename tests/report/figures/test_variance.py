@@ -44,6 +44,7 @@ def test_without_variance_there_is_no_bar():
     assert variance_bars(decompose(make_runs({("ce", 2): np.full(5, 0.7)}))[0]) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("crossed", [True, False])
 @pytest.mark.parametrize(("losses", "name"), [(1, "ce"), (12, "loss"), (2, "$a_b$ " * 30)])
 def test_few_many_and_long_names_stay_legible(crossed: bool, losses: int, name: str):

@@ -6,6 +6,7 @@ import pytest
 from scripts.benchmark.command import BenchmarkError, memory_of_session, run, run_together
 
 
+@pytest.mark.integration
 def test_a_command_really_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     finished = run(

@@ -10,6 +10,7 @@ from scripts.benchmark.peers.worker import Order
 from scripts.benchmark.team import Team, _Member
 
 
+@pytest.mark.integration
 def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None:
     order = Order("loop", (0,), (1, 20, 1), threads=1, overrides=("data.samples_per_class=10",))
     with Team("loop, one process", [order]) as team:

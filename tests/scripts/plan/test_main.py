@@ -66,6 +66,7 @@ def forked(words: list[str], folder: Path, pipe: Connection) -> None:
     pipe.send((time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
 
 
+@pytest.mark.integration
 def test_a_short_sweep_takes_what_was_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["loss=ce", "seed=range(24)", "hydra.sweeper.stack_size=16", "trainer.max_epochs=40"]
     words += ["data.samples_per_class=50", "figures=none", "hydra/launcher=basic"]
