@@ -1,8 +1,8 @@
 """The Hydra callback that validates a job before Hydra writes anything for it."""
 
+import sys
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -26,7 +26,7 @@ class ValidateSettings(Callback):
         except SettingsError as error:
             raise SystemExit(str(error)) from None
         except OmegaConfBaseException as error:
-            raise SystemExit(explain(error, HydraConfig.get().overrides.task)) from None
+            raise SystemExit(explain(error, sys.argv[1:])) from None
 
     def validate(self, config: DictConfig) -> None:
         """Validate a composed job.

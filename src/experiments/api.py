@@ -18,6 +18,8 @@ from src.experiments.condition import Condition
 from src.experiments.loading import load_study
 from src.experiments.runner import FailedSeedsError, run_condition
 
+_LITERALS = ("true", "false", "null", "nan", "inf")  # unquoted, Hydra's grammar reads these as no text
+
 
 def run(*overrides: str, output_dir: Path | str = "outputs", **settings: Any) -> pd.DataFrame:
     """Train all seeds of one condition that are not finished yet, as ``python -m src.train`` does.
@@ -85,6 +87,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, Sequence | range) and not isinstance(value, str):
         return "[" + ",".join(map(_literal, value)) + "]"
     text = str(value)
-    if isinstance(value, str) and not text.isidentifier():
+    if isinstance(value, str) and (not text.isidentifier() or text.lower() in _LITERALS):
         return QuotedString(text, Quote.single).with_quotes()
     return text

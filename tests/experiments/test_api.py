@@ -87,6 +87,8 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         (range(3), ["x=[0,1,2]"]),
         ("ce", ["x=ce"]),
         ("a b,c", ["x='a b,c'"]),
+        ("true", ["x='true'"]),
+        ("Null", ["x='Null'"]),
         (None, ["x=null"]),
         (True, ["x=true"]),
         (0.5, ["x=0.5"]),

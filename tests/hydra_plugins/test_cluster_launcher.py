@@ -235,7 +235,7 @@ def test_parts_of_a_condition_keep_a_configuration_and_a_log_each(tmp_path: Path
     }
     assert "- seed=[0,1]" in (folder / ".hydra" / parts[0] / "overrides.yaml").read_text()
     train("--multirun", "seed=range(3)", "hydra.sweeper.stack_size=3", "study=whole", *short)
-    [folder] = (path for path in (tmp_path / "outputs/whole").iterdir() if path.is_dir())
+    [folder] = tmp_path.glob("outputs/whole/loss=*")
     assert (folder / ".hydra/config.yaml").is_file()
     assert (folder / "train.log").is_file()
 
