@@ -191,7 +191,7 @@ def test_diverged_seed_is_marked_and_the_others_finish(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("seconds", [0, pytest.param(3, marks=pytest.mark.integration)])
+@pytest.mark.parametrize("seconds", [pytest.param(0, marks=pytest.mark.integration), 3])
 def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
     command = [sys.executable, "-m", "src.train", "seed=[0,1]", "figures=none", "trainer.max_epochs=100000"]
     with started(command, tmp_path) as process:
