@@ -20,7 +20,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-GROUPS = ("data", "loss", "model", "optimizer", "trainer", "logger", "experiment", "hydra/launcher")
+GROUPS = ("data", "loss", "model", "optimizer", "trainer", "export", "experiment", "hydra/launcher")
 PLUGINS = {
     "hydra/launcher=cores": ("hydra_plugins.cores_launcher.config", "CoresLauncherConf"),
     "hydra/sweeper=stack": ("hydra_plugins.stack_sweeper.config", "StackSweeperConf"),

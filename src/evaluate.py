@@ -20,8 +20,8 @@ from src.utils.console import command_name, stdout, tolerate_unprintable
 from src.utils.errors import first_line
 from src.utils.validation import Problem, SettingsError, check
 
-USAGE = "%(prog)s run=DIR [points=IN.csv out=OUT.csv] [allow_targets=PACKAGES]"
-SETTINGS = ("run", "points", "out", "allow_targets")
+USAGE = "%(prog)s run=DIR [samples=IN.csv out=OUT.csv] [allow_targets=PACKAGES]"
+SETTINGS = ("run", "samples", "out", "allow_targets")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tolerate_unprintable()
     parser = argparse.ArgumentParser(prog=command_name("src.evaluate"), usage=USAGE, description=__doc__)
     parser.add_argument("run=DIR", help="directory of one seed, such as outputs/<study>/<condition>/seed=7")
-    parser.add_argument("points=IN.csv", nargs="?", help="samples to predict, with the columns x1, x2, ...")
+    parser.add_argument("samples=IN.csv", nargs="?", help="samples to predict, with the columns x1, x2, ...")
     parser.add_argument("out=OUT.csv", nargs="?", help="where to write them, with the decision and probabilities")
     parser.add_argument(
         "allow_targets=A,B", nargs="?", help="packages outside of this project whose code the run may use"
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = parse(words)
         run = load_run(settings["run"], allowed(settings))
-        if "points" in settings:
-            return predict_file(run, Path(settings["points"]), Path(settings["out"]))
+        if "samples" in settings:
+            return predict_file(run, Path(settings["samples"]), Path(settings["out"]))
         return compare(run)
     except (SettingsError, ArtifactError) as error:
         print(error, file=sys.stderr)
@@ -67,7 +67,7 @@ def parse(words: Sequence[str]) -> dict[str, str]:
         settings[name] = value
     check(
         None if "run" in settings else Problem("run", "given, as the directory of one seed", None),
-        None if ("points" in settings) == ("out" in settings) else Problem("points and out", "given together", words),
+        None if ("samples" in settings) == ("out" in settings) else Problem("samples and out", "given together", words),
     )
     return settings
 
@@ -103,7 +103,7 @@ def predict_file(run: Run, source: Path, target: Path) -> int:
     try:
         table = pd.read_csv(source)
     except (OSError, ValueError) as error:
-        raise SettingsError(Problem("points", f"a CSV file ({first_line(error)})", str(source))) from None
+        raise SettingsError(Problem("samples", f"a CSV file ({first_line(error)})", str(source))) from None
     predictions = run.predict(table)
     try:
         with replacing_file(target) as scratch:

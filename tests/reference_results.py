@@ -34,7 +34,7 @@ RECIPES = {  # by their losses
 FIFTY_STEPS = ("seed=3", "data.samples_per_class=20", "trainer.max_epochs=7")  # of mini-batches of 5 out of 32 points
 HUNDRED_SEEDS = (f"seed=[{','.join(map(str, range(100)))}]", "trainer.max_epochs=25")
 FINAL = ("seed=3", "trainer.max_epochs=20")
-QUIET = ("figures=none", "logger=none")
+QUIET = ("figures=none", "export=none")
 
 Train = Callable[..., Any]  # trains with some overrides and leaves the results in a folder
 

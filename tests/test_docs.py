@@ -1,6 +1,7 @@
 """The documentation: every command and example works as written, every file that it names exists."""
 
 import importlib.util
+import pkgutil
 import re
 import shlex
 import sys
@@ -201,6 +202,16 @@ def test_every_experiment_is_described() -> None:
     text = (ROOT / "docs" / "lecture.md").read_text(encoding="utf-8")
     for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
         assert re.search(rf"experiment={path.stem}\b|\| `{path.stem}` \|", text), path.stem
+
+
+def test_new_names_of_the_changelog_exist(settings) -> None:
+    text = (ROOT / "docs" / "CHANGELOG.md").read_text(encoding="utf-8")
+    modules, names = re.findall(r"^\| before \| now \|\n\|---\|---\|\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    for name in re.findall(r"`(src\.[\w.]+)`[^|]*\|$", modules, flags=re.MULTILINE):
+        pkgutil.resolve_name(name)
+    data = {name for choice in ("noisy_cubic", "gaussians", "xor") for name in settings(f"data={choice}")["data"]}
+    known = {*settings(), *src.evaluate.SETTINGS, *(f"data.{name}" for name in data)}
+    assert {name.rstrip("=") for name in re.findall(r"`([\w.=]+)` \|$", names, flags=re.MULTILINE)} <= known
 
 
 def anchors(page: Path) -> set[str]:

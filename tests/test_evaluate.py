@@ -44,11 +44,11 @@ def test_changed_metric_is_noticed(copy, capsys):
     assert capsys.readouterr().err == "1 of the stored metrics are not reproduced\n"
 
 
-def test_points_of_the_users_own(finished, tmp_path, capsys):
+def test_samples_of_the_users_own(finished, tmp_path, capsys):
     table = pd.read_csv(finished / "predictions.csv")
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     table[["x2", "x1"]].assign(note="=1+1").to_csv(source, index=False)
-    assert main([f"run={finished}", f"points={source}", f"out={target}"]) == 0
+    assert main([f"run={finished}", f"samples={source}", f"out={target}"]) == 0
     written = pd.read_csv(target)
     assert list(written.columns) == ["x2", "x1", "note", "pred", "p0", "p1", "p2"]
     assert written["pred"].tolist() == table["pred"].tolist()
@@ -66,10 +66,10 @@ def test_points_of_the_users_own(finished, tmp_path, capsys):
         ("", "a CSV file"),
     ],
 )
-def test_bad_points(finished, tmp_path, capsys, content, words):
+def test_bad_samples(finished, tmp_path, capsys, content, words):
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text(content)
-    assert main([f"run={finished}", f"points={source}", f"out={target}"]) == 2
+    assert main([f"run={finished}", f"samples={source}", f"out={target}"]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
@@ -78,7 +78,7 @@ def test_bad_points(finished, tmp_path, capsys, content, words):
 
 def test_help_names_the_settings(capsys):
     assert main(["--help"]) == 0
-    assert "run=DIR [points=IN.csv out=OUT.csv] [allow_targets=PACKAGES]" in capsys.readouterr().out
+    assert "run=DIR [samples=IN.csv out=OUT.csv] [allow_targets=PACKAGES]" in capsys.readouterr().out
     assert main([]) == 2
 
 

@@ -10,7 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from src.metrics import population
 
-SETTINGS = ("logger=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
+SETTINGS = ("export=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
 DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in single precision, and a label
 
 

@@ -135,7 +135,7 @@ def test_sweep_trains_the_seeds_of_each_condition_in_one_job(tmp_path):
 
 
 def test_a_seed_alone_and_in_a_stack_leaves_the_same_files(tmp_path, train):
-    short = ("loss=bce", "trainer.max_epochs=3", "data.samples_per_class=20", "figures=all", "logger=none")
+    short = ("loss=bce", "trainer.max_epochs=3", "data.samples_per_class=20", "figures=all", "export=none")
     train("seed=[1,2]", "study=together", *short)
     train("seed=2", "study=alone", *short)
     together, alone = (next(tmp_path.glob(f"outputs/{study}/*/seed=2")) for study in ("together", "alone"))
@@ -259,7 +259,7 @@ def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, t
 
 
 def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
-    words = ("seed=3", "trainer.max_epochs=1", "data.samples_per_class=10", "figures=none", "logger=none")
+    words = ("seed=3", "trainer.max_epochs=1", "data.samples_per_class=10", "figures=none", "export=none")
     train(*words, "predictions=false")
     assert {name.rpartition("/")[2] for name in files(tmp_path / "outputs") if "/seed=3/" in name} == {
         "results.json",
@@ -279,9 +279,9 @@ def test_results_say_which_engine_trained(train, tmp_path):
         cases["engine=native",] = "native"
     for words, engine in cases.items():
         study = engine + words[0].partition("=")[0]
-        train(*words, *SHORT, "logger=none", f"study={study}")
+        train(*words, *SHORT, "export=none", f"study={study}")
         [content] = results(tmp_path / "outputs" / study).values()
         assert content["versions"]["engine"] == engine
-    train("model=gaussian", "data=gaussians", *SHORT[:1], "figures=none", "logger=none", "study=closed")
+    train("model=gaussian", "data=gaussians", *SHORT[:1], "figures=none", "export=none", "study=closed")
     [content] = results(tmp_path / "outputs/closed").values()
     assert "engine" not in content["versions"]

@@ -36,7 +36,7 @@ outputs = tempfile.mkdtemp()
 # %%
 same = [[1.0, 0.3], [0.3, 1.0]]
 normal = {"means": [[0.0, 0.0], [1.5, 0.5]], "covariances": [same, same], "priors": [1, 1]}
-quiet = {"figures": "none", "logger": "none", "predictions": False, "seed": range(SEEDS), "output_dir": outputs}
+quiet = {"figures": "none", "export": "none", "predictions": False, "seed": range(SEEDS), "output_dir": outputs}
 newton = {"optimizer": {"lr": 0.1}, "trainer": {"max_epochs": EPOCHS}}  # full batches until the loss is at its minimum
 
 

@@ -33,7 +33,7 @@ SEEDS = 6 if FAST else 20
 
 # %%
 outputs = tempfile.mkdtemp()
-short = {"trainer": {"max_epochs": EPOCHS}, "figures": "none", "logger": "none"}
+short = {"trainer": {"max_epochs": EPOCHS}, "figures": "none", "export": "none"}
 runs = pd.concat(
     run(loss=loss, classes=classes, seed=range(SEEDS), study="hw4", output_dir=outputs, **short)
     for classes in (2, 4)

@@ -23,7 +23,7 @@ from src.experiments import load_run, run
 FAST = os.environ.get("LOSSLAB_DOCS_FAST") == "1"  # a shorter training, to test this page
 EPOCHS = 40 if FAST else 499
 SEEDS = 10 if FAST else 40
-quiet = {"figures": "none", "logger": "none", "predictions": False, "output_dir": tempfile.mkdtemp()}
+quiet = {"figures": "none", "export": "none", "predictions": False, "output_dir": tempfile.mkdtemp()}
 short = {"trainer": {"max_epochs": EPOCHS}, "seed": range(SEEDS)}
 
 # %% [markdown]

@@ -17,7 +17,7 @@ TRAIN = "src.train loss=ce classes=2"
 ALL = "the loop, all 80 networks in turn"
 BOTH = "the loop, all 80 networks in a process a core"
 HW4 = "src.train --multirun experiment=hw4"
-LEAN = ("logger=none", "figures=none", "predictions=false")
+LEAN = ("export=none", "figures=none", "predictions=false")
 FEW_SEEDS = f"loss=ce classes=2 seed=range({SEEDS}) {' '.join(LEAN)}"
 MANY_SEEDS = f"loss=ce classes=2 seed=range({MANY}) {' '.join(LEAN)}"
 NO_TRAINING = f"the same {MANY} seeds for one epoch"

@@ -65,7 +65,7 @@ KINDS = {
     "model.network": Kind(("torch.nn",), base="torch.nn.Module", defined=("torch.nn.modules",)),
     "optimizer": Kind(("torch.optim",), base="torch.optim.Optimizer"),
     "trainer": Kind(builders=("lightning.Trainer",), addable=False),
-    "logger": Kind(builders=("src.storage.tensorboard.write_events",), addable=False),
+    "export": Kind(builders=("src.storage.tensorboard.write_events",), addable=False),
 }
 _CALLBACK = Kind(("src.config.callback", "hydra.experimental.callbacks"), base="hydra.experimental.callback.Callback")
 _PLUGINS = ("hydra.launcher", "hydra.sweeper")
@@ -187,7 +187,7 @@ def _check_leaf(root: DictConfig, path: Path, value: Any, allow_targets: Sequenc
     if key == _TARGET and path[0] == "hydra":
         _check_hydra_target(place, value, allow_targets)
     elif key == _TARGET:
-        if value is not None or place != "logger":
+        if value is not None or place != "export":
             check_name(place, _resolved(root, path, value), allow_targets)
     elif _inside(name, _SWEPT):
         words = shlex.split(value) if place == _GRIDS and isinstance(value, str) else [str(key)]

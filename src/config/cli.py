@@ -32,6 +32,7 @@ from src.config.paths import CONFIG_DIR
 from src.utils.validation import Problem, SettingsError
 
 FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
+RENAMED = {"logger": "export", "returns": "optimized_metric"}
 NAMES = ("hydra.output_subdir", "hydra.job.name")
 GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
 ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
@@ -135,6 +136,8 @@ def _word_problem(word: str) -> Problem | None:
     key, value = override.key_or_group, override.value()
     if not key:
         return Problem(word, GRAMMAR, word)
+    if key in RENAMED and not (CONFIG_DIR / key).is_dir():
+        return Problem(key, f"written as {RENAMED[key]}=, its new name", override.get_value_string())
     if (CONFIG_DIR / key).is_dir() and not override.is_delete() and isinstance(value, int | float | dict | None):
         return Problem(
             key, f"one of {', '.join(sorted(file.stem for file in (CONFIG_DIR / key).glob('*.yaml')))}", value

@@ -179,9 +179,9 @@ def check_settings(config: dict[str, Any]) -> None:
             factory(config, group, without=NOT_OF_THE_TARGET.get(group, ()))
     with _collected(problems):
         check_optimizer(config)
-    if config["logger"]["_target_"] is not None:
+    if config["export"]["_target_"] is not None:
         with _collected(problems):
-            factory(config, "logger")
+            factory(config, "export")
     check(*problems)
     with _collected(problems):
         components = build_components(config, stack(config)[:1])

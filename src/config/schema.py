@@ -31,7 +31,7 @@ class Config:
     model: Any = MISSING
     optimizer: Any = MISSING
     trainer: Any = MISSING
-    logger: Any = MISSING
+    export: Any = MISSING
     classes: Any = MISSING
     seed: Any = MISSING
     seeds: SeedsConfig = MISSING

@@ -20,7 +20,7 @@ from src.utils.fast_imports import import_lightning
 from src.utils.seeds import PURPOSES, seeds_problem
 from src.utils.validation import Problem, check, choice, flag, number, whole
 
-GROUPS = ("data", "model", "loss", "optimizer", "trainer", "logger")
+GROUPS = ("data", "model", "loss", "optimizer", "trainer", "export")
 NEEDED = (*GROUPS, "classes", "seed", "seeds", "resume", "figures")  # of settings stored by an older losslab too
 FIGURES = ("first", "all", "none")
 ENGINES = ("auto", "native", "torch")
@@ -141,7 +141,7 @@ def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:  # n
     yield whole("trainer.log_every_n_steps", trainer.get("log_every_n_steps", 1), least=1, most=MOST_EPOCHS)
     yield whole("trainer.num_sanity_val_steps", trainer.get("num_sanity_val_steps", 0), least=0, most=0)
     if (logger := trainer.get("logger", False)) is not False:
-        yield Problem("trainer.logger", "false; choose with logger= what every seed leaves", logger)
+        yield Problem("trainer.logger", "false; export= selects the files that every seed leaves", logger)
     if (keeps := trainer.get("enable_checkpointing", False)) is not False:
         yield Problem("trainer.enable_checkpointing", "false, as every seed leaves a checkpoint of its own", keeps)
     for name in ("enable_progress_bar", "enable_model_summary", "benchmark", "detect_anomaly"):

@@ -43,10 +43,10 @@ class Condition:
         return fingerprint(self.config, self.choices)
 
     @cached_property
-    def logger(self) -> Callable[..., Any] | None:
+    def export(self) -> Callable[..., Any] | None:
         """The function that writes the TensorBoard files of a seed, or None."""
-        config = self.config["logger"]
-        return None if config["_target_"] is None else factory(self.config, "logger")
+        config = self.config["export"]
+        return None if config["_target_"] is None else factory(self.config, "export")
 
     def seed_folder(self, member: SeedStreams) -> Path:
         """Return the directory of one seed."""

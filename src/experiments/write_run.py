@@ -89,8 +89,8 @@ def write_run(
                 images |= _write_test_set(folder, condition, components, index, network, metrics)
         recorded = versions() | ({} if components.engine is None else {"engine": components.engine})
         results = condition.results(member, span[1] - span[0], metrics, recorded, error=error)
-        if condition.logger is not None:
-            condition.logger(
+        if condition.export is not None:
+            condition.export(
                 folder,
                 history=training.history,
                 metrics={name: value for name, value in metrics.items() if not name.startswith(REFERENCES)},

@@ -49,7 +49,7 @@ EXCLUDED_FROM_FINGERPRINT = (
     "fail_fast",
     "allow_targets",
     "figures",
-    "logger",
+    "export",
     "hydra",
     "engine",
     "trainer.checkpoint_every",
@@ -249,6 +249,8 @@ def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
     config = dict(content["config"]) if _is_object(content.get("config")) else {}
     if "returns" in config:
         config["optimized_metric"] = config.pop("returns")
+    if "logger" in config:
+        config["export"] = config.pop("logger")
     if _is_object(config.get("data")) and "points" in config["data"]:
         data = dict(config["data"])
         data[_SAMPLES.get(str(content.get("data")), "samples")] = data.pop("points")

@@ -24,7 +24,7 @@ def test_one_equals_one_point_zero_but_not_true_nor_text():
     assert differing_settings([{"width": [1, 2]}, {"width": [2, 1]}]) == [{"width": [1, 2]}, {"width": [2, 1]}]
 
 
-@pytest.mark.parametrize("key", [*EXCLUDED_FROM_FINGERPRINT, "logger.folder", "classes", "data.classes"])
+@pytest.mark.parametrize("key", [*EXCLUDED_FROM_FINGERPRINT, "export.folder", "classes", "data.classes"])
 def test_what_is_not_scientific_does_not_count(key: str):
     def nested(value: int) -> dict:
         config: dict = {}

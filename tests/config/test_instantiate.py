@@ -63,7 +63,7 @@ def test_trainer_passes_settings_through(settings):
         ("model._target_=src.models.mlp.Missing", "model._target_", "can be imported"),
         ("model._target_=os.getcwd", "model._target_", "in src.models"),
         ("+model.inner={_target_:os.getcwd}", "model.inner._target_", "os.getcwd"),
-        ("logger._target_=os.getcwd", "logger._target_", "os.getcwd"),
+        ("export._target_=os.getcwd", "export._target_", "os.getcwd"),
         ("seeds.split=half", "seeds.split", "a whole number"),
     ],
 )

@@ -19,7 +19,7 @@ Settings = dict[str, Any]
 CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
 EXCLUDED_FROM_FINGERPRINT = {
     *("engine", "fail_fast", "allow_targets", "predictions", "optimized_metric", "trainer.checkpoint_every"),
-    *("seed", "study", "resume", "figures", "logger._target_", "trainer.accelerator", "trainer.devices"),
+    *("seed", "study", "resume", "figures", "export._target_", "trainer.accelerator", "trainer.devices"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }
 PINS = {"seeds.data", "seeds.split", "seeds.init", "seeds.shuffle"}
@@ -92,7 +92,7 @@ def test_fingerprint_changes_with_an_added_setting(settings: Callable[..., Setti
 @pytest.mark.parametrize("group", ["loss", "model", "data"])
 def test_fingerprint_changes_with_the_choice_of_a_group(default: Settings, group: str) -> None:
     assert fingerprint(default, CHOICES | {group: "other"}) != fingerprint(default, CHOICES)
-    assert fingerprint(default, CHOICES | {"logger": "none", "hydra": "x"}) == fingerprint(default, CHOICES)
+    assert fingerprint(default, CHOICES | {"export": "none", "hydra": "x"}) == fingerprint(default, CHOICES)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
     [
         ([], "loss=ce,classes=4"),
         (["loss=ce", "classes=4"], "loss=ce,classes=4"),
-        (["seed=[0,1]", "study=hw4", "resume=false", "figures=none", "logger=none"], "loss=ce,classes=4"),
+        (["seed=[0,1]", "study=hw4", "resume=false", "figures=none", "export=none"], "loss=ce,classes=4"),
         (["experiment=hw4"], "loss=ce,classes=4"),
         (["optimizer.lr=0.01", "data.noise=gaussian"], "loss=ce,classes=4,data.noise=gaussian,optimizer.lr=0.01"),
         (["model=linear"], "loss=ce,classes=4,model=linear"),

@@ -43,7 +43,7 @@ def test_a_target_in_a_file_is_never_used(copy):
     change(copy, ("config", "loss", "_target_"), "os.system")
     change(copy, ("config", "optimizer"), {"_target_": "os.system"})
     change(copy, ("config", "trainer", "_target_"), "os.system")
-    change(copy, ("config", "logger"), {"_target_": "os.system"})
+    change(copy, ("config", "export"), {"_target_": "os.system"})
     change(copy, ("config", "allow_targets"), ["os"])
     loaded = load_run(copy)
     assert type(loaded.components.objective).__name__ == "CrossEntropy"

@@ -146,8 +146,8 @@ def test_a_run_on_a_file_is_evaluated_and_predicts(train: Any, tmp_path: Path) -
     train(*file, "data.missing=mean")
     [run] = (tmp_path / "outputs" / "runs").glob("*/seed=0")
     assert evaluate.main([f"run={run}"]) == 0
-    frame.drop(columns="kind").to_csv(tmp_path / "points.csv", index=False)
-    assert evaluate.main([f"run={run}", "points=points.csv", "out=out.csv"]) == 0
+    frame.drop(columns="kind").to_csv(tmp_path / "samples.csv", index=False)
+    assert evaluate.main([f"run={run}", "samples=samples.csv", "out=out.csv"]) == 0
     assert list(pd.read_csv("out.csv").columns) == ["width", "colour", "pred", "p0", "p1"]
     assert "Expected `data.path` to be" in train("data=csv", "data.target=kind", code=1).err
     frame.assign(kind=[1, *[2] * 39]).to_csv(tmp_path / "table.csv", index=False)

@@ -16,7 +16,7 @@ SMALL: dict[str, Any] = {
     "data": {"samples_per_class": 10},
     "trainer": {"max_epochs": 2},
     "figures": "none",
-    "logger": "none",
+    "export": "none",
 }
 
 

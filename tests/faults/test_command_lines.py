@@ -20,7 +20,7 @@ clases=4 ~ clases, classes?
 --multirun sed=range(3) ~ sed, seed?
 optimizer.rl=1 ~ optimizer.rl, optimizer.lr?
 trainer.epochs=3 ~ trainer.epochs, trainer.max_epochs?
-data.point=3 ~ data.point, data.samples_per_class?
+data.sample_per_class=3 ~ data.sample_per_class, data.samples_per_class?
 +clases=3 ~ clases, classes
 ++newkey=3 ~ newkey
 loss=nonsense ~ loss, bce, nonsense
@@ -39,8 +39,10 @@ model=5 ~ model, mlp, 5
 trainer=null ~ trainer
 optimizer=nope ~ optimizer, adam, nope
 optimizer=null ~ optimizer
-logger=nope ~ logger, tensorboard, nope
-logger=null ~ logger
+export=nope ~ export, tensorboard, nope
+export=null ~ export
+logger=none ~ logger, export=, none
+returns=test/loss ~ returns, optimized_metric=, test/loss
 experiment=nope ~ experiment, hw4, nope
 split=default ~ split
 hydra/launcher=nonsense ~ hydra/launcher, basic, nonsense
@@ -213,7 +215,7 @@ trainer.num_sanity_val_steps=x ~ trainer.num_sanity_val_steps, x
 +trainer.max_steps=-5 ~ trainer.max_steps, max_epochs, -5
 +trainer.limit_train_batches=0 ~ trainer.limit_train_batches, all its points, 0
 +trainer.fast_dev_run=true ~ trainer.fast_dev_run, max_epochs, true
-logger._target_=src.storage.tensorboard.nope ~ logger._target_, write_events, src.storage.tensorboard.nope
+export._target_=src.storage.tensorboard.nope ~ export._target_, write_events, src.storage.tensorboard.nope
 loss._target_=os.system ~ loss._target_, src, os.system
 loss._target_=posix.system ~ loss._target_, src, posix.system
 loss._target_=src.experiments.write_run.subprocess.run ~ loss._target_, src, src.experiments.write_run.subprocess.run
@@ -341,8 +343,8 @@ trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, from 0 to 0, 2
 +trainer.detect_anomaly=5 ~ trainer.detect_anomaly, true or false, 5
 +trainer.benchmark=often ~ trainer.benchmark, true or false, often
 +trainer.deterministic=maybe ~ trainer.deterministic, warn, maybe
-+logger.nope=1 ~ logger.nope, write_events, 1
-logger._target_=5 ~ logger._target_, 5
++export.nope=1 ~ export.nope, write_events, 1
+export._target_=5 ~ export._target_, 5
 --multirun hydra.launcher.workers=0 ~ hydra.launcher.workers, at least 1, 0
 --multirun hydra.launcher.workers=all ~ hydra.launcher.workers, at least 1, all
 --multirun hydra.launcher.workers=1.5 ~ hydra.launcher.workers, at least 1, 1.5
@@ -411,9 +413,9 @@ EVALUATE = {
     "run=": "a path",
     "run=nowhere": "nowhere is not the folder of a finished run",
     "run=a run=b": "given once",
-    "ruin=x": "one of run, points, out",
-    "run=. points=in.csv": "given together",
-    "run=. points=in.csv out=": "a path",
+    "ruin=x": "one of run, samples, out",
+    "run=. samples=in.csv": "given together",
+    "run=. samples=in.csv out=": "a path",
     "run=/dev/null": "/dev/null",
     "run=. allow_targets=": "a path",
     "--nonsense": "NAME=VALUE",
@@ -526,7 +528,7 @@ def dotted(value):
 
 def test_every_setting_of_every_group_is_in_the_table():
     typed = {word.partition("=")[0].lstrip("+~") for line in LINES.strip().splitlines() for word in split(line)[0]}
-    asked = settings_of(["data", "split", "model", "loss", "optimizer", "trainer", "logger"])
+    asked = settings_of(["data", "split", "model", "loss", "optimizer", "trainer", "export"])
     assert len(asked) > 60
     assert asked - typed == set()
 

@@ -47,7 +47,7 @@ def test_an_edited_yaml_gives_another_folder(name, old, new, edited, train, tmp_
     [
         ("train.yaml", "figures: first", "figures: none"),
         ("train.yaml", "fail_fast: false", "fail_fast: true"),
-        ("logger/tensorboard.yaml", "_target_: src.storage.tensorboard.write_events", "_target_: null"),
+        ("export/tensorboard.yaml", "_target_: src.storage.tensorboard.write_events", "_target_: null"),
         ("trainer/default.yaml", "accelerator: cpu", "accelerator: auto"),
         ("trainer/default.yaml", "checkpoint_every: null", "checkpoint_every: 5"),
     ],

@@ -25,7 +25,7 @@ TARGETS = (
     *("sentinel.Network", "sentinel", "importlib.import_module", "logging.FileHandler", "tempfile.mkstemp"),
 )
 PLACES = (
-    *(("config", group, "_target_") for group in ("data", "loss", "model", "optimizer", "trainer", "logger")),
+    *(("config", group, "_target_") for group in ("data", "loss", "model", "optimizer", "trainer", "export")),
     *(("config", group) for group in ("data", "loss", "model", "seeds", "classes", "allow_targets")),
     *(("config", "data", name) for name in ("label_order", "noise", "batch_size", "x", "path")),
     *(("config", "loss", name) for name in ("x", "_args_", "_convert_")),
@@ -119,7 +119,7 @@ def test_hostile_results_run_nothing(cases, finished, sentinel, tmp_path, count)
 def test_hostile_settings_are_refused_in_a_line(cases, settings, sentinel, tmp_path, count):
     config = settings()
     draw = random.Random(8)  # noqa: S311 - the same cases in every run
-    ignored = ("logger", "_convert_")  # which are built only by training, or never
+    ignored = ("export", "_convert_")  # which are built only by training, or never
     paths = [path[1:] for path in PLACES if path[0] == "config" and path[-1] not in ignored and path[1] not in ignored]
     before = files(tmp_path)
     for _ in range(cases):

@@ -202,7 +202,7 @@ def test_a_killed_worker_loses_its_unfinished_seeds_alone(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     parts, ready = (1, {0}) if cluster == "joblib" else (2, {0, 1, 2})  # joblib would end the other process too
     sweep = ("--multirun", "loss=ce", "seed=range(4)", f"hydra.sweeper.stack_size={4 // parts}", "study=s")
-    sweep += ("trainer.max_epochs=2", "data.samples_per_class=10", "logger=tensorboard")
+    sweep += ("trainer.max_epochs=2", "data.samples_per_class=10", "export=tensorboard")
     train(*sweep, "hydra/launcher=basic")
     (tmp_path / "outputs").rename(tmp_path / "serial")
     callback = tmp_path / "conf" / "hydra" / "callbacks" / "die.yaml"
@@ -224,7 +224,7 @@ def test_a_killed_worker_loses_its_unfinished_seeds_alone(
 
 
 def test_parts_of_a_condition_keep_a_configuration_and_a_log_each(tmp_path: Path, train: Callable[..., Any]) -> None:
-    short = ("trainer.max_epochs=1", "data.samples_per_class=10", "figures=none", "logger=none", "hydra/launcher=basic")
+    short = ("trainer.max_epochs=1", "data.samples_per_class=10", "figures=none", "export=none", "hydra/launcher=basic")
     train("--multirun", "seed=range(3)", "seeds.init=7", "hydra.sweeper.stack_size=2", *short)
     [folder] = tmp_path.glob("outputs/runs/loss=*")
     own = {name for name in files(folder) if not name.startswith("seed=")} - {".lock"}

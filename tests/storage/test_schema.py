@@ -161,13 +161,13 @@ def test_broken_results_are_refused_in_one_line(tmp_path: Path, text: str | byte
     ("data", "name"), [("noisy_cubic", "samples_per_class"), ("gaussians", "samples"), ("xor", "samples_per_corner")]
 )
 def test_settings_of_schema_1_get_their_new_names(tmp_path: Path, data: str, name: str) -> None:
-    config = {"data": {"points": 80, "noise": "uniform"}, "returns": "test/accuracy", "classes": 2}
+    config = {"data": {"points": 80, "noise": "uniform"}, "returns": "test/accuracy", "logger": {}}
     results = read_results(write_text(tmp_path, json.dumps(CONTENT | {"schema": 1, "data": data, "config": config})))
     assert results.schema == 2
     assert results.config == {
         "data": {name: 80, "noise": "uniform"},
         "optimized_metric": "test/accuracy",
-        "classes": 2,
+        "export": {},
     }
 
 

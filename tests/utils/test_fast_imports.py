@@ -53,7 +53,7 @@ def train(folder: Path, switch: str) -> tuple[str, dict[str, bytes]]:
     folder.mkdir()
     program = (
         "import gc, sys, runpy\n"
-        "words = 'seed=[0,1] trainer.max_epochs=3 data.samples_per_class=10 figures=none logger=none'.split()\n"
+        "words = 'seed=[0,1] trainer.max_epochs=3 data.samples_per_class=10 figures=none export=none'.split()\n"
         "sys.argv = ['src.train', *words]\n"
         "runpy.run_module('src.train', run_name='__main__')\n"
         "print('lightning' in sys.modules, 'torch._dynamo' in sys.modules, gc.get_freeze_count() > 0)\n"

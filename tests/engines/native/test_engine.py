@@ -166,7 +166,7 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
 
 def test_without_a_compiler_only_engine_native_is_refused(tmp_path: Path) -> None:
     env = os.environ | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "src.train", *SHORT, "logger=none", "figures=none"]
+    command = [sys.executable, "-m", "src.train", *SHORT, "export=none", "figures=none"]
     refused = subprocess.run([*command, "engine=native"], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert refused.returncode == 1
     assert refused.stderr.startswith("Expected `engine` to be auto or torch, as the native kernel needs a C compiler")

@@ -102,8 +102,8 @@ def test_the_table_names_each_condition_and_the_sum(
         return plan.Prediction(rows, workers=4, shared=5e8, start_up=5.0, seconds=305.0, measured=12.0)
 
     monkeypatch.setattr(plan, "predict", predicted)
-    assert plan.main(["loss=mse,ce 'seed=range(1000)'", "logger=none", "--workers", "4"]) == 0
-    assert asked == [["loss=mse,ce", "seed=range(1000)", "logger=none"], 4]
+    assert plan.main(["loss=mse,ce 'seed=range(1000)'", "export=none", "--workers", "4"]) == 0
+    assert asked == [["loss=mse,ce", "seed=range(1000)", "export=none"], 4]
     shown = capsys.readouterr().out
     assert [line.split() for line in shown.splitlines() if line.startswith((" loss", " all"))] == [
         ["loss=mse", "10", "1,000", "0:01:00", "0:10:00", "2.0", "GB", "3.0", "GB"],

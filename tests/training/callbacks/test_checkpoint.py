@@ -7,7 +7,7 @@ from src.training.module import StackedClassifier
 from tests.commands import files
 
 SETTINGS = ("trainer.max_epochs=12", "trainer.checkpoint_every=3", "data.samples_per_class=20", "data.val_fraction=0.1")
-QUIET = ("figures=none", "logger=none")
+QUIET = ("figures=none", "export=none")
 
 
 class Killed(BaseException):
