@@ -292,8 +292,8 @@ def test_coverages_where_some_seeds_collapse_are_those_of_a_simulation() -> None
     for n in (5, 10, 20, 50, 100, 200):
         loss = 25 * (generator.random((20_000, n)) < 0.1)
         sample = generator.normal(0, 0.5, (20_000, n)) - loss
-        reach = stats.t.ppf(0.975, n - 1) * sample.std(1, ddof=1) / np.sqrt(n)
-        coverages.append((np.abs(sample.mean(1) + 2.5) <= reach).mean())
+        half_width = stats.t.ppf(0.975, n - 1) * sample.std(1, ddof=1) / np.sqrt(n)
+        coverages.append((np.abs(sample.mean(1) + 2.5) <= half_width).mean())
     np.testing.assert_allclose(table_of_percents("seeds"), coverages, atol=0.01)
 
 

@@ -14,7 +14,7 @@ SETTINGS = ("export=none", "figures=none", "predictions=false", "trainer.max_epo
 DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in single precision, and a label
 
 
-LAWS = [
+DISTRIBUTIONS = [
     ("classes=2", "data.samples_per_class=500_000"),
     ("classes=8", "data.samples_per_class=125_000", "data.noise=gaussian"),
     ("classes=2", "data.samples_per_class=500_000", "data.priors=[0.3,0.7]", "data.flip=0.1", "data.val_fraction=0.2"),
@@ -23,7 +23,7 @@ LAWS = [
 ]
 
 
-@pytest.mark.parametrize("overrides", LAWS, ids=str)
+@pytest.mark.parametrize("overrides", DISTRIBUTIONS, ids=str)
 def test_the_tensors_of_a_run_stay_within_three_times_its_data(
     overrides: tuple[str, ...], train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

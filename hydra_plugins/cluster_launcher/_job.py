@@ -18,7 +18,7 @@ class Job:
     Attributes:
         num: Number of the job in its sweep.
         overrides: Overrides of the job.
-        hydra_context: What composes its configuration.
+        hydra_context: Composes its configuration.
         config: Configuration of the sweep.
         task_function: The application.
         singletons: State of Hydra in the process that launches.

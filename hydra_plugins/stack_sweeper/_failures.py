@@ -37,7 +37,7 @@ class Failure:
 
     Attributes:
         num: Number of the job in its sweep.
-        error: What it raised.
+        error: The error that it raised.
         command: The command that runs this job alone.
     """
 
@@ -67,7 +67,7 @@ class Failure:
 def narrowed(job: Sequence[str], error: Exception) -> list[str]:
     """Return a job's overrides, but those in the attribute ``overrides`` of its error, if any, in place of their like.
 
-    With that attribute an application says which part of a job has to be run again.
+    With that attribute an application names the part of a job that has to be run again.
 
     Example:
         >>> error = ValueError("unlucky")
@@ -92,7 +92,7 @@ def rerun_command(overrides: Sequence[str], task: Collection[str], hydra: Collec
         A line for the shell.
     """
     typed = [word for word in sys.orig_argv if word not in task]
-    typed.sort(key=lambda word: word in hydra)  # argparse wants all overrides in a row: flags go first
+    typed.sort(key=lambda word: word in hydra)  # argparse requires consecutive overrides: flags go first
     return shlex.join([*typed, *overrides])
 
 

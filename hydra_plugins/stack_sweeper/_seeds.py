@@ -18,8 +18,8 @@ def stack_seeds(overrides: Sequence[Override], stack_size: int | None = None) ->
 
     Args:
         overrides: Overrides of any keys; the last of a key counts.
-        stack_size: Most members in a stack. The lists of the last keys are kept whole as long as they fit, those of
-            the first are cut.
+        stack_size: Maximum number of members in a stack. The lists of the last keys are kept whole as long as they fit,
+            those of the first are cut.
 
     Returns:
         The overrides to take the product with, in place of those given.

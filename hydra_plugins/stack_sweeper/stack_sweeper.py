@@ -32,7 +32,7 @@ class StackSweeper(BasicSweeper):
 
     - Every job is composed, validated by each of ``hydra.callbacks`` that has a method ``validate(config)``, and its
       directory resolved, before anything is written: the first error ends the sweep there.
-    - What the sweep was asked for is written to a manifest first, see ``src.storage.manifest``.
+    - The requested conditions are written to a manifest first, see ``src.storage.manifest``.
     - Where a launcher has a property ``workers``, the seeds of jobs that would leave some of them idle are cut into
       smaller stacks, see ``Schedule.filled``. Nothing after the sweeper cuts seeds.
     - Jobs that train parts of the same condition keep a configuration and a log each, and its closing table is shown
@@ -182,7 +182,7 @@ class StackSweeper(BasicSweeper):
         return Path(*resolve_folder(config, num).values())
 
     def _write_manifests(self, jobs: Sequence[Sequence[str]], folders: Sequence[Path]) -> None:
-        """Write what is asked for into the studies whose directories carry fingerprints, before anything is trained."""
+        """Write the requested conditions into the studies whose directories carry fingerprints, before training."""
         studies: dict[Path, list[RequestedCondition]] = {}
         for job, folder in zip(Schedule.of(self.config, jobs, workers=1).jobs, folders, strict=True):
             if fingerprint := re.search(r"-([0-9a-f]{8})$", folder.name):
@@ -222,9 +222,9 @@ def resolve_folder(config: DictConfig, num: int) -> dict[str, str]:
         HydraConfig.instance().cfg = before
 
 
-def require_whole(name: str, value: Any, least: int = 1) -> None:
-    """Raise unless a setting of a sweeper is an integer of at least ``least``, or null."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+def require_whole(name: str, value: Any, min_value: int = 1) -> None:
+    """Raise unless a setting of a sweeper is an integer of at least ``min_value``, or null."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < min_value):
         raise CompactHydraException(
-            f"Expected `hydra.sweeper.{name}` to be an integer of at least {least}, got {value}."
+            f"Expected `hydra.sweeper.{name}` to be an integer of at least {min_value}, got {value}."
         )

@@ -61,7 +61,7 @@ class TuneSweeper(StackSweeper):
         """
         require_whole("n_trials", self.n_trials)
         require_whole("n_jobs", self.n_jobs)
-        require_whole("sampler_seed", self.sampler_seed, least=0)
+        require_whole("sampler_seed", self.sampler_seed, min_value=0)
         if not self.space or any(name.count(".") != 1 for name in self.space):
             raise CompactHydraException(
                 f"Expected `hydra.sweeper.space` to name settings of groups, such as optimizer.lr, got {self.space}."

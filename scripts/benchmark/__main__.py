@@ -1,4 +1,4 @@
-"""Time losslab against what else trains many small networks, in alternating rounds.
+"""Timing of losslab and of other ways to train many small networks, in alternating rounds.
 
 python -m scripts.benchmark --quick
 python -m scripts.benchmark --json measured.json --plot measured.png
@@ -24,12 +24,12 @@ from src.storage.atomic import replacing_file
 from src.utils.console import tolerate_unprintable
 
 LECTURE, SHORT = 499, 3  # epochs of a whole command
-STRETCHES = (100, 20)  # epochs before measuring, which is step 2,600, and of a stretch
-SHORT_STRETCHES = (2, 2)
+SEGMENTS = (100, 20)  # epochs before measuring, up to step 2,600, and of a segment
+SHORT_SEGMENTS = (2, 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 where something could not be measured, 2 where it cannot be."""
+    """Run the command and return its exit code: 0, 1 if a measurement failed, 2 if there is no GPU."""
     tolerate_unprintable()
     options = parse(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     content = known(options.json) if options.json else {}
     try:
-        with progress(errors) as say:
+        with progress(errors) as report:
             context = Context(options.quick)
-            for part, measured in measurements(options, gpu, say):
+            for part, measured in measurements(options, gpu, report):
                 content = merged(content, part, measured | {"context": context.describe()})
                 context = Context(options.quick)
                 if options.json:  # after each part, as the next may take long
@@ -59,27 +59,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measurements(options: argparse.Namespace, gpu: str | None, say: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
+def measurements(
+    options: argparse.Namespace, gpu: str | None, report: Progress
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Measure part by part."""
     if gpu:
-        yield "gpu", device.measure(gpu, options.quick, say)
+        yield "gpu", device.measure(gpu, options.quick, report)
         return
     for part in options.parts:
         if part == "engine":
-            yield from engine_sizes(options, say)
+            yield from engine_sizes(options, report)
         elif part == "growth":
-            yield part, {"axes": growth.measure(options.quick, say)}
+            yield part, {"axes": growth.measure(options.quick, report)}
         else:
-            yield part, whole.measure(part, options.rounds, SHORT if options.quick else LECTURE, options.full, say)
+            yield part, whole.measure(part, options.rounds, SHORT if options.quick else LECTURE, options.full, report)
 
 
-def engine_sizes(options: argparse.Namespace, say: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
+def engine_sizes(options: argparse.Namespace, report: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
     """Measure the engine size by size."""
     missing = engine.absent(options.peers)
     present = [peer for peer in options.peers if peer not in missing]
-    plan = Plan(options.rounds, *(SHORT_STRETCHES if options.quick else STRETCHES))
+    plan = Plan(options.rounds, *(SHORT_SEGMENTS if options.quick else SEGMENTS))
     for size in options.sizes:
-        measured = engine.measure(present, size, plan, say)
+        measured = engine.measure(present, size, plan, report)
         described = {"before": plan.before, "epochs": plan.epochs}
         yield "engine", {"plan": described, "sizes": {str(size): measured}, "absent": missing}
 
@@ -96,7 +98,7 @@ def merged(content: dict[str, Any], part: str, measured: dict[str, Any]) -> dict
 
 @contextmanager
 def progress(console: Console) -> Iterator[Progress]:
-    """Show what is being measured, where there is a terminal."""
+    """Return a function that shows the current measurement, on a terminal only."""
     if not console.is_terminal:
         yield lambda _: None
         return

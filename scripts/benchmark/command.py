@@ -1,4 +1,4 @@
-"""Whole commands: their wall-clock seconds, the peak memory of all their processes, and what they print."""
+"""Whole commands: their wall-clock seconds, the peak memory of all their processes, and their output."""
 
 import os
 import subprocess
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EVERY = 0.25  # seconds between two looks at the memory
-REST = 20  # times as long as a look takes is at least between two: it holds up the command, longer the larger that is
+SAMPLING_SECONDS = 0.25  # between two samples of the memory
+MIN_PAUSE = 20  # between two samples, as a multiple of the time of one, for which the command is held up
 
 
 class BenchmarkError(Exception):
-    """What was asked for cannot be measured; the message is one line."""
+    """A measurement failed; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Finished:
 
     Attributes:
         seconds: Wall-clock time, start-up included.
-        memory: Most memory of all its processes together, in bytes, as seen up to four times a second.
-        output: What it printed.
+        memory: Peak memory of all its processes together, in bytes, sampled up to four times a second.
+        output: Its standard output and error.
     """
 
     seconds: float
@@ -47,14 +47,14 @@ def run_together(commands: Sequence[Sequence[str]]) -> list[Finished]:
     """Run some ``python -m`` commands at the same time, each in an empty folder.
 
     Raises:
-        BenchmarkError: If one of them fails; the message ends with the last line that it wrote.
+        BenchmarkError: If one of them fails; the message ends with its last line of output.
     """
     running = [_Running(command) for command in commands]
     return [each.wait() for each in running]
 
 
 class _Running:
-    """A command that runs, and a thread that looks at its memory."""
+    """A command that runs, and a thread that samples its memory."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = command
@@ -68,7 +68,7 @@ class _Running:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             stdout=self.out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # its children can be told by it
+            start_new_session=True,  # which identifies its children
         )
         self.memory = 0
         self.ended = threading.Event()
@@ -77,13 +77,13 @@ class _Running:
 
     def _watch(self) -> None:
         took = 0.0
-        while not self.ended.wait(max(EVERY, REST * took)):
+        while not self.ended.wait(max(SAMPLING_SECONDS, MIN_PAUSE * took)):
             started = time.perf_counter()
             self.memory = max(self.memory, memory_of_session(self.process.pid))
             took = time.perf_counter() - started
 
     def wait(self) -> Finished:
-        """Wait for the end, and raise if it is a bad one."""
+        """Wait for the end, and raise if the exit code is not 0."""
         _, status, usage = os.wait4(self.process.pid, 0)
         seconds, self.process.returncode = time.perf_counter() - self.started, os.waitstatus_to_exitcode(status)
         self.ended.set()
@@ -92,10 +92,10 @@ class _Running:
             self.out.seek(0)
             output = self.out.read()
         if self.process.returncode != 0:
-            said = [line for line in output.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
-            last = [*said[-1:], "no output"][0]
+            lines = [line for line in output.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+            last = [*lines[-1:], "no output"][0]
             raise BenchmarkError(f"{' '.join(self.command)} ended with code {self.process.returncode}: {last}")
-        # Linux counts into ru_maxrss what the parent had before exec, so it serves only where nothing else does.
+        # On Linux ru_maxrss includes the parent's memory before exec, so it is only a fallback.
         largest = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return Finished(seconds, self.memory or largest, output)
 

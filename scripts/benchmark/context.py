@@ -1,4 +1,4 @@
-"""What something was measured with, and how busy others kept the machine meanwhile."""
+"""The context of a measurement: versions, hardware, and the load by other programs."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ class Context:
     """Describes a measurement that begins now.
 
     Args:
-        quick: Whether it is a short one, which judges nothing.
+        quick: Whether it is a short one, whose numbers are not compared with the targets.
     """
 
     def __init__(self, quick: bool) -> None:
@@ -25,7 +25,7 @@ class Context:
         self.started, self.busy, self.ours = perf_counter(), busy_seconds(), own_seconds()
 
     def describe(self) -> dict[str, Any]:
-        """Return what the measurement was taken with; ``others``: the share of all cores that other programs used."""
+        """Return the context; ``others`` is the share of all cores that other programs used."""
         elapsed = (perf_counter() - self.started) * (os.cpu_count() or 1)
         used = (busy_seconds() - self.busy) - (own_seconds() - self.ours)
         return {
@@ -41,7 +41,7 @@ class Context:
 
 
 def busy_seconds() -> float:
-    """Return how long all cores together have computed since the system started; 0 where it does not tell."""
+    """Return how long all cores together have computed since the system started; 0 without /proc/stat."""
     if not STAT.exists():
         return 0.0
     ticks = [int(word) for word in STAT.read_text(encoding="utf-8").splitlines()[0].split()[1:9]]
@@ -54,7 +54,7 @@ def own_seconds() -> float:
 
 
 def processor() -> str:
-    """Return the processor's name as far as the system tells."""
+    """Return the processor's name as far as it is known."""
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

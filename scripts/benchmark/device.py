@@ -6,12 +6,12 @@ import sys
 from typing import Any
 
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.engine import OURS, STEPS, Plan, Progress, teams
-from scripts.benchmark.peers.worker import Order
-from scripts.benchmark.team import Team
+from scripts.benchmark.engine import OURS, STEPS, Plan, Progress, worker_groups
+from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.worker_group import WorkerGroup
 
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
-MOST_ON_CPU = 10_000  # from a few hundred networks on, a CPU's cost of a network does not change
+MAX_ON_CPU = 10_000  # networks; from a few hundred networks on, a CPU's cost of a network does not change
 PLAN = Plan(rounds=3, before=2, epochs=4)
 PROBE = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
@@ -28,26 +28,26 @@ def gpu_name() -> str:
     return done.stdout.strip()
 
 
-def measure(device: str, quick: bool, say: Progress) -> dict[str, Any]:
+def measure(device: str, quick: bool, report: Progress) -> dict[str, Any]:
     """Return us per step and network by size, on the GPU and on all cores, and where the GPU overtakes."""
     plan = Plan(1, 1, 1) if quick else PLAN
     sizes = SIZES[:3] if quick else SIZES
     cost: dict[str, dict[int, list[float]]] = {"gpu": {}, "cpu": {}}
     for size in sizes:
-        on_gpu = Order(OURS, tuple(range(size)), plan.stretches, overrides=("trainer.accelerator=gpu",))
-        say(f"S={size:,} on the GPU")
-        cost["gpu"][size] = _train(Team("losslab on the GPU", [on_gpu]), size, plan)
-        if size <= MOST_ON_CPU:
-            say(f"S={size:,} on the CPU")
-            cost["cpu"][size] = _train(teams(OURS, size, plan)[-1], size, plan)
-    least = {kind: {size: min(values) for size, values in of.items()} for kind, of in cost.items()}
-    return {"device": device, **cost, "overtakes": crossing(least["cpu"], least["gpu"])}
+        on_gpu = Assignment(OURS, tuple(range(size)), plan.segments, overrides=("trainer.accelerator=gpu",))
+        report(f"S={size:,} on the GPU")
+        cost["gpu"][size] = _train(WorkerGroup("losslab on the GPU", [on_gpu]), size, plan)
+        if size <= MAX_ON_CPU:
+            report(f"S={size:,} on the CPU")
+            cost["cpu"][size] = _train(worker_groups(OURS, size, plan)[-1], size, plan)
+    fastest = {kind: {size: min(values) for size, values in of.items()} for kind, of in cost.items()}
+    return {"device": device, **cost, "overtakes": crossing(fastest["cpu"], fastest["gpu"])}
 
 
-def _train(team: Team, size: int, plan: Plan) -> list[float]:
-    with team:
-        seconds = [team.stretch() for _ in range(plan.rounds)]
-        team.losses()
+def _train(group: WorkerGroup, size: int, plan: Plan) -> list[float]:
+    with group:
+        seconds = [group.segment() for _ in range(plan.rounds)]
+        group.losses()
     return [1e6 * each / (plan.epochs * STEPS * size) for each in seconds]
 
 

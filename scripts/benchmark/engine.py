@@ -1,4 +1,4 @@
-"""Training alone: what a step of one network costs each peer, as wall-clock time of the whole machine."""
+"""Training alone: the wall-clock time per step and network of each peer."""
 
 import importlib.util
 import math
@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.benchmark.peers.worker import Order
-from scripts.benchmark.team import Team
+from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.worker_group import WorkerGroup
 from src.parallel.cpu import available_cpus, cpu_indices
 
 STEPS = 26  # of an epoch: 128 points in mini-batches of 5
@@ -22,11 +22,11 @@ class Peer:
 
     Attributes:
         module: Its module in ``scripts.benchmark.peers``.
-        title: What it is, in a few words.
+        title: A description in a few words.
         needs: A package that it needs beyond losslab's own, or None.
         threads: Threads where it trains in one process; None for its library's own choice.
         batched: Whether it trains many networks at once.
-        chunk: Most networks in one batched computation where it trains in a process a core.
+        chunk: Maximum number of networks in one batched computation, for one process per core.
         pinned: Whether each of these processes stays on its core.
     """
 
@@ -54,9 +54,9 @@ class Plan:
     """How the training is measured.
 
     Attributes:
-        rounds: How many times each peer trains a stretch, in turn.
+        rounds: How many times each peer trains a segment, in turn.
         before: Epochs before the first of them.
-        epochs: Epochs of a stretch.
+        epochs: Epochs of a segment.
         overrides: Overrides of losslab's settings.
     """
 
@@ -66,8 +66,8 @@ class Plan:
     overrides: tuple[str, ...] = ()
 
     @property
-    def stretches(self) -> tuple[int, ...]:
-        """The epochs of each stretch."""
+    def segments(self) -> tuple[int, ...]:
+        """The epochs of each segment."""
         return self.before, *[self.epochs] * self.rounds
 
 
@@ -77,23 +77,23 @@ def absent(peers: Sequence[str]) -> dict[str, str]:
     return {name: package for name, package in needs.items() if package and importlib.util.find_spec(package) is None}
 
 
-def teams(peer: str, size: int, plan: Plan) -> list[Team]:
-    """Return the peer as one process, and as a process a core where there is more than one network to train.
+def worker_groups(peer: str, size: int, plan: Plan) -> list[WorkerGroup]:
+    """Return the peer as one process, and as one process per core where there is more than one network to train.
 
     A peer that trains networks one at a time trains one in each process, which stands for all.
     """
     spec = PEERS[peer]
     one = range(size if spec.batched else 1)
-    alone = Order(spec.module, tuple(one), plan.stretches, spec.threads, overrides=plan.overrides)
-    result = [Team(f"{peer}, one process", [alone])]
+    alone = Assignment(spec.module, tuple(one), plan.segments, spec.threads, overrides=plan.overrides)
+    result = [WorkerGroup(f"{peer}, one process", [alone])]
     workers = min(available_cpus(), size)
     if workers > 1:
         available = cpu_indices() if spec.pinned else []
-        orders = [
-            Order(
+        assignments = [
+            Assignment(
                 spec.module,
                 tuple(range(size)[part::workers] if spec.batched else [part]),
-                plan.stretches,
+                plan.segments,
                 threads=1,
                 core=available[part] if available else None,
                 chunk=spec.chunk,
@@ -101,30 +101,30 @@ def teams(peer: str, size: int, plan: Plan) -> list[Team]:
             )
             for part in range(workers)
         ]
-        result.append(Team(f"{peer}, a process a core", orders))
+        result.append(WorkerGroup(f"{peer}, one process per core", assignments))
     return result
 
 
-def measure(peers: Sequence[str], size: int, plan: Plan, say: Progress) -> dict[str, Any]:
+def measure(peers: Sequence[str], size: int, plan: Plan, report: Progress) -> dict[str, Any]:
     """Return, for each form of each peer, us per step and network of each round, and the final mean loss.
 
     Args:
         peers: Names of peers whose packages are there.
         size: Networks S.
         plan: How to measure.
-        say: Told what is being done.
+        report: Receives a line on the current measurement.
     """
     with ExitStack() as stack:
-        running: list[Team] = []
-        for team in (team for peer in peers for team in teams(peer, size, plan)):
-            say(f"S={size}: {team.name}, {plan.before} epochs before measuring")
-            running.append(stack.enter_context(team))
-        seconds: dict[str, list[float]] = {team.name: [] for team in running}
+        running: list[WorkerGroup] = []
+        for group in (group for peer in peers for group in worker_groups(peer, size, plan)):
+            report(f"S={size}: {group.name}, {plan.before} epochs before measuring")
+            running.append(stack.enter_context(group))
+        seconds: dict[str, list[float]] = {group.name: [] for group in running}
         for number in range(plan.rounds):
-            say(f"S={size}: round {number + 1} of {plan.rounds}")
-            for team in running:
-                seconds[team.name].append(team.stretch())
-        losses = {team.name: team.losses() for team in running}
+            report(f"S={size}: round {number + 1} of {plan.rounds}")
+            for group in running:
+                seconds[group.name].append(group.segment())
+        losses = {group.name: group.losses() for group in running}
     return {
         name: {
             "us": [1e6 * each / (plan.epochs * STEPS * len(losses[name])) for each in values],

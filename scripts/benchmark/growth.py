@@ -14,7 +14,7 @@ class Axis:
 
     Attributes:
         values: The sizes to measure.
-        override: The override that sets a size, with ``{}`` for what ``scale`` makes of it.
+        override: The override that sets a size, with ``{}`` for the size divided by ``scale``.
         epochs: Epochs to train.
         scale: The size is divided by this.
     """
@@ -32,7 +32,7 @@ class Axis:
 
 AXES = {
     "seeds": Axis((1, 10, 100, 1000), "seed=range({0})", epochs=10),
-    "points": Axis(  # of two classes
+    "samples": Axis(  # of two classes
         (100, 1_000, 10_000, 100_000, 1_000_000), "data.samples_per_class={0}", epochs=1, scale=2
     ),
     "classes": Axis((2, 4, 8, 16, 32, 64), "classes={0}", epochs=10),
@@ -40,7 +40,7 @@ AXES = {
 }
 
 
-def measure(quick: bool, say: Progress) -> dict[str, Any]:
+def measure(quick: bool, report: Progress) -> dict[str, Any]:
     """Run the command for the sizes of every axis, or for the two smallest; return seconds and bytes.
 
     An axis ends at a size for which the command fails, and the failure is kept with it.
@@ -50,7 +50,7 @@ def measure(quick: bool, say: Progress) -> dict[str, Any]:
         finished: dict[int, Finished] = {}
         failure = None
         for value in axis.values[:2] if quick else axis.values:
-            say(f"growth: {value:,} {name}")
+            report(f"growth: {value:,} {name}")
             try:
                 finished[value] = run("src.train", "--multirun", "loss=ce", *LEAN, *axis.words(value))
             except BenchmarkError as error:

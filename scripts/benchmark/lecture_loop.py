@@ -1,4 +1,4 @@
-"""The lecture's own training loop, one network at a time, as a script of its own: what losslab is measured against.
+"""The lecture's own training loop, one network at a time, as a script: the reference that losslab is measured against.
 
 python -m scripts.benchmark.lecture_loop ce 2 --seeds 1 --epochs 499
 """
@@ -78,9 +78,9 @@ def train(loss: str, classes: int, seed: int, epochs: int) -> list[float]:
     """Train one network as the slides do and return the loss of every step."""
     torch.manual_seed(seed)
     points, labels = draw(classes)
-    order = torch.randperm(len(points))[len(points) // 5 :]
-    target = labels[order].float()[:, None] if loss == "mse" else labels[order]
-    loader = DataLoader(TensorDataset(points[order], target), batch_size=5, shuffle=True)
+    permutation = torch.randperm(len(points))[len(points) // 5 :]
+    target = labels[permutation].float()[:, None] if loss == "mse" else labels[permutation]
+    loader = DataLoader(TensorDataset(points[permutation], target), batch_size=5, shuffle=True)
     loop = Loop(loss, make_network(1 if loss == "mse" else classes))
     for _ in range(epochs):
         loop.epoch(loader)
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    train(options.loss, options.classes, seed=0, epochs=1)  # what only the first network pays is start-up
+    train(options.loss, options.classes, seed=0, epochs=1)  # the extra time of the first network is start-up
     seconds, losses = [], []
     for seed in range(options.first, options.first + options.seeds):
         started = time.perf_counter()

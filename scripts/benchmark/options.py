@@ -1,4 +1,4 @@
-"""What can be asked for on the command line."""
+"""Command-line options of the benchmark."""
 
 import argparse
 import json
@@ -26,14 +26,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="one short round of everything, to see that it runs; judges nothing")
+    add(
+        "--quick",
+        action="store_true",
+        help="one short round of everything, to see that it runs; compares nothing with the targets",
+    )
     add("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     add("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
     add("--sizes", nargs="+", type=at_least_one, metavar="S", help="numbers of networks (default: 1 20 80 320)")
     add("--rounds", type=at_least_one, metavar="N", help="alternating rounds (default: 3)")
     add("--full", action="store_true", help="run the loop for all 80 networks of hw4, which takes very long")
     add("--json", type=_json, metavar="FILE", help="keep all measurements in this file, those of earlier calls too")
-    add("--plot", type=_picture, metavar="FILE", help="draw what was measured as PNG, SVG or PDF")
+    add("--plot", type=_picture, metavar="FILE", help="draw the measurements as PNG, SVG or PDF")
     add("--accelerator", choices=("cpu", "gpu"), default="cpu", help="gpu: find where a GPU overtakes the CPU")
     options = parser.parse_args(arguments)
     options.sizes = options.sizes or ([1, 20] if options.quick else list(SIZES))
@@ -81,20 +85,20 @@ def _picture(text: str) -> Path:
 
 
 DESCRIPTION = """\
-Time losslab against what else trains many small networks, in alternating rounds.
+Time losslab and other ways to train many small networks, in alternating rounds.
 
 engine  training alone: the lecture's loop, a LightningModule with a DataLoader, scikit-learn, torch.func.vmap, JAX
-        (extra "bench") and losslab, each in one process and in a process a core; steps 2,601 to 4,160 of networks
+        (extra "bench") and losslab, each in one process and in one process per core; steps 2,601 to 4,160 of networks
         2-50-100-50-2 with cross-entropy, Adam and mini-batches of 5
 single  one network: python -m src.train loss=ce classes=2 against the loop, whole commands
-hw4     80 networks: experiment=hw4 against the loop for each in turn, and in a process a core
+hw4     80 networks: experiment=hw4 against the loop for each in turn, and in one process per core
 seeds   1,000 seeds of one condition against 20
 start   --help, --cfg job, and the smallest run
-growth  seconds and peak memory against seeds, points, classes and width
+growth  seconds and peak memory against seeds, samples, classes and width
 """
 EPILOG = """\
 The loop's time for 80 networks is extrapolated: it runs once for each of the four conditions (once a core at the same
 time), and counts 20 times its training and one start-up; --full runs all 80. Peers that train networks one at a time
-train one in each process. The unit is wall-clock time of the whole machine. On a busy machine trust the ratios alone,
-and on any machine nothing that --quick says.
+train one in each process. The unit is wall-clock time of the whole machine. On a busy machine only the ratios
+are reliable, and after --quick no number is.
 """

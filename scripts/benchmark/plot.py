@@ -1,4 +1,4 @@
-"""Measurements as a figure: what a step costs, and how whole commands grow."""
+"""A figure of the measurements: the time per step, and the growth of whole commands."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ ALONE = "one process"
 
 
 def draw(content: Content, file: Path) -> None:
-    """Write a figure of what was measured: the engine above, a panel for each way in which work grows below.
+    """Write a figure: the engine above, below it one panel per axis along which the work grows.
 
     Raises:
         BenchmarkError: If neither was measured.
@@ -39,7 +39,7 @@ def draw(content: Content, file: Path) -> None:
 
 
 def plot_engine(ax: Axes, engine: Content) -> Axes:
-    """Draw the least us per step and network against S: a colour a peer, a process a core solid, one process dashed.
+    """Draw the minimum us per step and network against S: one colour per peer, one process dashed.
 
     Args:
         ax: Where to draw.
@@ -54,10 +54,10 @@ def plot_engine(ax: Axes, engine: Content) -> Axes:
     for form in dict.fromkeys(form for size in sizes for form in engine["sizes"][str(size)]):
         peer, _, processes = form.partition(", ")
         measured = {size: engine["sizes"][str(size)].get(form) for size in sizes}
-        points = {size: min(each["us"]) for size, each in measured.items() if each}
+        fastest = {size: min(each["us"]) for size, each in measured.items() if each}
         ax.plot(
-            list(points),
-            list(points.values()),
+            list(fastest),
+            list(fastest.values()),
             color=colors[peer],
             marker=markers[peer],
             markersize=3.5,
@@ -76,13 +76,13 @@ def plot_engine(ax: Axes, engine: Content) -> Axes:
         if peer in drawn
     ]
     handles.append(Line2D([], [], color=MUTED, linestyle="--", label=ALONE))
-    handles.append(Line2D([], [], color=MUTED, linestyle="-", label="a process a core"))
+    handles.append(Line2D([], [], color=MUTED, linestyle="-", label="one process per core"))
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return ax
 
 
 def plot_growth(figure: FigureBase, growth: Content) -> None:
-    """Draw the seconds (left scale) and the peak memory (right scale) of whole commands, a panel an axis.
+    """Draw the seconds (left scale) and the peak memory (right scale) of whole commands, one panel per axis.
 
     Args:
         figure: Where to draw.

@@ -15,7 +15,7 @@ QUIET = 0.05  # of all cores that other programs may use
 
 
 def tables(content: Content) -> Iterator[Table | str]:
-    """Yield a table for each part that was measured, and the verdicts on the targets."""
+    """Yield a table for each part that was measured, and the comparison with the targets."""
     if "engine" in content:
         yield from _engine(content["engine"])
     if parts := [part for part in whole.PARTS if part in content]:
@@ -30,12 +30,12 @@ def tables(content: Content) -> Iterator[Table | str]:
     busy = {part: value["context"]["others"] for part, value in content.items()}
     if max(busy.values()) > QUIET:
         shares = ", ".join(f"{part} {share:.0%}" for part, share in busy.items() if share > QUIET)
-        yield f"Other programs used much of the machine meanwhile ({shares}): trust no time, and ratios with care."
+        yield f"Other programs used much of the machine ({shares}): its times are unreliable, its ratios less so."
     serious = {part: value for part, value in content.items() if not value["context"]["quick"]}
     if len(serious) < len(content):
-        yield "--quick measures too little to judge anything."
-    if judged := verdicts(serious):
-        yield from _verdicts(judged, {value["context"]["cores"] for value in serious.values()})
+        yield "--quick measures too little for a comparison with the targets."
+    if compared := verdicts(serious):
+        yield from _verdicts(compared, {value["context"]["cores"] for value in serious.values()})
 
 
 def _engine(engine: Content) -> Iterator[Table | str]:
@@ -56,7 +56,7 @@ def _engine(engine: Content) -> Iterator[Table | str]:
         label = f"{PEERS[name].title},{processes}"
         cost.add_row(label, *(cells[size][0] if size in cells else "-" for size in sizes))
         times.add_row(label, *(cells[size][1] if size in cells else "-" for size in sizes))
-    yield f"us per step and network, minimum (median); stretches of {epochs} steps from step {before + 1} on:"
+    yield f"us per step and network, minimum (median); segments of {epochs} steps from step {before + 1} on:"
     yield cost
     yield "as a multiple of losslab's, median:"
     yield times
@@ -114,13 +114,13 @@ def _gpu(gpu: Content) -> Iterator[Table | str]:
     yield "the GPU never overtakes the CPU" if at is None else f"the GPU overtakes the CPU at {at:,.0f} networks"
 
 
-def _verdicts(judged: Sequence[Verdict], cores: set[int]) -> Iterator[Table | str]:
-    yield "what is asked for, held against the best round of a time and the median of a ratio or share:"
+def _verdicts(compared: Sequence[Verdict], cores: set[int]) -> Iterator[Table | str]:
+    yield "targets, compared with the best round of a time and the median of a ratio:"
     if cores != {CORES}:
         yield f"(meant for {CORES} cores; this machine has {', '.join(map(str, sorted(cores)))})"
-    table = Table("", "measured", "asked for", "met", box=None)
-    for verdict in judged:
+    table = Table("", "measured", "target", "met", box=None)
+    for verdict in compared:
         unit = f" {verdict.unit}" if verdict.unit else ""
-        asked = f"{verdict.rule} {verdict.limit:g}{unit}"
-        table.add_row(verdict.name, f"{verdict.value:.2f}{unit}", asked, "yes" if verdict.met else "NO")
+        target = f"{verdict.rule} {verdict.limit:g}{unit}"
+        table.add_row(verdict.name, f"{verdict.value:.2f}{unit}", target, "yes" if verdict.met else "NO")
     yield table

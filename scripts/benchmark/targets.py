@@ -1,4 +1,4 @@
-"""What is asked of losslab on two cores, and whether what was measured meets it."""
+"""Targets for losslab on two cores, and whether the measurements meet them."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,21 @@ from scripts.benchmark import whole
 from scripts.benchmark.engine import OURS
 
 CORES = 2  # of the machine that the targets are meant for
-EACH_CORE = f"{OURS}, a process a core"
-JAX = "jax, a process a core"
-LEAST, MOST = "at least", "at most"
+EACH_CORE = f"{OURS}, one process per core"
+JAX = "jax, one process per core"
+AT_LEAST, AT_MOST = "at least", "at most"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One target and what was measured.
+    """One target and its measurement.
 
     Attributes:
-        name: What is asked for.
-        values: What each round gave.
+        name: What is measured.
+        values: The value of each round.
         rule: ``at least`` or ``at most``.
-        limit: The number asked for.
-        best: Whether the best round counts, as for a time, which a busy machine makes longer; else the median.
+        limit: The target.
+        best: Whether the best round counts, as for a time, which a busy machine makes longer; otherwise the median.
         unit: Of the values.
     """
 
@@ -41,8 +41,8 @@ class Verdict:
 
     @property
     def met(self) -> bool:
-        """Whether it is as asked."""
-        return self.value >= self.limit if self.rule == LEAST else self.value <= self.limit
+        """Whether the target is met."""
+        return self.value >= self.limit if self.rule == AT_LEAST else self.value <= self.limit
 
 
 def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
@@ -60,29 +60,29 @@ def _engine(engine: dict[str, Any]) -> Iterator[Verdict]:
         forms = engine.get("sizes", {}).get(size, {})
         if EACH_CORE in forms:
             ours = forms[EACH_CORE]["us"]
-            yield Verdict(f"engine, S = {size}", ours, MOST, limit, best=True, unit="us")
+            yield Verdict(f"engine, S = {size}", ours, AT_MOST, limit, best=True, unit="us")
             if JAX in forms:
-                yield Verdict(f"tuned JAX / losslab, S = {size}", ratios(forms[JAX]["us"], ours), LEAST, 1.0)
+                yield Verdict(f"tuned JAX / losslab, S = {size}", ratios(forms[JAX]["us"], ours), AT_LEAST, 1.0)
 
 
 def _whole(content: dict[str, Any]) -> Iterator[Verdict]:
     for part, name, slow, fast, limit in (
         ("hw4", "80 networks: the loop / losslab", whole.ALL, whole.HW4, 35.0),
-        ("hw4", "80 networks: the loop in a process a core / losslab", whole.BOTH, whole.HW4, 18.0),
+        ("hw4", "80 networks: the loop in one process per core / losslab", whole.BOTH, whole.HW4, 18.0),
         ("single", "one network: the loop / losslab", whole.ONE, whole.TRAIN, 2.0),
     ):
         if part in content:
             seconds = content[part]["seconds"]
-            yield Verdict(name, ratios(seconds[slow], seconds[fast]), LEAST, limit)
+            yield Verdict(name, ratios(seconds[slow], seconds[fast]), AT_LEAST, limit)
     for name, limit in ((whole.HELP, 2.0), (whole.CFG, 2.0), (whole.SMALLEST, 6.0)):
         if "start" in content:
-            yield Verdict(name, content["start"]["seconds"][name], MOST, limit, best=True, unit="s")
+            yield Verdict(name, content["start"]["seconds"][name], AT_MOST, limit, best=True, unit="s")
 
 
 def _seeds(seeds: dict[str, Any]) -> Iterator[Verdict]:
     if not seeds:
         return
     many, few = (seeds["seconds"][name] for name in (whole.MANY_SEEDS, whole.FEW_SEEDS))
-    yield Verdict(f"{whole.MANY} seeds / {whole.SEEDS} seeds", ratios(many, few), MOST, 20.0)
+    yield Verdict(f"{whole.MANY} seeds / {whole.SEEDS} seeds", ratios(many, few), AT_MOST, 20.0)
     memory = [value / 1e9 for value in seeds["memory"][whole.MANY_SEEDS]]
-    yield Verdict(f"{whole.MANY} seeds: peak memory", memory, MOST, 3.0, unit="GB")
+    yield Verdict(f"{whole.MANY} seeds: peak memory", memory, AT_MOST, 3.0, unit="GB")

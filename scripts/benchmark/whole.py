@@ -15,7 +15,7 @@ CONDITIONS = [*product(("mse", "ce"), (2, 4))]
 ONE = "the lecture's loop, one network: ce 2"
 TRAIN = "src.train loss=ce classes=2"
 ALL = "the loop, all 80 networks in turn"
-BOTH = "the loop, all 80 networks in a process a core"
+BOTH = "the loop, all 80 networks in one process per core"
 HW4 = "src.train --multirun experiment=hw4"
 LEAN = ("export=none", "figures=none", "predictions=false")
 FEW_SEEDS = f"loss=ce classes=2 seed=range({SEEDS}) {' '.join(LEAN)}"
@@ -52,7 +52,7 @@ class Rounds:
         return max(each.seconds for each in done), max(sum(json.loads(each.output)["seconds"]) for each in done)
 
     def add(self, name: str, seconds: float) -> None:
-        """Keep what the lecture's loop took."""
+        """Record the seconds of the lecture's loop."""
         self.seconds.setdefault(name, []).append(seconds)
 
     def measured(self) -> Measured:
@@ -82,7 +82,7 @@ def hw4(rounds: Rounds, full: bool) -> None:
 
 
 def seeds(rounds: Rounds, full: bool) -> None:
-    """Compare 1,000 seeds with 20, and with what they take without training."""
+    """Compare 1,000 seeds with 20, and with one epoch of them."""
     for name, number, epochs in (
         (FEW_SEEDS, SEEDS, rounds.epochs),
         (MANY_SEEDS, MANY, rounds.epochs),
@@ -92,7 +92,7 @@ def seeds(rounds: Rounds, full: bool) -> None:
 
 
 def start(rounds: Rounds, full: bool) -> None:
-    """Time what comes before training."""
+    """Time the start-up of commands."""
     rounds.time(HELP, "--help")
     rounds.time(CFG, "--cfg", "job")
     rounds.time(SMALLEST, "loss=ce", "classes=2", "data.samples_per_class=5", "trainer.max_epochs=1", *LEAN)
@@ -101,10 +101,10 @@ def start(rounds: Rounds, full: bool) -> None:
 PARTS: dict[str, Callable[[Rounds, bool], None]] = {"single": single, "hw4": hw4, "seeds": seeds, "start": start}
 
 
-def measure(part: str, rounds: int, epochs: int, full: bool, say: Progress) -> Measured:
+def measure(part: str, rounds: int, epochs: int, full: bool, report: Progress) -> Measured:
     """Run the commands of a part in alternating rounds."""
     measured = Rounds(epochs)
     for number in range(rounds):
-        say(f"{part}: round {number + 1} of {rounds}")
+        report(f"{part}: round {number + 1} of {rounds}")
         PARTS[part](measured, full)
     return {"rounds": rounds, "epochs": epochs, "full": full, "cores": available_cpus(), **measured.measured()}

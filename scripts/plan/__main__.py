@@ -81,7 +81,7 @@ class Prediction:
 
     @property
     def total(self) -> Row:
-        """The sum over the conditions; the longest job and the most memory of any."""
+        """The sum over the conditions; the longest job and the largest memory."""
         return Row(
             "all",
             sum(row.jobs for row in self.rows),
@@ -144,7 +144,7 @@ def _words(text: str) -> list[str]:
 
 
 def predict(words: Sequence[str], workers: int | None, progress: Console) -> Prediction:
-    """Measure each condition of a sweep and add up what its jobs take.
+    """Measure each condition of a sweep and add up its jobs.
 
     Args:
         words: The overrides of the sweep.

@@ -62,7 +62,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a job of a condition costs.
+    """The cost of a job of a condition.
 
     Attributes:
         first: Additional seconds of the first job of a process.
@@ -97,7 +97,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class _Written:
-    """What the files of some seeds took: seconds, bytes on the disk in whole blocks, and bytes written."""
+    """The cost of the files of some seeds: seconds, bytes on the disk in whole blocks, and bytes written."""
 
     seconds: float
     on_disk: float
@@ -136,7 +136,7 @@ def calibrate(settings: dict[str, Any], choices: dict[str, str], largest: int, p
         writes = _mean(pool.starmap(_measure_writes, [(settings, choices, few, affordable)] * processes, chunksize=1))
     memory, epoch = _line(sizes, fits["memory"]), _line(sizes, fits["epoch"])
     left = epochs - affordable
-    # What is written of an epoch takes less than the epoch did, whatever the noise of a short measurement.
+    # Writing an epoch takes less than the epoch did, whatever the noise of a short measurement.
     write_epoch = min(writes["seconds_epoch"], fits["epoch"][-1] / sizes[-1])
     return Costs(
         first=max(0.0, fits["cold"] - fits["warm"]),
@@ -216,7 +216,7 @@ def _measure_writes(
     """
     _silence()
     epochs = settings["trainer"]["max_epochs"]
-    _write(settings, choices, 1, 1)  # imports what draws
+    _write(settings, choices, 1, 1)  # imports matplotlib
     written = [_write(settings, choices, size, affordable) for size in sizes]
     measured: dict[str, Any] = {
         "seconds": [each.seconds for each in written],
@@ -265,7 +265,7 @@ def _kept(settings: dict[str, Any]) -> float:
 
 
 def _write(settings: dict[str, Any], choices: dict[str, str], seeds: int, epochs: int) -> _Written:
-    """Train some seeds, and measure what their files take beyond the training."""
+    """Train some seeds, and measure the cost of their files beyond the training."""
     members = seed_streams(list(range(seeds)), {})
     shorter = settings | {"seed": list(range(seeds)), "trainer": settings["trainer"] | {"max_epochs": epochs}}
     with tempfile.TemporaryDirectory() as scratch:
@@ -286,7 +286,7 @@ def on_disk(folder: Path) -> float:
 
 
 def _peak() -> float:
-    """Return the most bytes of memory that this process has had, or 0 where the system does not report them."""
+    """Return the peak memory of this process in bytes, or 0 where the system does not report them."""
     if resource is None:
         return 0.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)

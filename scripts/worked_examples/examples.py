@@ -14,7 +14,7 @@ from src.utils.normal import linear_scores, log_odds, log_posterior, shared_cova
 
 LOGITS = [(-0.0180, 0.0855), (-0.0244, 0.0741), (-0.0187, 0.0850), (-0.0258, 0.0687), (-0.0267, 0.0617)]
 LABELS = [0, 0, 0, 1, 1]
-SHEET = {
+PRINTED = {
     "exp(z1)": ["0.982", "0.976", "0.981", "0.975", "0.974"],
     "exp(z2)": ["1.089", "1.077", "1.089", "1.071", "1.064"],
     "sum": ["2.071", "2.053", "2.070", "2.046", "2.037"],
@@ -56,8 +56,8 @@ class Number:
     def agrees(self) -> bool:
         """Whether the computed number rounds to the printed digits."""
         whole = isinstance(self.printed, str) and "." not in self.printed
-        reach = EXACT if whole or isinstance(self.printed, float) else 10.0**-self.decimals / 2
-        return abs(self.computed - float(self.printed)) <= reach + self.slack
+        tolerance = EXACT if whole or isinstance(self.printed, float) else 10.0**-self.decimals / 2
+        return abs(self.computed - float(self.printed)) <= tolerance + self.slack
 
     @property
     def decimals(self) -> int:
@@ -96,11 +96,11 @@ def double(values: object) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def sheet() -> list[Example]:
-    """Return the table of the cross-entropy sheet and the numbers below it."""
+def cross_entropies() -> list[Example]:
+    """Return the slides' table of cross-entropies and the numbers below it."""
     z, label, objective = double(LOGITS), torch.tensor(LABELS), CrossEntropy(classes=2)
     probability = objective.probabilities(z)
-    rowwise = objective.loss(z[:, None], label[:, None])  # each row as a seed of its own
+    rowwise = objective.loss(z[:, None], label[:, None])  # one seed per row
     preds = objective.decode(z)
     columns = {
         "exp(z1)": z[:, 0].exp(),
@@ -114,23 +114,23 @@ def sheet() -> list[Example]:
     }
     rows = {
         f"{z1:.4f} {z2:.4f} {target}": [
-            Number(columns[name][row].item(), SHEET[name][row], SLACK.get(name, 0.0)) for name in SHEET
+            Number(columns[name][row].item(), PRINTED[name][row], SLACK.get(name, 0.0)) for name in PRINTED
         ]
         for row, ((z1, z2), target) in enumerate(zip(LOGITS, LABELS, strict=True))
     }
     correct = int((preds == label).sum())
     mean = objective.loss(z[None], label[None]).item()
-    under = {
-        "mean cross-entropy, on the sheet": [Number(mean, "0.706624521")],
+    below = {
+        "mean cross-entropy, in the table": [Number(mean, "0.706624521")],
         "mean cross-entropy, by torch": [Number(mean, "0.7066")],
         "correct": [Number(correct, "2")],
         "accuracy": [Number(correct / len(LABELS), "0.40")],
-        "accuracy of 23 of 32 test points": [Number(23 / 32, "0.72")],
-        "accuracy of 21 of 32 test points": [Number(21 / 32, "0.66")],
+        "accuracy of 23 of 32 test samples": [Number(23 / 32, "0.72")],
+        "accuracy of 21 of 32 test samples": [Number(21 / 32, "0.66")],
     }
     return [
-        Example("Cross-entropy: z1, z2, label; and each column as computed = on the slides", list(SHEET), rows),
-        Example("Under the sheet", ["computed = slides"], under),
+        Example("Cross-entropy: z1, z2, label; and each column as computed = on the slides", list(PRINTED), rows),
+        Example("Below the table", ["computed = slides"], below),
     ]
 
 
@@ -197,4 +197,4 @@ def floors() -> list[Example]:
 
 def all_examples() -> list[Example]:
     """Return the tables of all examples, in the order of the lecture."""
-    return [*sheet(), *information(), *generative(), *floors()]
+    return [*cross_entropies(), *information(), *generative(), *floors()]

@@ -27,9 +27,9 @@ def unit(objective: Objective, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return loss.detach(), gradient
 
 
-def surface(objective: Objective, side: int = 101, reach: float = 12.0) -> Surface:
+def surface(objective: Objective, side: int = 101, limit: float = 12.0) -> Surface:
     """Return the loss of a logistic unit over a square of (w, b)."""
-    axis = torch.linspace(-reach, reach, side, dtype=torch.float64)
+    axis = torch.linspace(-limit, limit, side, dtype=torch.float64)
     b, w = torch.meshgrid(axis, axis, indexing="ij")
     loss, gradient = unit(objective, w.flatten(), b.flatten())
     return Surface(axis.numpy(), axis.numpy(), loss.view(side, side).numpy(), gradient.view(side, side, 2).numpy())

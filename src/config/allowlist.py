@@ -135,8 +135,8 @@ def find_target(place: str, target: Any, allow_targets: Sequence[str], kind: Kin
     check(None if defined else Problem(name, f"defined in {', '.join(packages)}", target))
     derived = inspect.isclass(found) and (kind.base is None or issubclass(found, get_object(kind.base)))
     good = derived and all(callable(getattr(found, method, None)) for method in kind.methods)
-    wanted = f"derived from {kind.base}" if kind.base else f"with the methods {', '.join(kind.methods)}"
-    check(None if good else Problem(name, f"a class {wanted}", target))
+    expected = f"derived from {kind.base}" if kind.base else f"with the methods {', '.join(kind.methods)}"
+    check(None if good else Problem(name, f"a class {expected}", target))
     return found
 
 

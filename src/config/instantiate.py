@@ -89,7 +89,7 @@ def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Comp
 
 
 def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
-    """Build Lightning's trainer, which says nothing of its own on the console."""
+    """Build Lightning's trainer, without console output of its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")  # Lightning's own use of torch's pytrees
     validation = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}

@@ -32,9 +32,9 @@ METRICS = {
     "population": ("accuracy", "regret", "excess_ce", "calibration_error"),
 }
 MIN_FREE_BYTES = 100_000  # less than one seed takes
-MOST_CLASSES = 1000
-MOST_EPOCHS = 10**9
-MOST_RATE = 1e30  # single precision ends at 3.4e38
+MAX_CLASSES = 1000
+MAX_EPOCHS = 10**9
+MAX_RATE = 1e30  # single precision ends at 3.4e38
 DIAGNOSTICS = ("benchmark", "detect_anomaly", "deterministic", "profiler")  # of the trainer, beside its own settings
 
 
@@ -101,7 +101,7 @@ def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
 def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     """Yield a problem for settings that are out of range, except those that the classes of the groups check."""
     if config["classes"] is not None:  # or the data say how many
-        yield whole("classes", config["classes"], least=2, most=MOST_CLASSES)
+        yield whole("classes", config["classes"], min_value=2, max_value=MAX_CLASSES)
     yield seeds_problem("seed", config["seed"])
     splits = [split for split in METRICS if split != "val" or config["data"].get("val_fraction")]
     metrics = [f"{split}/{name}" for split in splits for name in METRICS[split]]
@@ -111,7 +111,7 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     yield choice("figures", config["figures"], FIGURES)
     yield choice("engine", config.get("engine", "auto"), ENGINES)
     yield allowed_problem(config.get("allow_targets", []))
-    yield number("optimizer.lr", config["optimizer"].get("lr"), above=0, below=MOST_RATE)
+    yield number("optimizer.lr", config["optimizer"].get("lr"), above=0, below=MAX_RATE)
     yield flag("optimizer.fused", config["optimizer"].get("fused", False))
     yield from _trainer_problems(config["trainer"])
 
@@ -126,9 +126,9 @@ def _tuned_problem(config: dict[str, Any]) -> Problem | None:
 
 
 def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:  # noqa: C901
-    yield whole("trainer.max_epochs", trainer.get("max_epochs"), least=1, most=MOST_EPOCHS)
+    yield whole("trainer.max_epochs", trainer.get("max_epochs"), min_value=1, max_value=MAX_EPOCHS)
     if (every := trainer.get("checkpoint_every")) is not None:
-        yield whole("trainer.checkpoint_every", every, least=1, most=MOST_EPOCHS)
+        yield whole("trainer.checkpoint_every", every, min_value=1, max_value=MAX_EPOCHS)
     yield choice("trainer.precision", trainer.get("precision"), PRECISIONS)
     if (accelerator := trainer.get("accelerator")) not in ("auto", "cpu"):
         yield choice("trainer.accelerator", accelerator, _accelerators())
@@ -138,8 +138,8 @@ def _trainer_problems(trainer: dict[str, Any]) -> Iterator[Problem | None]:  # n
         yield Problem("trainer.gradient_clip_val", "null, as a common norm would couple the seeds", clip)
     if (accumulate := trainer.get("accumulate_grad_batches", 1)) != 1:
         yield Problem("trainer.accumulate_grad_batches", "1; set data.batch_size instead", accumulate)
-    yield whole("trainer.log_every_n_steps", trainer.get("log_every_n_steps", 1), least=1, most=MOST_EPOCHS)
-    yield whole("trainer.num_sanity_val_steps", trainer.get("num_sanity_val_steps", 0), least=0, most=0)
+    yield whole("trainer.log_every_n_steps", trainer.get("log_every_n_steps", 1), min_value=1, max_value=MAX_EPOCHS)
+    yield whole("trainer.num_sanity_val_steps", trainer.get("num_sanity_val_steps", 0), min_value=0, max_value=0)
     if (logger := trainer.get("logger", False)) is not False:
         yield Problem("trainer.logger", "false; export= selects the files that every seed leaves", logger)
     if (keeps := trainer.get("enable_checkpointing", False)) is not False:

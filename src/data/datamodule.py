@@ -110,9 +110,9 @@ class StackedDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         check(
-            whole("batch_size", batch_size, least=1, most=2**31),
+            whole("batch_size", batch_size, min_value=1, max_value=2**31),
             number("test_fraction", test_fraction, above=0, below=1),
-            number("val_fraction", val_fraction, least=0, below=1),
+            number("val_fraction", val_fraction, min_value=0, below=1),
         )
         self.source = source
         self.streams = streams

@@ -48,11 +48,11 @@ class Gaussians(Distribution):
         covariances: Sequence[Sequence[Sequence[float]]],
         priors: Sequence[float],
     ) -> None:
-        check(whole("classes", classes, least=2))
+        check(whole("classes", classes, min_value=2))
         listed = isinstance(means, list | tuple) and len(means) > 0 and isinstance(means[0], list | tuple)
         features = max(1, len(means[0])) if listed else 1
         check(
-            whole("samples", samples, least=2, most=MAX_SAMPLES),
+            whole("samples", samples, min_value=2, max_value=MAX_SAMPLES),
             _numbers("means", means, (classes, features)),
             _numbers("covariances", covariances, (classes, features, features)),
             _numbers("priors", priors, (classes,)),
@@ -135,8 +135,8 @@ class Gaussians(Distribution):
             distance = shift.norm()
             if distance > 0:
                 tilt = (self.prior[1] / self.prior[0]).log() / distance
-                reach = distance / 2 + tilt * torch.tensor([-1, 1])
-                return (self.prior * torch.special.ndtr(reach)).sum().item()
+                margin = distance / 2 + tilt * torch.tensor([-1, 1])
+                return (self.prior * torch.special.ndtr(margin)).sum().item()
         return self.population(_RESOLUTION)[1].amax(1).sum().item()
 
     def _transform(self, noise: Tensor, target: Tensor) -> Tensor:

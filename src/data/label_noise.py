@@ -118,6 +118,6 @@ def flip_problem(flip: Any, classes: int) -> Problem | None:
     """Return a problem unless this is a share of wrong labels, or a list with one per class."""
     listed = list(flip) if isinstance(flip, list | tuple) else [flip] * classes
     highest = (classes - 1) / classes
-    good = len(listed) == classes and all(number("", rate, least=0, below=highest) is None for rate in listed)
+    good = len(listed) == classes and all(number("", rate, min_value=0, below=highest) is None for rate in listed)
     rule = f"a number at least 0 and below {highest:.4g}, where labels are pure chance, or a list of {classes} such"
     return None if good else Problem("flip", rule, flip)

@@ -68,12 +68,12 @@ class NoisyCubic(Distribution):
         priors: Sequence[float] | None,
         flip: float | Sequence[float],
     ) -> None:
-        check(whole("classes", classes, least=2))
+        check(whole("classes", classes, min_value=2))
         check(
-            whole("samples_per_class", samples_per_class, least=2, most=MAX_SAMPLES),
+            whole("samples_per_class", samples_per_class, min_value=2, max_value=MAX_SAMPLES),
             choice("noise", noise, NOISES),
             number("half_width", half_width, above=0, below=MAX_SCALE),
-            number("spacing", spacing, least=0, below=MAX_SCALE),
+            number("spacing", spacing, min_value=0, below=MAX_SCALE),
             _permutation(label_order, classes),
             priors_problem(priors, classes),
             flip_problem(flip, classes),
@@ -214,14 +214,14 @@ class NoisyCubic(Distribution):
 
     def _edges(self) -> Tensor:
         """Return every place in y around the cubic where a density or the Bayes rule jumps, and the ends, in order."""
-        reach = 6 * self.deviation if self.noise == "gaussian" else self.half_width
+        extent = 6 * self.deviation if self.noise == "gaussian" else self.half_width
         centres = self.centres.sort().values
-        low, high = centres[0] - reach, centres[-1] + reach
+        low, high = centres[0] - extent, centres[-1] + extent
         changes = (centres[1:] + centres[:-1]) / 2
         if self.noise == "gaussian":
             changes = crossings(self.centres, self.labels.weights, self.deviation)
-        jumps = torch.cat([centres - reach, centres + reach, changes[(changes > low) & (changes < high)]])
-        scale = reach + self.spacing
+        jumps = torch.cat([centres - extent, centres + extent, changes[(changes > low) & (changes < high)]])
+        scale = extent + self.spacing
         return torch.unique((jumps / scale).round(decimals=12)) * scale
 
     def _cell_edges(self, resolution: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from src.data.protocols import MAX_SAMPLES, MAX_SCALE, Distribution
 from src.utils.validation import Problem, check, number, whole
 
-_REACH = 6.0  # standard deviations beyond the corners that the population covers
+_MAX_DEVIATIONS = 6.0  # standard deviations beyond the corners that the population covers
 
 
 class Xor(Distribution):
@@ -36,7 +36,7 @@ class Xor(Distribution):
     def __init__(self, classes: int, *, samples_per_corner: int, noise_std: float) -> None:
         check(
             None if classes == 2 else Problem("classes", "2 for data=xor", classes),
-            whole("samples_per_corner", samples_per_corner, least=1, most=MAX_SAMPLES),
+            whole("samples_per_corner", samples_per_corner, min_value=1, max_value=MAX_SAMPLES),
             number("noise_std", noise_std, above=0, below=MAX_SCALE),
         )
         self.classes = classes
@@ -92,8 +92,8 @@ class Xor(Distribution):
         Returns:
             x (M, 2) and mass (M, C), float64; the masses sum to 1.
         """
-        half, reach = -(-resolution // 4), 0.5 + _REACH * self.noise_std
-        edges = 0.5 + torch.linspace(-reach, reach, 2 * half + 1, dtype=torch.float64)
+        half, extent = -(-resolution // 4), 0.5 + _MAX_DEVIATIONS * self.noise_std
+        edges = 0.5 + torch.linspace(-extent, extent, 2 * half + 1, dtype=torch.float64)
         below = torch.special.ndtr((edges - torch.arange(2)[:, None]) / self.noise_std)  # (2, cells + 1), by bit
         below[:, 0], below[:, -1] = 0, 1  # the outer cells take the tails
         zero, one = below.diff(dim=1) / 2  # (cells,) each

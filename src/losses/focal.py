@@ -28,7 +28,7 @@ class FocalLoss(CrossEntropy):
 
     def __init__(self, classes: int, *, gamma: float) -> None:
         super().__init__(classes)
-        check(number("gamma", gamma, least=0))
+        check(number("gamma", gamma, min_value=0))
         self.gamma = gamma
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class LabelSmoothing(CrossEntropy):
 
     def __init__(self, classes: int, *, smoothing: float) -> None:
         super().__init__(classes)
-        check(number("smoothing", smoothing, least=0, below=1))
+        check(number("smoothing", smoothing, min_value=0, below=1))
         self.smoothing = smoothing
         rest = [smoothing / classes] * (classes - 1)
         self.floor = float(entropy([1 - sum(rest), *rest]))

@@ -16,6 +16,6 @@ def as_list(seeds: Any) -> list[Any]:
 def seeds_problem(name: str, seeds: Any) -> Problem | None:
     """Return a problem unless the setting is a seed, or a list of one or more different ones."""
     listed = as_list(seeds)
-    good = listed and all(whole(name, seed, least=0, most=2**63 - 1) is None for seed in listed)
+    good = listed and all(whole(name, seed, min_value=0, max_value=2**63 - 1) is None for seed in listed)
     rule = "a whole number from 0 to 2^63 - 1, or a list of one or more different ones"
     return None if good and len(set(listed)) == len(listed) else Problem(name, rule, seeds)

@@ -44,7 +44,7 @@ def check(*problems: Problem | None) -> None:
         SettingsError: If any argument is not None.
 
     Example:
-        >>> check(whole("classes", 1, least=2), number("lr", 0.1, above=0))
+        >>> check(whole("classes", 1, min_value=2), number("lr", 0.1, above=0))
         Traceback (most recent call last):
         ...
         src.utils.validation.SettingsError: Expected `classes` to be a whole number of at least 2, got 1.
@@ -53,25 +53,29 @@ def check(*problems: Problem | None) -> None:
         raise SettingsError(*found)
 
 
-def whole(name: str, value: Any, *, least: int, most: int | None = None) -> Problem | None:
-    """Return a problem unless the value is a whole number (not a bool) from ``least`` to ``most``, both allowed."""
-    rule = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    return None if good and (most is None or value <= most) else Problem(name, rule, value)
+def whole(name: str, value: Any, *, min_value: int, max_value: int | None = None) -> Problem | None:
+    """Return a problem unless the value is a whole number (not a bool) in ``[min_value, max_value]``."""
+    rule = (
+        f"a whole number of at least {min_value}"
+        if max_value is None
+        else f"a whole number from {min_value} to {max_value}"
+    )
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= min_value
+    return None if good and (max_value is None or value <= max_value) else Problem(name, rule, value)
 
 
 def number(
-    name: str, value: Any, *, above: float | None = None, least: float | None = None, below: float | None = None
+    name: str, value: Any, *, above: float | None = None, min_value: float | None = None, below: float | None = None
 ) -> Problem | None:
     """Return a problem unless the value is a finite number (not a bool) inside the bounds."""
     bounds = [
         f"{word} {bound:g}"
-        for word, bound in (("above", above), ("at least", least), ("below", below))
+        for word, bound in (("above", above), ("at least", min_value), ("below", below))
         if bound is not None
     ]
     rule = " ".join(["a number", " and ".join(bounds)]).strip()
     good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    good = good and (above is None or value > above) and (least is None or value >= least)
+    good = good and (above is None or value > above) and (min_value is None or value >= min_value)
     return None if good and (below is None or value < below) else Problem(name, rule, value)
 
 

@@ -225,7 +225,7 @@ def test_code_of_the_users_own_trains_and_is_evaluated_when_it_is_allowed(elsewh
     train("loss=mine", elsewhere, "allow_targets=[mypackage]", *SHORT)
     [folder] = tmp_path.glob("outputs/runs/*/seed=0")
     assert json.loads((folder / "results.json").read_text())["config"]["allow_targets"] == ["mypackage"]
-    assert main([f"run={folder}"]) == 2  # what a file says of itself does not count
+    assert main([f"run={folder}"]) == 2  # what a file claims about itself does not count
     assert "loss._target_" in capfd.readouterr().err
     assert main([f"run={folder}", "allow_targets=mypackage"]) == 0
     assert main([f"run={folder}", "allow_targets=[mypackage]"]) == 0

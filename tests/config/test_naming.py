@@ -66,21 +66,21 @@ def test_fingerprint_changes_with_scientific_settings_only(default: Settings) ->
         "data.label_order",
         "model.hidden",
     }
-    marks = {name: fingerprint(changed(default, name, "something else"), CHOICES) for name in names}
-    same = {name for name, mark in marks.items() if mark == fingerprint(default, CHOICES)}
+    fingerprints = {name: fingerprint(changed(default, name, "something else"), CHOICES) for name in names}
+    same = {name for name, digest in fingerprints.items() if digest == fingerprint(default, CHOICES)}
     assert same == EXCLUDED_FROM_FINGERPRINT
-    assert len(set(marks.values())) == len(names) - len(EXCLUDED_FROM_FINGERPRINT) + 1
+    assert len(set(fingerprints.values())) == len(names) - len(EXCLUDED_FROM_FINGERPRINT) + 1
 
 
 def test_fingerprint_knows_which_streams_are_pinned_but_not_to_what(settings: Callable[..., Settings]) -> None:
-    marks = [
+    fingerprints = [
         [fingerprint(settings(f"seeds.{purpose}={value}"), CHOICES) for value in (0, 7, "[0,1]")]
         for purpose in ("data", "split", "init", "shuffle")
     ]
-    assert all(len(set(same)) == 1 for same in marks)
+    assert all(len(set(same)) == 1 for same in fingerprints)
     plain = fingerprint(settings(), CHOICES)
     both = fingerprint(settings("seeds.data=0", "seeds.init=0"), CHOICES)
-    assert len({plain, both, *(same[0] for same in marks)}) == 6
+    assert len({plain, both, *(same[0] for same in fingerprints)}) == 6
 
 
 def test_fingerprint_changes_with_an_added_setting(settings: Callable[..., Settings]) -> None:
@@ -205,10 +205,10 @@ def test_a_folder_with_the_same_fingerprint_is_taken_however_it_is_called(tmp_pa
 # The seeds that are done.
 
 
-def write_run(condition: Path, seed: int, mark: str = "3f9a1c2b", **changes: Any) -> None:
+def write_run(condition: Path, seed: int, digest: str = "3f9a1c2b", **changes: Any) -> None:
     folder = seed_folder(condition, seed)
     folder.mkdir(parents=True)
-    fields: Settings = {"study": "s", "condition": condition.name, "fingerprint": mark, **CHOICES, "classes": 2}
+    fields: Settings = {"study": "s", "condition": condition.name, "fingerprint": digest, **CHOICES, "classes": 2}
     fields |= {"seed": seed, "overrides": [], "config": {}, "versions": {}, "seconds": 1.0}
     write_results(folder, Results(**fields | changes))
 
@@ -225,7 +225,7 @@ def test_completed_seeds_of_the_same_condition_are_found_seed_0_included(tmp_pat
 def test_failed_foreign_and_broken_seeds_are_not_done(tmp_path: Path) -> None:
     write_run(tmp_path, 0)
     write_run(tmp_path, 1, status=FAILED, error="the loss became NaN in epoch 1, step 2")
-    write_run(tmp_path, 2, mark="00000000")
+    write_run(tmp_path, 2, digest="00000000")
     seed_folder(tmp_path, 3).mkdir()
     write_run(tmp_path, 4)
     (seed_folder(tmp_path, 4) / "results.json").write_text('{"schema": 1')

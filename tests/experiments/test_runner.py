@@ -93,8 +93,8 @@ def test_a_stack_too_large_for_memory_is_halved_until_it_fits(error, train, rais
     train("--multirun", "seed=range(5)", "study=whole", *SHORT)
     raising(error, more_than=2)
     done = train("--multirun", "seed=range(5)", "study=halved", *SHORT)
-    said = [line.split(" - ")[-1] for line in done.out.splitlines() if "do not fit into memory" in line]
-    assert [words.split("]")[-1].strip(" -") for words in said] == [
+    lines = [line.split(" - ")[-1] for line in done.out.splitlines() if "do not fit into memory" in line]
+    assert [words.split("]")[-1].strip(" -") for words in lines] == [
         "5 seeds do not fit into memory together; training them as two stacks",
         "3 seeds do not fit into memory together; training them as two stacks",
     ]

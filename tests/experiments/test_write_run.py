@@ -127,7 +127,7 @@ def test_a_failed_seed_leaves_where_its_loss_broke(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(tmp_path / "history.csv", ("train/loss",)), history)
 
 
-# What is told of a run.
+# What is recorded of a run.
 
 
 def test_hparams_are_choices_and_settings_of_simple_types() -> None:

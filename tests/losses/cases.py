@@ -19,7 +19,7 @@ REFUSED: list[tuple[str, int]] = []
 
 
 def settings(name: str) -> dict[str, Any]:
-    """Return what a file of conf/loss says."""
+    """Return the settings of a file of conf/loss."""
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml")))
 
 

@@ -41,8 +41,8 @@ def reference_loss(objective: Objective, outputs: Floats, target: Floats) -> flo
         return float(log_loss(target, q, labels=list(classes)))
     if isinstance(objective, SigmoidMeanSquaredError):
         return float(brier_score_loss(target, q[:, 1]))
-    wanted = target[:, None] if isinstance(objective, MeanSquaredError) else np.eye(outputs.shape[1])[target]
-    return float(mean_squared_error(wanted, outputs))
+    expected = target[:, None] if isinstance(objective, MeanSquaredError) else np.eye(outputs.shape[1])[target]
+    return float(mean_squared_error(expected, outputs))
 
 
 @every_objective

@@ -1,4 +1,4 @@
-"""Logistic regression, softmax regression and least squares reach what their formulas say."""
+"""Logistic regression, softmax regression and least squares reach the optimum of their formulas."""
 
 import math
 from collections.abc import Callable

@@ -19,8 +19,8 @@ anything = st.one_of(
 @pytest.mark.parametrize(
     ("bounds", "good", "bad", "rule"),
     [
-        ({"least": 2}, [2, 3, 10**30], [1, 0, -2, 2.0, 2.5, "2", [2]], "a whole number of at least 2"),
-        ({"least": 0, "most": 9}, [0, 9], [-1, 10, 0.0], "a whole number from 0 to 9"),
+        ({"min_value": 2}, [2, 3, 10**30], [1, 0, -2, 2.0, 2.5, "2", [2]], "a whole number of at least 2"),
+        ({"min_value": 0, "max_value": 9}, [0, 9], [-1, 10, 0.0], "a whole number from 0 to 9"),
     ],
 )
 def test_whole_takes_integers_within_its_bounds(bounds: Any, good: list[Any], bad: list[Any], rule: str) -> None:
@@ -34,7 +34,7 @@ def test_whole_takes_integers_within_its_bounds(bounds: Any, good: list[Any], ba
     ("bounds", "good", "bad", "rule"),
     [
         ({"above": 0}, [1e-300, 1, 1e300], [0, -1, -0.0], "a number above 0"),
-        ({"least": 0, "below": 1}, [0, -0.0, 0.2, 0.999], [-1e-300, 1, 1.5], "a number at least 0 and below 1"),
+        ({"min_value": 0, "below": 1}, [0, -0.0, 0.2, 0.999], [-1e-300, 1, 1.5], "a number at least 0 and below 1"),
         ({}, [-1, 0, 1e-300], [], "a number"),
     ],
 )
@@ -47,8 +47,8 @@ def test_number_takes_finite_numbers_within_its_bounds(bounds: Any, good: list[A
 
 @few
 @given(anything, st.integers(-3, 3), bounds, bounds)
-def test_whole_and_number_agree_with_their_definitions(value: Any, least: int, low: float, high: float) -> None:
-    assert (whole("x", value, least=least) is None) == (type(value) is int and value >= least)
+def test_whole_and_number_agree_with_their_definitions(value: Any, min_value: int, low: float, high: float) -> None:
+    assert (whole("x", value, min_value=min_value) is None) == (type(value) is int and value >= min_value)
     good = type(value) in (int, float) and low < value < high
     assert (number("x", value, above=low, below=high) is None) == good
 
@@ -68,7 +68,7 @@ def test_all_problems_are_raised_together_on_one_line_each() -> None:
     check()
     check(None, None)
     with pytest.raises(SettingsError) as caught:
-        check(None, whole("classes", 1, least=2), number("lr", 0.1, above=0), number("share", 1, below=1))
+        check(None, whole("classes", 1, min_value=2), number("lr", 0.1, above=0), number("share", 1, below=1))
     assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
     assert [problem.name for problem in caught.value.problems] == ["classes", "share"]
 

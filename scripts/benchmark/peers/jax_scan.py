@@ -1,4 +1,4 @@
-"""The peer ``jax``: every epoch and step of a stretch in one compiled scan, the networks under vmap."""
+"""The peer ``jax``: every epoch and step of a segment in one compiled scan, the networks under vmap."""
 
 import math
 from typing import Any
@@ -43,19 +43,19 @@ def train(work: Work, pause: Pause) -> Layers:
     def epoch(carry: Any, _: None) -> tuple[Any, None]:
         state, key, x, target = carry
         key, mine = jax.random.split(key)
-        order = jax.random.permutation(mine, size)
-        x_shuffled, target_shuffled = x[order], target[order]
+        permutation = jax.random.permutation(mine, size)
+        x_shuffled, target_shuffled = x[permutation], target[permutation]
         batches = x_shuffled[:full].reshape(-1, batch_size, x.shape[1]), target_shuffled[:full].reshape(-1, batch_size)
         state, _ = jax.lax.scan(step, state, batches)
         if full < size:
             state, _ = step(state, (x_shuffled[full:], target_shuffled[full:]))
         return (state, key, x, target), None
 
-    unit = math.gcd(*work.stretches)  # one compilation serves all stretches
+    unit = math.gcd(*work.segments)  # one compilation serves all segments
     run = jax.jit(jax.vmap(lambda carry: jax.lax.scan(epoch, carry, None, length=unit)[0]))
     seeds = np.arange(len(work.x))
     chunks = [_start(work, part) for part in np.array_split(seeds, -(-len(seeds) // (work.chunk or len(seeds))))]
-    for epochs in work.stretches:
+    for epochs in work.segments:
         for index, chunk in enumerate(chunks):
             for _ in range(epochs // unit):
                 chunk = run(chunk)
@@ -66,7 +66,7 @@ def train(work: Work, pause: Pause) -> Layers:
 
 
 def _start(work: Work, seeds: Any) -> Any:
-    """Return what the scan carries of some networks: state, key, points and labels."""
+    """Return the carry of the scan for some networks: state, key, samples and labels."""
     parameters = [(jnp.asarray(weight[seeds]), jnp.asarray(bias[seeds])) for weight, bias in work.layers]
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = parameters, zeros, zeros, jnp.zeros(len(seeds))

@@ -9,7 +9,7 @@ def train(work: Work, pause: Pause) -> Layers:
     """Train the first network."""
     network, loader = network_of(work, 0), loader_of(work, 0)
     loop = Loop("ce", network, work.lr)
-    for epochs in work.stretches:
+    for epochs in work.segments:
         for _ in range(epochs):
             loop.epoch(loader)
         pause()

@@ -1,6 +1,6 @@
 """The peer ``losslab``: the classifier as ``src.train`` builds and fits it, Lightning's trainer included."""
 
-from scripts.benchmark.peers.plain_lightning import PauseBetweenStretches
+from scripts.benchmark.peers.plain_lightning import PauseBetweenSegments
 from scripts.benchmark.peers.work import Layers, Pause, Work
 from src.config.instantiate import build_trainer
 from src.training.single_thread import single_threaded
@@ -9,7 +9,7 @@ from src.training.single_thread import single_threaded
 def train(work: Work, pause: Pause) -> Layers:
     """Train all networks together."""
     parts = work.parts
-    trainer = build_trainer(work.settings, [PauseBetweenStretches(work, pause)])
+    trainer = build_trainer(work.settings, [PauseBetweenSegments(work, pause)])
     with single_threaded():
         trainer.fit(parts.classifier, datamodule=parts.datamodule)
     return work.layers

@@ -19,9 +19,9 @@ def network_of(work: Work, index: int) -> nn.Sequential:
 
 
 def loader_of(work: Work, index: int) -> DataLoader[tuple[torch.Tensor, ...]]:
-    """Return a loader of the points of one network."""
-    points = TensorDataset(torch.from_numpy(work.x[index]), torch.from_numpy(work.target[index]))
-    return DataLoader(points, batch_size=work.batch_size, shuffle=True)
+    """Return a loader of the samples of one network."""
+    samples = TensorDataset(torch.from_numpy(work.x[index]), torch.from_numpy(work.target[index]))
+    return DataLoader(samples, batch_size=work.batch_size, shuffle=True)
 
 
 def layers_of(network: nn.Sequential) -> Layers:

@@ -31,15 +31,15 @@ class Plain(L.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
-class PauseBetweenStretches(L.Callback):
-    """Calls ``pause`` at the end of each stretch of epochs."""
+class PauseBetweenSegments(L.Callback):
+    """Calls ``pause`` at the end of each segment of epochs."""
 
     def __init__(self, work: Work, pause: Pause) -> None:
-        self.ends = set(accumulate(work.stretches))
+        self.ends = set(accumulate(work.segments))
         self.pause = pause
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Pause after the last epoch of a stretch."""
+        """Pause after the last epoch of a segment."""
         if trainer.current_epoch + 1 in self.ends:
             self.pause()
 
@@ -50,13 +50,13 @@ def train(work: Work, pause: Pause) -> Layers:
     warnings.filterwarnings("ignore", module="lightning")
     network = network_of(work, 0)
     trainer = L.Trainer(
-        max_epochs=sum(work.stretches),
+        max_epochs=sum(work.segments),
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[PauseBetweenStretches(work, pause)],
+        callbacks=[PauseBetweenSegments(work, pause)],
     )
     trainer.fit(Plain(network, work.lr), loader_of(work, 0))
     return layers_of(network)

@@ -12,7 +12,7 @@ from scripts.benchmark.peers.work import Array, Layers, Pause, Work
 
 
 class Paced(MLPClassifier):
-    """An MLPClassifier that starts from given parameters, pauses between stretches, and never stops early."""
+    """An MLPClassifier that starts from given parameters, pauses between segments, and never stops early."""
 
     def pace(self, layers: Layers, ends: set[int], pause: Pause) -> "Paced":
         """Set the initial parameters and when to pause."""
@@ -37,11 +37,11 @@ def train(work: Work, pause: Pause) -> Layers:
         batch_size=work.batch_size,
         learning_rate_init=work.lr,
         alpha=0,
-        max_iter=sum(work.stretches),
+        max_iter=sum(work.segments),
         random_state=0,
     )
     difference = (head[..., 1:] - head[..., :1], head_bias[..., 1:] - head_bias[..., :1])
-    model.pace([*work.layers[:-1], difference], set(accumulate(work.stretches)), pause)
+    model.pace([*work.layers[:-1], difference], set(accumulate(work.segments)), pause)
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         model.fit(work.x[0], work.target[0])
     trained = list(zip(model.coefs_, model.intercepts_, strict=True))

@@ -22,10 +22,13 @@ def train(work: Work, pause: Pause) -> Layers:
 
     gradients = vmap(grad(loss))
     seeds = torch.arange(len(x))[:, None]
-    for epochs in work.stretches:
+    for epochs in work.segments:
         for _ in range(epochs):
-            order = torch.rand(target.shape).argsort(1)  # (S, N)
-            shuffled = x[seeds, order].split(work.batch_size, 1), target[seeds, order].split(work.batch_size, 1)
+            permutation = torch.rand(target.shape).argsort(1)  # (S, N)
+            shuffled = (
+                x[seeds, permutation].split(work.batch_size, 1),
+                target[seeds, permutation].split(work.batch_size, 1),
+            )
             for batch in zip(*shuffled, strict=True):
                 detached = {name: value.detach() for name, value in parameters.items()}
                 for name, gradient in gradients(detached, *batch).items():

@@ -1,4 +1,4 @@
-"""What every peer trains: some networks, their points and the recipe, which is the lecture's for cross-entropy."""
+"""The work of every peer: some networks, their samples and the lecture's recipe for cross-entropy."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ Pause = Callable[[], None]
 
 @dataclass(frozen=True)
 class Work:
-    """Some networks to train, for several stretches of epochs.
+    """Some networks to train, for several segments of epochs.
 
     A peer is a module with ``train(work, pause) -> Layers``: it trains the S networks from their initial parameters,
-    calls ``pause`` after each stretch, goes on where it was, and returns the parameters in the end.
+    calls ``pause`` after each segment, continues, and returns the parameters in the end.
 
     Attributes:
         settings: The resolved settings of losslab.
-        stretches: Epochs of each stretch; the first is the way to where measuring starts.
-        chunk: Most networks in one batched computation, for a peer that can choose; None for all.
+        segments: Epochs of each segment; the first is not measured.
+        chunk: Maximum number of networks in one batched computation, or None.
     """
 
     settings: dict[str, Any]
-    stretches: tuple[int, ...]
+    segments: tuple[int, ...]
     chunk: int | None = None
 
     @cached_property
@@ -43,7 +43,7 @@ class Work:
 
     @property
     def x(self) -> Array:
-        """The training points (S, N, D), float32."""
+        """The training samples (S, N, D), float32."""
         return self.parts.datamodule.train.x.numpy()
 
     @property
@@ -53,13 +53,13 @@ class Work:
 
     @property
     def layers(self) -> Layers:
-        """The parameters of the networks as they are now: the initial ones, for a peer that keeps its own."""
+        """The parameters of the networks as they are now: the initial ones, for a peer that trains a copy."""
         tensors = [value.numpy(force=True).copy() for value in self.parts.network.state_dict().values()]
         return [(weight, bias.reshape(len(bias), -1)) for weight, bias in zip(tensors[::2], tensors[1::2], strict=True)]
 
     @property
     def batch_size(self) -> int:
-        """Points of a mini-batch."""
+        """Samples in a mini-batch."""
         return int(self.settings["data"]["batch_size"])
 
     @property
@@ -69,17 +69,17 @@ class Work:
 
 
 def work(
-    seeds: Sequence[int], stretches: Sequence[int], chunk: int | None = None, overrides: Sequence[str] = ()
+    seeds: Sequence[int], segments: Sequence[int], chunk: int | None = None, overrides: Sequence[str] = ()
 ) -> Work:
     """Return the work on some seeds, with overrides of losslab's settings."""
-    words = ["loss=ce", "classes=2", f"seed=[{','.join(map(str, seeds))}]", f"trainer.max_epochs={sum(stretches)}"]
+    words = ["loss=ce", "classes=2", f"seed=[{','.join(map(str, seeds))}]", f"trainer.max_epochs={sum(segments)}"]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         settings = resolve(compose("train", overrides=[*words, *overrides]))
-    return Work(settings, tuple(stretches), chunk)
+    return Work(settings, tuple(segments), chunk)
 
 
 def cross_entropy(layers: Layers, x: Array, target: Array) -> Array:
-    """Return the loss of each network on its points: x (S, N, D), target (S, N) -> (S,)."""
+    """Return the loss of each network on its samples: x (S, N, D), target (S, N) -> (S,)."""
     hidden = x.astype(np.float64)
     for index, (weight, bias) in enumerate(layers):
         hidden = (np.maximum(hidden, 0) if index else hidden) @ weight + bias[:, None]

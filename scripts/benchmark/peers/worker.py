@@ -1,4 +1,4 @@
-"""The process in which a peer trains, step by step with the process that measures it."""
+"""The process in which a peer trains, synchronized with the process that measures it."""
 
 import importlib
 import os
@@ -9,55 +9,55 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a worker is to do.
+class Assignment:
+    """The assignment of one worker.
 
     Attributes:
         module: The peer's module in ``scripts.benchmark.peers``.
         seeds: The networks to train.
-        stretches: Epochs of each stretch, of which the first is not measured.
+        segments: Epochs of each segment, of which the first is not measured.
         threads: Threads of a tensor operation; None for the library's own choice.
         core: The core to stay on, or None.
-        chunk: Most networks in one batched computation, or None.
+        chunk: Maximum number of networks in one batched computation, or None.
         overrides: Overrides of losslab's settings.
     """
 
     module: str
     seeds: tuple[int, ...]
-    stretches: tuple[int, ...]
+    segments: tuple[int, ...]
     threads: int | None = None
     core: int | None = None
     chunk: int | None = None
     overrides: tuple[str, ...] = ()
 
 
-def run(order: Order, measurer: Connection) -> None:
-    """Train, report the end of every stretch and wait for a word before the next one; report the losses in the end.
+def run(assignment: Assignment, measurer: Connection) -> None:
+    """Train, report the end of every segment and wait for a message before the next one; report the losses at the end.
 
     Every report is a list: empty, or the final losses (S,), or the error as text.
     """
     try:
-        losses = _train(order, measurer)
-    except Exception as error:  # whatever a library raises is the measurer's to tell
+        losses = _train(assignment, measurer)
+    except Exception as error:  # whatever a library raises is reported by the other process
         measurer.send(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
     else:
         measurer.send(losses)
 
 
-def _train(order: Order, measurer: Connection) -> list[float]:
-    if order.core is not None:
-        os.sched_setaffinity(0, {order.core})
+def _train(assignment: Assignment, measurer: Connection) -> list[float]:
+    if assignment.core is not None:
+        os.sched_setaffinity(0, {assignment.core})
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    if order.threads is not None:
-        os.environ |= dict.fromkeys(THREADS, str(order.threads))  # read when the libraries are imported
+    if assignment.threads is not None:
+        os.environ |= dict.fromkeys(THREADS, str(assignment.threads))  # read when the libraries are imported
     work = importlib.import_module("scripts.benchmark.peers.work")
-    task = work.work(order.seeds, order.stretches, order.chunk, order.overrides)
+    task = work.work(assignment.seeds, assignment.segments, assignment.chunk, assignment.overrides)
     x, target = task.x, task.target
 
     def pause() -> None:
         measurer.send([])
         measurer.recv()
 
-    layers = importlib.import_module(f"scripts.benchmark.peers.{order.module}").train(task, pause)
+    layers = importlib.import_module(f"scripts.benchmark.peers.{assignment.module}").train(task, pause)
     trained = len(layers[0][0])
     return [float(loss) for loss in work.cross_entropy(layers, x[:trained], target[:trained])]

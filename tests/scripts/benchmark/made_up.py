@@ -14,9 +14,9 @@ def content(ours: Sequence[float] = (11.0, 12.5, 11.5), jax: Sequence[float] = (
     context = {"quick": False, "cores": 2, "others": 0.01}
     forms = {
         "loop, one process": [600.0, 660.0, 630.0],
-        "jax, a process a core": list(jax),
+        "jax, one process per core": list(jax),
         "losslab, one process": [20.0, 21.0, 22.0],
-        "losslab, a process a core": list(ours),
+        "losslab, one process per core": list(ours),
     }
     sizes = {
         size: {form: {"us": us, "networks": 20, "loss": 0.4} for form, us in forms.items()} for size in ("20", "80")
@@ -41,7 +41,7 @@ def content(ours: Sequence[float] = (11.0, 12.5, 11.5), jax: Sequence[float] = (
     }
     axes = {
         "seeds": {"values": [1, 10], "epochs": 10, "seconds": [6.0, 7.0], "memory": [5e8, 6e8], "failure": None},
-        "points": {"values": [100], "epochs": 1, "seconds": [6.5], "memory": [5e8], "failure": "1,000 points: no"},
+        "samples": {"values": [100], "epochs": 1, "seconds": [6.5], "memory": [5e8], "failure": "1,000 samples: no"},
     }
     engine = {"plan": {"before": 100, "epochs": 20}, "sizes": sizes, "absent": {"sklearn": "sklearn"}}
     return {

@@ -33,7 +33,7 @@ def test_the_probe_sees_no_gpu_where_there_is_none() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: torch sees no CUDA device")
 def test_a_gpu_is_measured() -> None:
-    measured = device.measure(gpu_name(), quick=True, say=lambda _: None)
+    measured = device.measure(gpu_name(), quick=True, report=lambda _: None)
     assert measured["device"] == torch.cuda.get_device_name()
     assert all(us > 0 for kind in ("gpu", "cpu") for values in measured[kind].values() for us in values)
 
@@ -41,14 +41,14 @@ def test_a_gpu_is_measured() -> None:
 def test_both_are_measured_up_to_what_a_cpu_can(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[tuple[str, int]] = []
 
-    def train(team: device.Team, size: int, plan: device.Plan) -> list[float]:
-        on_gpu = team.orders[0].overrides == ("trainer.accelerator=gpu",)
-        assert sum(len(order.seeds) for order in team.orders) == size
+    def train(group: device.WorkerGroup, size: int, plan: device.Plan) -> list[float]:
+        on_gpu = group.assignments[0].overrides == ("trainer.accelerator=gpu",)
+        assert sum(len(assignment.seeds) for assignment in group.assignments) == size
         trained.append(("gpu" if on_gpu else "cpu", size))
         return [100 / size, 200 / size] if on_gpu else [10.0]
 
     monkeypatch.setattr(device, "_train", train)
-    measured = device.measure("A GPU", quick=False, say=lambda _: None)
+    measured = device.measure("A GPU", quick=False, report=lambda _: None)
     sizes = [10**power for power in range(6)]
     assert [size for kind, size in trained if kind == "gpu"] == sizes
     assert [size for kind, size in trained if kind == "cpu"] == sizes[:-1]

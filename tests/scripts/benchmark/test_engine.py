@@ -5,8 +5,8 @@ from typing import ClassVar
 import pytest
 
 from scripts.benchmark import engine
-from scripts.benchmark.engine import PEERS, STEPS, Plan, absent, measure, teams
-from scripts.benchmark.peers.worker import Order
+from scripts.benchmark.engine import PEERS, STEPS, Plan, absent, measure, worker_groups
+from scripts.benchmark.peers.worker import Assignment
 
 PLAN = Plan(rounds=2, before=3, epochs=4)
 
@@ -17,37 +17,37 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "cpu_indices", lambda: [0, 1])
 
 
-class FakeTeam:
-    """A team whose every stretch takes as many seconds as it has been asked before, and one."""
+class FakeWorkerGroup:
+    """A group whose every segment takes as many seconds as it has been asked before, and one."""
 
     log: ClassVar[list[str]] = []
 
-    def __init__(self, name: str, orders: Sequence[Order]) -> None:
-        self.name, self.orders, self.asked = name, orders, 0
+    def __init__(self, name: str, assignments: Sequence[Assignment]) -> None:
+        self.name, self.assignments, self.asked = name, assignments, 0
 
-    def __enter__(self) -> "FakeTeam":
+    def __enter__(self) -> "FakeWorkerGroup":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.log.append(f"stop {self.name}")
 
-    def stretch(self) -> float:
+    def segment(self) -> float:
         self.log.append(self.name)
         self.asked += 1
         return float(self.asked)
 
     def losses(self) -> list[float]:
-        return [0.5 for order in self.orders for _ in order.seeds]
+        return [0.5 for assignment in self.assignments for _ in assignment.seeds]
 
 
 def test_each_round_trains_every_form_of_every_peer_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "Team", FakeTeam)
-    monkeypatch.setattr(FakeTeam, "log", [])
-    said: list[str] = []
-    measured = measure(["loop", "losslab"], 20, PLAN, said.append)
-    forms = [f"{peer}, {form}" for peer in ("loop", "losslab") for form in ("one process", "a process a core")]
+    monkeypatch.setattr(engine, "WorkerGroup", FakeWorkerGroup)
+    monkeypatch.setattr(FakeWorkerGroup, "log", [])
+    reported: list[str] = []
+    measured = measure(["loop", "losslab"], 20, PLAN, reported.append)
+    forms = [f"{peer}, {form}" for peer in ("loop", "losslab") for form in ("one process", "one process per core")]
     assert list(measured) == forms
-    assert FakeTeam.log == forms * PLAN.rounds + [f"stop {form}" for form in reversed(forms)]
+    assert FakeWorkerGroup.log == forms * PLAN.rounds + [f"stop {form}" for form in reversed(forms)]
     assert {form: value["networks"] for form, value in measured.items()} == dict(
         zip(forms, (1, 2, 20, 20), strict=True)
     )
@@ -56,33 +56,38 @@ def test_each_round_trains_every_form_of_every_peer_in_turn(monkeypatch: pytest.
         expected = [1e6 * seconds / (steps * value["networks"]) for seconds in (1, 2)]
         assert value["us"] == pytest.approx(expected)
         assert value["loss"] == 0.5
-    assert said[-1] == "S=20: round 2 of 2"
+    assert reported[-1] == "S=20: round 2 of 2"
 
 
 def test_a_batched_peer_shares_the_networks_among_the_cores() -> None:
-    one, each = teams("losslab", 5, PLAN)
-    assert [order.seeds for order in one.orders] == [(0, 1, 2, 3, 4)]
-    assert [order.seeds for order in each.orders] == [(0, 2, 4), (1, 3)]
-    assert [order.threads for order in (*one.orders, *each.orders)] == [1, 1, 1]
-    assert {order.stretches for order in each.orders} == {(3, 4, 4)}
-    assert {order.core for order in each.orders} == {None}
+    one, each = worker_groups("losslab", 5, PLAN)
+    assert [assignment.seeds for assignment in one.assignments] == [(0, 1, 2, 3, 4)]
+    assert [assignment.seeds for assignment in each.assignments] == [(0, 2, 4), (1, 3)]
+    assert [assignment.threads for assignment in (*one.assignments, *each.assignments)] == [1, 1, 1]
+    assert {assignment.segments for assignment in each.assignments} == {(3, 4, 4)}
+    assert {assignment.core for assignment in each.assignments} == {None}
 
 
 def test_a_peer_of_one_network_trains_one_in_each_process() -> None:
-    one, each = teams("loop", 80, PLAN)
-    assert [order.seeds for order in one.orders] == [(0,)]
-    assert [order.seeds for order in each.orders] == [(0,), (1,)]
+    one, each = worker_groups("loop", 80, PLAN)
+    assert [assignment.seeds for assignment in one.assignments] == [(0,)]
+    assert [assignment.seeds for assignment in each.assignments] == [(0,), (1,)]
 
 
 def test_jax_is_tuned_where_it_has_a_process_a_core() -> None:
-    one, each = teams("jax", 80, PLAN)
-    assert [(order.threads, order.core, order.chunk) for order in one.orders] == [(None, None, None)]
-    assert [(order.threads, order.core, order.chunk) for order in each.orders] == [(1, 0, 10), (1, 1, 10)]
+    one, each = worker_groups("jax", 80, PLAN)
+    assert [(assignment.threads, assignment.core, assignment.chunk) for assignment in one.assignments] == [
+        (None, None, None)
+    ]
+    assert [(assignment.threads, assignment.core, assignment.chunk) for assignment in each.assignments] == [
+        (1, 0, 10),
+        (1, 1, 10),
+    ]
 
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_one_network_cannot_be_shared(peer: str) -> None:
-    assert [team.name for team in teams(peer, 1, PLAN)] == [f"{peer}, one process"]
+    assert [group.name for group in worker_groups(peer, 1, PLAN)] == [f"{peer}, one process"]
 
 
 def test_a_peer_whose_package_is_missing_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:

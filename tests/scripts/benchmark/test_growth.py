@@ -12,7 +12,7 @@ def silent(_: str) -> None:
 
 
 def test_every_size_of_every_axis_is_measured(commands: list[list[tuple[str, ...]]]) -> None:
-    measured = growth.measure(quick=False, say=silent)
+    measured = growth.measure(quick=False, report=silent)
     assert {name: tuple(axis["values"]) for name, axis in measured.items()} == {
         name: axis.values for name, axis in AXES.items()
     }
@@ -23,7 +23,7 @@ def test_every_size_of_every_axis_is_measured(commands: list[list[tuple[str, ...
 
 
 def test_quick_measures_the_two_smallest_sizes(commands: list[list[tuple[str, ...]]]) -> None:
-    measured = growth.measure(quick=True, say=silent)
+    measured = growth.measure(quick=True, report=silent)
     assert all(len(axis["values"]) == 2 for axis in measured.values())
 
 
@@ -34,10 +34,10 @@ def test_an_axis_ends_where_the_command_fails(monkeypatch: pytest.MonkeyPatch) -
         return Finished(1.0, 2, "")
 
     monkeypatch.setattr(growth, "run", run)
-    measured = growth.measure(quick=False, say=silent)
-    assert measured["points"]["values"] == [100, 1000]
-    assert measured["points"]["failure"] == "10,000 points: src.train ended with code -9: no output"
-    assert [axis["failure"] for name, axis in measured.items() if name != "points"] == [None] * 3
+    measured = growth.measure(quick=False, report=silent)
+    assert measured["samples"]["values"] == [100, 1000]
+    assert measured["samples"]["failure"] == "10,000 samples: src.train ended with code -9: no output"
+    assert [axis["failure"] for name, axis in measured.items() if name != "samples"] == [None] * 3
 
 
 @pytest.mark.parametrize("name", AXES)
@@ -46,5 +46,5 @@ def test_the_overrides_of_an_axis_are_settings(name: str, settings: Any) -> None
     overrides = [word.replace("range(1)", "[0]") for word in axis.words(axis.values[0])]
     composed = settings("loss=ce", *overrides)
     assert composed["trainer"]["max_epochs"] == axis.epochs
-    assert name != "points" or composed["data"]["samples_per_class"] * composed["classes"] == 100
+    assert name != "samples" or composed["data"]["samples_per_class"] * composed["classes"] == 100
     assert name != "width" or composed["model"]["hidden"] == [25, 50, 25]

@@ -18,7 +18,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int, Plan]
     """Make up what the engine takes, and keep what was asked for."""
     asked: list[tuple[list[str], int, Plan]] = []
 
-    def measure(peers: list[str], size: int, plan: Plan, say: Any) -> dict[str, Any]:
+    def measure(peers: list[str], size: int, plan: Plan, report: Any) -> dict[str, Any]:
         asked.append((peers, size, plan))
         return {f"{peer}, one process": {"us": [9.0] * plan.rounds, "networks": size, "loss": 0.5} for peer in peers}
 
@@ -53,7 +53,7 @@ def test_quick_measures_everything_once_and_briefly(
     assert commands[0][0][-1] == "trainer.max_epochs=3"
     shown = capsys.readouterr().out
     assert "JAX jit + vmap + scan: not measured, as jax is not installed" in shown
-    assert "--quick measures too little to judge anything." in shown
+    assert "--quick measures too little for a comparison with the targets." in shown
 
 
 def test_a_later_call_adds_to_what_was_measured(engines: list[Any], commands: list[Any], tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_later_call_adds_to_what_was_measured(engines: list[Any], commands: li
     measured = json.loads(file.read_text())
     assert list(measured) == ["engine", "start"]
     assert set(measured["engine"]["sizes"]) == {"20", "80"}
-    assert main(["--quick", "--parts", "engine", "--sizes", "1", *common]) == 0  # other stretches do not compare
+    assert main(["--quick", "--parts", "engine", "--sizes", "1", *common]) == 0  # other segments do not compare
     assert set(json.loads(file.read_text())["engine"]["sizes"]) == {"1"}
 
 

@@ -18,7 +18,7 @@ def test_a_line_a_form_through_its_best_rounds() -> None:
     assert lines[11.0, 11.0].get_linestyle() == "-"
     assert lines[20.0, 20.0].get_color() == lines[11.0, 11.0].get_color() != lines[10.5, 10.5].get_color()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["the lecture's loop", "JAX jit + vmap + scan", "losslab", "one process", "a process a core"]
+    assert labels == ["the lecture's loop", "JAX jit + vmap + scan", "losslab", "one process", "one process per core"]
 
 
 def test_growth_shows_seconds_and_gigabytes_of_all_axes_on_one_scale_each() -> None:
@@ -26,7 +26,7 @@ def test_growth_shows_seconds_and_gigabytes_of_all_axes_on_one_scale_each() -> N
     growth = content()["growth"]["axes"]
     plot_growth(figure, growth)
     panels, memories = figure.axes[: len(growth)], figure.axes[len(growth) :]
-    assert [ax.get_xlabel() for ax in panels] == ["seeds (10 epochs)", "points (1 epoch)"]
+    assert [ax.get_xlabel() for ax in panels] == ["seeds (10 epochs)", "samples (1 epoch)"]
     assert [list(ax.get_lines()[0].get_ydata()) for ax in panels] == [[6.0, 7.0], [6.5]]
     assert [list(ax.get_lines()[0].get_ydata()) for ax in memories] == [[0.5, 0.6], [0.5]]
     for row in (panels, memories):

@@ -17,12 +17,12 @@ def shown(measured: dict[str, Any]) -> list[str]:
 
 def test_the_engine_is_shown_in_us_and_in_times_losslabs() -> None:
     lines = shown({"engine": content()["engine"]})
-    assert "us per step and network, minimum (median); stretches of 520 steps from step 2601 on:" in lines
+    assert "us per step and network, minimum (median); segments of 520 steps from step 2601 on:" in lines
     assert "S = 1 S = 20 S = 80" in lines
     assert "the lecture's loop, one process 600.0 (600.0) 600.0 (630.0) 600.0 (630.0)" in lines
-    assert "losslab, a process a core - 11.0 (11.5) 11.0 (11.5)" in lines
+    assert "losslab, one process per core - 11.0 (11.5) 11.0 (11.5)" in lines
     assert "the lecture's loop, one process - 54.55 54.55" in lines  # the median of 600/11, 660/12.5 and 630/11.5
-    assert "losslab, a process a core - 1.00 1.00" in lines
+    assert "losslab, one process per core - 1.00 1.00" in lines
     assert 'scikit-learn MLPClassifier: not measured, as sklearn is not installed (pip install -e ".[bench]")' in lines
 
 
@@ -38,7 +38,7 @@ def test_whole_commands_are_shown_with_their_memory() -> None:
 def test_growth_is_shown_with_what_failed() -> None:
     lines = shown({"growth": content()["growth"]})
     assert "seeds 10 10 7.0 600" in lines
-    assert "1,000 points: no" in lines
+    assert "1,000 samples: no" in lines
 
 
 def test_verdicts_are_shown_and_quick_ones_are_not() -> None:
@@ -48,7 +48,7 @@ def test_verdicts_are_shown_and_quick_ones_are_not() -> None:
     measured = content()
     measured["engine"]["context"] = {"quick": True, "cores": 2, "others": 0}
     lines = shown(measured)
-    assert "--quick measures too little to judge anything." in lines
+    assert "--quick measures too little for a comparison with the targets." in lines
     assert not any(line.startswith("engine, S = 20") for line in lines)
 
 
@@ -74,6 +74,6 @@ def test_a_busy_machine_is_said() -> None:
     assert not any("Other programs" in line for line in shown(measured))
     measured["start"]["context"] = measured["start"]["context"] | {"others": 0.123}
     assert (
-        "Other programs used much of the machine meanwhile (start 12%): trust no time, and ratios with care."
+        "Other programs used much of the machine (start 12%): its times are unreliable, its ratios less so."
         in shown(measured)
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.benchmark import whole
-from scripts.benchmark.targets import LEAST, MOST, Verdict, verdicts
+from scripts.benchmark.targets import AT_LEAST, AT_MOST, Verdict, verdicts
 from tests.scripts.benchmark.made_up import content
 
 
@@ -17,7 +17,7 @@ def test_every_target_is_judged_by_hand_checked_numbers() -> None:
         "tuned JAX / losslab, S = 20": (1.043, True),  # the median of 10.5 / 11, 30 / 12.5 and 12 / 11.5
         "tuned JAX / losslab, S = 80": (1.043, True),
         "80 networks: the loop / losslab": (35.0, True),  # the median of 40 and 30 against 35
-        "80 networks: the loop in a process a core / losslab": (17.5, False),  # of 20 and 15 against 18
+        "80 networks: the loop in one process per core / losslab": (17.5, False),  # of 20 and 15 against 18
         "one network: the loop / losslab": (2.45, True),
         whole.HELP: (1.0, True),
         whole.CFG: (2.5, False),
@@ -33,7 +33,7 @@ def test_a_slower_engine_meets_less() -> None:
     assert not judged["tuned JAX / losslab, S = 20"].met
 
 
-@pytest.mark.parametrize(("rule", "met"), [(LEAST, True), (MOST, True)])
+@pytest.mark.parametrize(("rule", "met"), [(AT_LEAST, True), (AT_MOST, True)])
 def test_a_limit_itself_is_met(rule: str, met: bool) -> None:
     assert Verdict("", [2.0], rule, 2.0).met is met
 
@@ -43,5 +43,5 @@ def test_what_was_not_measured_is_not_judged() -> None:
     assert verdicts({}) == []
     assert len(verdicts({"start": measured["start"]})) == 3
     del measured["engine"]["sizes"]["80"]
-    del measured["engine"]["sizes"]["20"]["jax, a process a core"]
+    del measured["engine"]["sizes"]["20"]["jax, one process per core"]
     assert [verdict.name for verdict in verdicts({"engine": measured["engine"]})] == ["engine, S = 20"]

@@ -12,7 +12,7 @@ Commands = list[list[tuple[str, ...]]]
 
 
 def measure(part: str, **settings: Any) -> dict[str, Any]:
-    return whole.measure(part, **{"rounds": 1, "epochs": 7, "full": False, "say": lambda _: None} | settings)
+    return whole.measure(part, **{"rounds": 1, "epochs": 7, "full": False, "report": lambda _: None} | settings)
 
 
 def test_one_network_is_timed_beside_the_loop_in_every_round(commands: Commands) -> None:

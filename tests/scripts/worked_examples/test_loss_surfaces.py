@@ -31,7 +31,7 @@ def test_cross_entropy_pulls_where_squared_error_lets_go() -> None:
 
 
 def test_a_surface_holds_the_loss_at_each_weight_and_bias() -> None:
-    drawn = surface(BinaryCrossEntropy(2), side=9, reach=4)
+    drawn = surface(BinaryCrossEntropy(2), side=9, limit=4)
     loss, _ = unit(BinaryCrossEntropy(2), torch.tensor([3.0]).double(), torch.tensor([-1.0]).double())
     assert drawn.loss[3, 7] == pytest.approx(loss.item(), rel=1e-12)
     assert drawn.lowest == (1.0, 0.0)

@@ -30,7 +30,7 @@ def test_a_number_that_differs_is_named_and_ends_with_1(
     assert command.main(["--out", str(tmp_path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert "Floor of the double softmax, C = 2: 0.313262 IS NOT 0.3134" in lines
-    assert "Under the sheet, correct: 1 IS NOT 2" in lines
+    assert "Below the table, correct: 1 IS NOT 2" in lines
     assert any("0.52209 IS NOT" not in line and "-0.0267 0.0617 0" in line for line in lines)
 
 

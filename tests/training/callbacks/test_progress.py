@@ -80,12 +80,12 @@ def test_progress_counts_epochs_on_a_terminal_only(terminal, settings):
 
 
 def test_a_worker_tells_of_some_epochs_and_of_the_last(settings, monkeypatch):
-    told = []
+    reported = []
     monkeypatch.setattr("src.training.callbacks.progress.MAX_UPDATES", 1e-9)  # none but the last
-    monkeypatch.setattr("src.training.callbacks.progress.reporter", lambda: lambda *progress: told.append(progress))
+    monkeypatch.setattr("src.training.callbacks.progress.reporter", lambda: lambda *progress: reported.append(progress))
     chosen = settings("trainer.max_epochs=30", "data.samples_per_class=4")
     parts = build_components(chosen, stack(chosen))
     trainer = build_trainer(chosen, [TrainingProgress("loss=ce", Console(file=io.StringIO()))])
     trainer.fit(parts.classifier, datamodule=parts.datamodule)
-    assert [progress[:3] for progress in told] == [("loss=ce", 1, 30), ("loss=ce", 30, 30)]
-    assert told[-1][3].startswith("mean loss 0.")
+    assert [progress[:3] for progress in reported] == [("loss=ce", 1, 30), ("loss=ce", 30, 30)]
+    assert reported[-1][3].startswith("mean loss 0.")

@@ -15,7 +15,7 @@ from hydra.core.singleton import Singleton
 from scripts.benchmark.engine import PEERS
 from scripts.benchmark.peers.work import Layers, Work, cross_entropy, work
 
-SEEDS, STRETCHES = (3, 5), (2, 4)
+SEEDS, SEGMENTS = (3, 5), (2, 4)
 WHOLE = ("data.batch_size=128", "model.hidden=[6,8]", "model.init=kaiming")  # learns at once, unlike N(0, 0.02)
 
 
@@ -36,7 +36,7 @@ def whole_batches(monkeypatch: pytest.MonkeyPatch) -> Work:
         return torch.nn.Sequential(linear[0], torch.nn.ReLU(), linear[1], torch.nn.ReLU(), linear[2])
 
     monkeypatch.setattr(one_network, "make_network", network)
-    return work(SEEDS, STRETCHES, overrides=WHOLE)
+    return work(SEEDS, SEGMENTS, overrides=WHOLE)
 
 
 def oracle(task: Work, index: int) -> Layers:
@@ -47,7 +47,7 @@ def oracle(task: Work, index: int) -> Layers:
     ]
     x, target = torch.from_numpy(task.x[index]).double(), torch.from_numpy(task.target[index])
     optimizer = torch.optim.Adam([parameter for layer in layers for parameter in layer], lr=task.lr)
-    for _ in range(sum(task.stretches)):
+    for _ in range(sum(task.segments)):
         hidden = x
         for number, (weight, bias) in enumerate(layers):
             hidden = (hidden.relu() if number else hidden) @ weight + bias
@@ -85,7 +85,7 @@ def test_a_peer_trains_the_networks_of_the_work(name: str, whole_batches: Work) 
     before = cross_entropy(whole_batches.layers, whole_batches.x, whole_batches.target)
     expected = [oracle(whole_batches, index) for index in range(len(SEEDS))]
     layers, pauses = trained(name, whole_batches)
-    assert pauses == len(STRETCHES)
+    assert pauses == len(SEGMENTS)
     count = len(SEEDS) if PEERS[name].batched else 1
     for number, layer in enumerate(layers):
         for part, values in enumerate(layer):  # the weight, the bias
@@ -99,11 +99,11 @@ def test_scikit_learn_trains_the_same_network_but_for_its_one_output(whole_batch
     before = cross_entropy(whole_batches.layers, whole_batches.x, whole_batches.target)
     start = whole_batches.layers
     layers, pauses = trained("sklearn", whole_batches)
-    assert pauses == len(STRETCHES)
+    assert pauses == len(SEGMENTS)
     assert [weight.shape for weight, _ in layers] == [weight[:1].shape for weight, _ in start]
     assert not layers[-1][0][..., 0].any()
     assert not np.array_equal(layers[0][0], start[0][0][:1])
-    assert np.abs(layers[0][0] - start[0][0][:1]).max() <= 1.01 * sum(STRETCHES) * whole_batches.lr
+    assert np.abs(layers[0][0] - start[0][0][:1]).max() <= 1.01 * sum(SEGMENTS) * whole_batches.lr
     assert cross_entropy(layers, whole_batches.x[:1], whole_batches.target[:1])[0] < before[0] - 0.005
 
 

@@ -8,7 +8,7 @@ from hydra.core.singleton import Singleton
 
 from scripts.benchmark.peers import worker
 from scripts.benchmark.peers.work import cross_entropy, work
-from scripts.benchmark.peers.worker import Order
+from scripts.benchmark.peers.worker import Assignment
 
 TINY = ("data.samples_per_class=10",)
 
@@ -24,24 +24,24 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def reports(order: Order, words: int) -> list[object]:
+def reports(assignment: Assignment, words: int) -> list[object]:
     """Return what a worker says that is told to go on some times."""
     mine, theirs = multiprocessing.Pipe()
-    thread = threading.Thread(target=worker.run, args=(order, theirs))
+    thread = threading.Thread(target=worker.run, args=(assignment, theirs))
     thread.start()
-    said = [mine.recv()]
+    reported = [mine.recv()]
     for _ in range(words):
         mine.send(None)
-        said.append(mine.recv())
+        reported.append(mine.recv())
     thread.join(timeout=60)
     assert not thread.is_alive()
     assert not mine.poll()
-    return said
+    return reported
 
 
-def test_a_worker_reports_each_stretch_and_the_losses_in_the_end() -> None:
-    *stretches, losses = reports(Order("losslab", (3, 5), (2, 1, 1), overrides=TINY), words=3)
-    assert stretches == [[], [], []]
+def test_a_worker_reports_each_segment_and_the_losses_in_the_end() -> None:
+    *segments, losses = reports(Assignment("losslab", (3, 5), (2, 1, 1), overrides=TINY), words=3)
+    assert segments == [[], [], []]
     task = work((3, 5), (4,), overrides=TINY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task.parts.datamodule, "trainer", None, raising=False)
@@ -52,23 +52,23 @@ def test_a_worker_reports_each_stretch_and_the_losses_in_the_end() -> None:
 
 
 def test_a_worker_reports_the_losses_of_the_networks_that_it_trained() -> None:
-    losses = reports(Order("loop", (4, 5, 6), (1, 1), threads=1, overrides=TINY), words=2)[-1]
+    losses = reports(Assignment("loop", (4, 5, 6), (1, 1), threads=1, overrides=TINY), words=2)[-1]
     assert isinstance(losses, list)
     assert len(losses) == 1
 
 
 @pytest.mark.parametrize(
-    ("order", "message"),
+    ("assignment", "message"),
     [
         (
-            Order("nobody", (0,), (1,), overrides=TINY),
+            Assignment("nobody", (0,), (1,), overrides=TINY),
             "ModuleNotFoundError: No module named 'scripts.benchmark.peers.nobody'",
         ),
         (
-            Order("losslab", (0,), (1,), overrides=("data.samples_per_class=0",)),
+            Assignment("losslab", (0,), (1,), overrides=("data.samples_per_class=0",)),
             "SettingsError: Expected `data.samples_per_class` to be a whole number from 2 to 1000000, got 0.",
         ),
     ],
 )
-def test_a_worker_reports_what_goes_wrong(order: Order, message: str) -> None:
-    assert reports(order, words=0) == [message]
+def test_a_worker_reports_what_goes_wrong(assignment: Assignment, message: str) -> None:
+    assert reports(assignment, words=0) == [message]

@@ -6,23 +6,23 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.peers.worker import Order
-from scripts.benchmark.team import Team, _Member
+from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.worker_group import WorkerGroup, _Member
 
 
 @pytest.mark.integration
 def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None:
-    order = Order("loop", (0,), (1, 20, 1), threads=1, overrides=("data.samples_per_class=10",))
-    with Team("loop, one process", [order]) as team:
-        [member] = team.members
+    assignment = Assignment("loop", (0,), (1, 20, 1), threads=1, overrides=("data.samples_per_class=10",))
+    with WorkerGroup("loop, one process", [assignment]) as group:
+        [member] = group.members
         assert member.process.pid != os.getpid()
-        long = team.stretch()
-        short = team.stretch()
+        long = group.segment()
+        short = group.segment()
         assert 0 < short < long  # 20 epochs, 1 epoch
         os.kill(member.process.pid, signal.SIGKILL)
         member.process.join()
         with pytest.raises(BenchmarkError, match=r"^the peer loop, one process ended with code -9$"):
-            team.losses()
+            group.losses()
 
 
 def test_all_workers_start_before_the_first_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,19 +30,19 @@ def test_all_workers_start_before_the_first_is_waited_for(monkeypatch: pytest.Mo
     process = SimpleNamespace(start=lambda: None, terminate=lambda: None, join=lambda: None)
     context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
-    monkeypatch.setattr(Team, "_reports", lambda team: waited.append(len(team.members)))
-    with Team("loop, a process a core", [Order("loop", (seed,), (1, 1)) for seed in range(3)]):
+    monkeypatch.setattr(WorkerGroup, "_reports", lambda group: waited.append(len(group.members)))
+    with WorkerGroup("loop, one process per core", [Assignment("loop", (seed,), (1, 1)) for seed in range(3)]):
         assert waited == [3]
 
 
-def made_up(*reports: object) -> Team:
-    """Return a team whose workers have said something already."""
-    team = Team("jax, one process", [])
+def made_up(*reports: object) -> WorkerGroup:
+    """Return a group whose workers have reported something already."""
+    group = WorkerGroup("jax, one process", [])
     for report in reports:
         mine, theirs = multiprocessing.Pipe()
         theirs.send(report)
-        team.members.append(_Member(SimpleNamespace(exitcode=None, other=theirs), mine))
-    return team
+        group.members.append(_Member(SimpleNamespace(exitcode=None, other=theirs), mine))
+    return group
 
 
 def test_the_losses_of_all_workers_are_put_together() -> None:
@@ -51,4 +51,4 @@ def test_the_losses_of_all_workers_are_put_together() -> None:
 
 def test_a_worker_that_fails_is_named_with_its_reason() -> None:
     with pytest.raises(BenchmarkError, match=r"^the peer jax, one process failed: MemoryError: too large$"):
-        made_up([], "MemoryError: too large").stretch()
+        made_up([], "MemoryError: too large").segment()

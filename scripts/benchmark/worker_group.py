@@ -1,4 +1,4 @@
-"""The worker processes in which one peer trains, in step with the process that measures."""
+"""The worker processes in which one peer trains, synchronized with the process that measures."""
 
 import multiprocessing
 import time
@@ -10,31 +10,31 @@ from types import TracebackType
 from typing import Any
 
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.peers.worker import Order, run
+from scripts.benchmark.peers.worker import Assignment, run
 
 
-class Team:
+class WorkerGroup:
     """Some workers that train parts of the same work at the same time.
 
-    ``with`` starts all of them at the same time, and its body begins when each has trained its first stretch and waits.
+    ``with`` starts all of them at the same time, and its body begins when each has trained its first segment.
 
     Args:
         name: The peer, for messages.
-        orders: The work of each worker; all with equal stretches.
+        assignments: The work of each worker; all with equal segments.
     """
 
-    def __init__(self, name: str, orders: Sequence[Order]) -> None:
+    def __init__(self, name: str, assignments: Sequence[Assignment]) -> None:
         self.name = name
-        self.orders = orders
+        self.assignments = assignments
         self.members: list[_Member] = []
 
-    def __enter__(self) -> "Team":
+    def __enter__(self) -> "WorkerGroup":
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit the threads of what is imported here
         with ExitStack() as on_failure:
             on_failure.callback(self._stop)
-            for order in self.orders:
+            for assignment in self.assignments:
                 mine, theirs = spawn.Pipe()
-                process = spawn.Process(target=run, args=(order, theirs), daemon=True)
+                process = spawn.Process(target=run, args=(assignment, theirs), daemon=True)
                 process.start()
                 theirs.close()
                 self.members.append(_Member(process, mine))
@@ -47,21 +47,21 @@ class Team:
     ) -> None:
         self._stop()
 
-    def stretch(self) -> float:
-        """Let all workers train their next stretch and return the seconds until the last has done so."""
+    def segment(self) -> float:
+        """Let all workers train their next segment and return the seconds until the last has done so."""
         started = time.perf_counter()
-        self._go_on()
+        self._resume()
         self._reports()
         return time.perf_counter() - started
 
     def losses(self) -> list[float]:
-        """Return the final losses of all networks, once all stretches are trained."""
-        self._go_on()
+        """Return the final losses of all networks, once all segments are trained."""
+        self._resume()
         return [loss for losses in self._reports() for loss in losses]
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         for member in self.members:
-            with suppress(BrokenPipeError):  # of one that died, which the wait for its report finds
+            with suppress(BrokenPipeError):  # of a worker that died, which _reports raises
                 member.pipe.send(None)
 
     def _reports(self) -> list[list[float]]:
