@@ -129,6 +129,8 @@ def _out_folder(studies: Sequence[Path], out: Path | None) -> Path:
     for study in studies:
         if not study.is_dir():
             raise AggregateError(f"STUDY: {study} is not a folder; expected the folder of a study, as outputs/hw4")
+    if out is None and (studies[0] / "report").is_symlink():
+        raise AggregateError(f"--out: {studies[0] / 'report'} is a link, which is not followed; expected a folder")
     out = studies[0] / "report" if out is None else out
     if out.exists() and not out.is_dir():
         raise AggregateError(f"--out: {out} is not a folder; expected a folder, or a path where one can be made")

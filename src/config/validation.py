@@ -16,6 +16,7 @@ from src.config.allowlist import allowed_problem
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.schema import Config
+from src.storage.manifest import DIRECTORY as MANIFESTS
 from src.utils.fast_imports import import_lightning
 from src.utils.seeds import PURPOSES, seeds_problem
 from src.utils.validation import Problem, check, choice, flag, number, whole
@@ -48,8 +49,9 @@ def validate_job(root: DictConfig) -> None:
         SettingsError: If a setting is wrong; the message has one line for each.
     """
     config = resolve(root)
-    study = study_problem(config["study"]), folder_problem(Path(str(root.hydra.sweep.dir)))
-    check(*study, *setting_problems(config))
+    study = Path(str(root.hydra.sweep.dir))
+    check(study_problem(config["study"]), folder_problem(study), *setting_problems(config))
+    check(link_problem(study, str(root.hydra.sweep.subdir)))
     import_lightning()
     from src.config.instantiate import check_settings  # torch takes seconds to import, and --help needs none of it
 
@@ -78,6 +80,15 @@ def folder_problem(study: Path) -> Problem | None:
     if free < MIN_FREE_BYTES:
         return Problem("hydra.sweep.dir", f"on a disk with room ({free} bytes are free)", str(study))
     return None
+
+
+def link_problem(study: Path, condition: str) -> Problem | None:
+    """Return a problem if a file of a condition would be written through a link, to wherever that leads."""
+    folder = study / condition
+    written = [study / MANIFESTS, folder, *folder.glob("*"), *folder.glob(".hydra/**/*")]
+    links = [str(path) for path in written if path.is_symlink()]
+    rule = f"a folder without links to write through ({', '.join(links[:2])})"
+    return Problem("hydra.sweep.dir", rule, str(study)) if links else None
 
 
 def shape_problems(config: dict[str, Any]) -> Iterator[Problem | None]:

@@ -9,14 +9,15 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from src.config.cli import explain
-from src.config.naming import condition_folder, condition_name, fingerprint
+from src.config.allowlist import check_composition
+from src.config.cli import explain, override_problem
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import validate_job
 from src.experiments.condition import Condition
 from src.experiments.loading import load_study
 from src.experiments.runner import FailedSeedsError, run_condition
+from src.utils.validation import check
 
 _LITERALS = ("true", "false", "null", "nan", "inf")  # unquoted, Hydra's grammar reads these as no text
 
@@ -47,21 +48,20 @@ def run(*overrides: str, output_dir: Path | str = "outputs", **settings: Any) ->
         ([0, 1], ['completed'])
     """
     words = [*overrides, *(word for name, value in settings.items() for word in _override(name, value))]
+    check(override_problem(words))
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             root = f"hydra.sweep.dir={_literal(f'{output_dir}/${{study}}')}"
             composed = compose("train", overrides=[*words, root], return_hydra_config=True)
     except HydraException as error:
         raise ValueError(explain(error, words)) from None
+    check_composition(composed, words)
     validate_job(composed)
-    config, choices = resolve(composed), dict(composed.hydra.runtime.choices)
-    study = Path(composed.hydra.sweep.dir)
-    name = condition_folder(study, condition_name(config, choices, words), fingerprint(config, choices))
-    folder = study / name
+    folder = Path(composed.hydra.sweep.dir, composed.hydra.sweep.subdir)
     folder.mkdir(parents=True, exist_ok=True)
-    results = run_condition(Condition(folder, config, choices, words))
+    results = run_condition(Condition(folder, resolve(composed), dict(composed.hydra.runtime.choices), words))
     FailedSeedsError.check(results)
-    runs = load_study(study)
+    runs = load_study(folder.parent)
     names = {result.name for result in results}
     mine = [path.parent == folder and path.name in names for path in map(Path, runs["folder"])]
     return runs[mine].reset_index(drop=True)

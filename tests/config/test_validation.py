@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from src.config.instantiate import check_settings
-from src.config.validation import folder_problem, study_problem
+from src.config.validation import folder_problem, link_problem, study_problem
 from src.utils.validation import SettingsError
 from tests.commands import files
 
@@ -32,6 +32,17 @@ def test_a_study_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     problem = folder_problem(tmp_path / "outputs" / "runs")
     assert problem is not None
     assert problem.name == "hydra.sweep.dir"
+
+
+@pytest.mark.parametrize("name", ["seed=1", ".seed=2.new", "train.log", ".hydra/config.yaml", ".", "../.sweep"])
+def test_links_to_write_through_are_named(name: str, tmp_path: Path) -> None:
+    assert link_problem(tmp_path, "condition") is None
+    link = tmp_path / "condition" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to("/nowhere")
+    problem = link_problem(tmp_path, "condition")
+    assert problem is not None
+    assert Path(name).name in problem.rule
 
 
 @pytest.mark.parametrize("mode", [(), ("--multirun",)])

@@ -67,6 +67,23 @@ def test_a_wrong_setting_is_named_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("+data.x={_target_:planted.f}", "data.x._target_"),
+        ("+hydra.callbacks.x._target_=planted.f", "hydra.callbacks.x._target_"),
+        ("hydra.searchpath=[pkg://planted]", "hydra.searchpath"),
+        ("hydra.sweep.subdir=../x", "hydra.sweep.subdir"),
+    ],
+)
+def test_what_no_command_may_set_is_refused_here_too(word: str, name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "planted.py").write_text("raise SystemExit", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=f"Expected `{name}`"):
+        run(word, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_failed_seeds_raise(tmp_path: Path) -> None:
     with pytest.raises(FailedSeedsError, match="1 of 1 seeds"):
         run(loss="mse", optimizer="sgd", output_dir=tmp_path, **SMALL | {"data": {"samples_per_class": 10}},

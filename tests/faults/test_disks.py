@@ -78,6 +78,22 @@ def test_a_disk_that_cannot_be_written(tmp_path, train, count):
     count("full or unwritable disks, and folders that vanished")
 
 
+@pytest.mark.parametrize("name", ["seed=1", pytest.param(".seed=2.new", marks=pytest.mark.integration)])
+def test_nothing_is_written_through_a_link(name, tmp_path, train, count):
+    """N4: a seed whose directory was a link was trained, then lost."""
+    train(*ONE)
+    [condition] = tmp_path.glob("outputs/s/loss=ce*")
+    (tmp_path / "elsewhere").mkdir()
+    (condition / name).symlink_to(tmp_path / "elsewhere")
+    before = contents(tmp_path)
+    error = train("--multirun", *ONE, "seed=range(3)", code=1).err
+    assert error.startswith("Expected `hydra.sweep.dir` to be a folder without links to write through")
+    assert name in error
+    assert "\n" not in error.strip()
+    assert contents(tmp_path) == before
+    count("links in outputs, none of them followed")
+
+
 @pytest.mark.parametrize("level", ["condition", "study"])
 def test_a_folder_that_is_removed_while_its_seeds_train(level, tmp_path, train, monkeypatch, count):
     train("loss=mse", *ONE[1:])

@@ -302,7 +302,11 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(tmp_path: Path, 
     a_file = tmp_path / "file"
     a_file.write_text("")
     nothing = tmp_path / "nothing"
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "report").symlink_to(empty)
     for arguments, expected in (
+        ([str(linked)], f"--out: {linked / 'report'} is a link"),
         ([str(nothing)], f"STUDY: {nothing} is not a folder; expected the folder of a study"),
         ([str(study), str(nothing)], f"STUDY: {nothing} is not a folder"),
         ([str(a_file)], f"STUDY: {a_file} is not a folder"),
