@@ -79,14 +79,18 @@ def allowed(settings: dict[str, str]) -> list[str]:
 
 
 def compare(run: Run) -> int:
-    """Print every metric beside the stored one and return 1 if any differs, otherwise 0."""
+    """Print every metric beside the stored one and return 1 if any stored one differs, otherwise 0.
+
+    A metric that an older losslab did not store is shown and does not count.
+    """
     metrics = run.recompute_metrics()
     table = Table("metric", "stored", "recomputed", "", title=f"{run.results.condition}/{run.results.name}")
     different = 0
     for name in sorted(metrics.keys() | run.metrics.keys()):
         stored, again = run.metrics.get(name), metrics.get(name)
-        different += stored != again
-        table.add_row(name, str(stored), str(again), "equal" if stored == again else "different")
+        kind = "not stored" if stored is None else "equal" if stored == again else "different"
+        different += kind == "different"
+        table.add_row(name, str(stored), str(again), kind)
     stdout().print(table)
     if different:
         print(f"{different} of the stored metrics are not reproduced", file=sys.stderr)

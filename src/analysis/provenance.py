@@ -35,14 +35,14 @@ def provenance(results: Sequence[Results]) -> Provenance:
     versions = {name: sorted({str(each.versions[name]) for each in results if name in each.versions}) for name in names}
     stacks = {(each.study, each.fingerprint, each.seconds) for each in results}  # seeds that trained together
     studies = dict.fromkeys(each.study for each in results)
-    commands = [line for study in studies for line in _commands([each for each in results if each.study == study])]
-    if len(commands) > _MAX_COMMANDS:
-        commands = [*commands[:_MAX_COMMANDS], f"# and {len(commands) - _MAX_COMMANDS} more"]
-    return Provenance(commands, versions, math.fsum(seconds for *_, seconds in stacks), len(results))
+    lines = [line for study in studies for line in commands([each for each in results if each.study == study])]
+    if len(lines) > _MAX_COMMANDS:
+        lines = [*lines[:_MAX_COMMANDS], f"# and {len(lines) - _MAX_COMMANDS} more"]
+    return Provenance(lines, versions, math.fsum(seconds for *_, seconds in stacks), len(results))
 
 
-def _commands(results: Sequence[Results]) -> list[str]:
-    """Return one command for a study that is a full product of its settings, otherwise one per condition."""
+def commands(results: Sequence[Results]) -> list[str]:
+    """Return one command for runs of a study that are a full product of its settings, otherwise one per condition."""
     conditions: dict[tuple[tuple[str, str], ...], list[Results]] = {}
     for each in results:
         conditions.setdefault(tuple(_settings(each.overrides).items()), []).append(each)

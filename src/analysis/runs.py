@@ -14,6 +14,8 @@ from src.utils.seeds import PURPOSES, SEED_KEYS
 METRICS = (
     "train/loss",
     "train/accuracy",
+    "train/decided_classes",
+    "train/collapse_epoch",
     "test/loss",
     "test/accuracy",
     "test/correct",

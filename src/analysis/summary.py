@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from src.analysis.collapse import collapsed_runs
 from src.analysis.replication_unit import Unit
-from src.statistics.intervals import mean_interval
+from src.statistics.intervals import clopper_pearson_interval, mean_interval
 from src.storage.schema import COMPLETED, FAILED
 
 ACCURACIES = ("test/accuracy", "population/accuracy")
@@ -24,7 +25,9 @@ def summarize(
         unit: The independent replicate that the intervals are based on; single runs by default.
 
     Returns:
-        The columns of ``runs`` that name the condition; n, the number of completed runs, and failed; for each metric
+        The columns of ``runs`` that name the condition; n, the number of completed runs, and failed; of the runs that
+        record it, collapsed n, and collapsed, the number of collapsed ones, with collapsed low and high, the
+        Clopper-Pearson interval of their probability, where single runs are independent; for each metric
         its n, mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the t interval of the mean, as
         columns such as ``test/accuracy mean``; the mean regret, and the Bayes and ideal accuracy. Runs without a
         metric do not count in its row; what cannot be computed is NaN.
@@ -36,6 +39,7 @@ def summarize(
         completed = group[group["status"] == COMPLETED]
         row: dict[str, Any] = {name: group[name].iloc[0] for name in naming}
         row |= {"n": len(completed), "failed": int((group["status"] == FAILED).sum())}
+        row |= _collapses(completed, confidence, unit or Unit())
         for metric in known:
             row |= _spread(metric, completed, confidence, unit or Unit())
         if "population/regret" in runs.columns:
@@ -45,6 +49,13 @@ def summarize(
                 row[name] = completed[name].median()
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _collapses(runs: pd.DataFrame, confidence: float, unit: Unit) -> dict[str, float]:
+    known = collapsed_runs(runs).dropna()
+    n, count = len(known), int(known.sum())
+    low, high = clopper_pearson_interval(count, n if unit.stream is None else 0, confidence)
+    return {"collapsed": count, "collapsed n": n, "collapsed low": low, "collapsed high": high}
 
 
 def _spread(metric: str, runs: pd.DataFrame, confidence: float, unit: Unit) -> dict[str, float]:

@@ -58,8 +58,8 @@ class Run:
 
     @single_threaded()
     def recompute_metrics(self) -> dict[str, float]:
-        """Return all metrics, computed again from the data and the weights: bit for bit the stored ones."""
-        return seed_metrics(self.components, 0, self.network)
+        """Return all metrics, computed again from the data, weights and curves: bit for bit the stored ones."""
+        return seed_metrics(self.components, 0, self.network, self.history)
 
     @single_threaded()
     def predict(self, samples: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,8 @@ from src.config.instantiate import Components
 from src.experiments import write_figures
 from src.experiments.condition import Condition
 from src.metrics.classification import compute_metrics
+from src.metrics.collapse import COLLAPSE_EPOCH, DECIDED_CLASSES, collapse_epoch, collapsed
+from src.metrics.dead_units import dead_units
 from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
@@ -81,7 +83,7 @@ def write_run(
             images |= write_figures.write_loss_curve(folder, training, components.objective)
         if error is None:
             network = seed_network(components.network, index)
-            metrics = seed_metrics(components, index, network)
+            metrics = seed_metrics(components, index, network, training.history)
             if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
@@ -104,17 +106,26 @@ def write_run(
     return results
 
 
-def seed_metrics(components: Components, index: int, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
+def seed_metrics(
+    components: Components, index: int, network: Callable[[Tensor], Tensor], history: pd.DataFrame
+) -> dict[str, float]:
     """Return all final metrics of one seed.
 
     Args:
         components: Data, objective and trained network of the stack.
         index: Index of the seed in the stack, in [0, S).
         network: The seed's network (N, D) -> (N, O).
+        history: The curves of the seed, one row per epoch.
     """
     data = components.datamodule
     train, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
     metrics = compute_metrics(network, components.objective, data.source, train, test, val, components.population)
+    metrics |= dead_units(components.network, index, train.x[0])
+    if collapsed(metrics[DECIDED_CLASSES]) and "train/accuracy" in history.columns:
+        count = train.target.numel()
+        share = int(train.target.unique(return_counts=True)[1].max()) / count
+        epoch = collapse_epoch(history["train/accuracy"], share, count)
+        metrics |= {} if epoch is None else {COLLAPSE_EPOCH: epoch}
     return metrics | log_odds(components.network, components.objective, index)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_stat_scores
 
@@ -11,13 +12,14 @@ from src.losses.base import Objective
 from src.metrics.population import Population
 
 REDUNDANT = ("train/correct", "train/count", "val/correct", "val/count")  # given by the accuracy
+ONLY_OF_TRAINING = ("test/decided_classes", "val/decided_classes")
 MAX_BLOCK = 2**16  # samples of a split whose outputs are in memory at once
 
 
 def split_metrics(
     name: str, network: Callable[[Tensor], Tensor], split: Split, objective: Objective, classes: int
 ) -> dict[str, float]:
-    """Return the loss, the accuracy and the number of correct samples of one network on a split, block by block.
+    """Return the loss, accuracy, number of correct samples and of decided classes of one network on a split.
 
     Args:
         name: Name of the split, the prefix of the metrics.
@@ -27,12 +29,14 @@ def split_metrics(
         classes: Number of classes C.
     """
     loss, correct, count = 0.0, 0, 0
+    decided = torch.zeros(classes, dtype=torch.bool)
     for x, target in zip(split.x.split(MAX_BLOCK, dim=1), split.target.split(MAX_BLOCK, dim=1), strict=True):
         outputs = network(x[0])[None]  # (1, N, O)
         preds = objective.decode(outputs)
         true_positives, *_, support = multiclass_stat_scores(
             preds, target, num_classes=classes, average="micro"
         ).tolist()
+        decided[preds.unique()] = True
         correct, count = correct + true_positives, count + support
         loss += (objective.loss(outputs, target).item() - loss) * (support / count)  # running mean
     return {
@@ -40,6 +44,7 @@ def split_metrics(
         f"{name}/accuracy": correct / count,
         f"{name}/correct": correct,
         f"{name}/count": count,
+        f"{name}/decided_classes": int(decided.sum()),
     }
 
 
@@ -67,6 +72,6 @@ def compute_metrics(
     metrics |= split_metrics("test", network, test, objective, source.classes)
     if val is not None and val.target.numel():
         metrics |= split_metrics("val", network, val, objective, source.classes)
-    metrics = {name: value for name, value in metrics.items() if name not in REDUNDANT}
+    metrics = {name: value for name, value in metrics.items() if name not in (*REDUNDANT, *ONLY_OF_TRAINING)}
     population = population or Population.of(source, objective)
     return metrics if population is None else metrics | population.metrics(network)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from src.analysis.collapse import collapse_sentences, cure
 from src.analysis.conclusions import joined, spoken
 from src.analysis.findings import REGRET, Findings
 from src.analysis.provenance import Provenance, provenance
@@ -29,8 +30,15 @@ _CAPTIONS = {
         "diagonal a classifier is overconfident. Samples of one network are not independent, so no intervals are "
         "shown.",
     ),
+    "collapse": (
+        "Seeds that did not learn",
+        "Left: accuracy in training of the collapsed seeds (red) beside the median seed that learned (black). Right: "
+        "share of ReLU units that are 0 for every training sample, by hidden layer, one dot per seed.",
+    ),
+    "collapse_map": ("Share of collapsed seeds", "In percent of the seeds of each condition."),
     "calibration": ("Calibration", "Mean distance of the predicted class's probability from its true posterior."),
 }
+_OF_COLLAPSE = ("collapse", "collapse_map")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,9 @@ class Content:
         answer: Its answer, in sentences.
         notes: Remarks on how to read the numbers, in sentences.
         pictures: The figures.
+        collapse: What is known of the seeds that did not learn, in sentences; empty where every seed learned.
+        collapse_pictures: The figures of them.
+        cure: Commands that try the usual cure.
         sheets: The tables.
         left_out: Failed, missing and broken runs and other omissions, as lines by heading.
         settings: The settings in which the conditions differ.
@@ -63,6 +74,9 @@ class Content:
     answer: list[str]
     notes: list[str]
     pictures: list[Picture]
+    collapse: list[str]
+    collapse_pictures: list[Picture]
+    cure: list[str]
     sheets: list[Sheet]
     left_out: dict[str, list[str]]
     settings: Sheet
@@ -78,12 +92,16 @@ def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, S
         left_out: Lines by heading.
     """
     captions = _captions(findings)
+    pictures = [Picture(name, *captions[name]) for name in figures]
     return Content(
         title=joined(list(dict.fromkeys(findings.collection.runs["study"]))),
         question=_question(findings),
         answer=findings.answer,
         notes=findings.notes,
-        pictures=[Picture(name, *captions[name]) for name in figures],
+        pictures=[each for each in pictures if each.name not in _OF_COLLAPSE],
+        collapse=collapse_sentences(findings.collection.completed),
+        collapse_pictures=[each for each in pictures if each.name in _OF_COLLAPSE],
+        cure=cure(findings.collection.results),
         sheets=[*sheets(findings), *filter(None, [coefficient_sheet(findings)])],
         left_out={kind: list(lines) for kind, lines in left_out.items() if lines},
         settings=settings_sheet(findings),

@@ -6,24 +6,34 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from src.analysis.collapse import collapsed_runs
 from src.analysis.collect import Progress
 from src.analysis.findings import REGRET, Findings
 from src.analysis.reliability_bins import read_reliability
 from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.analysis.summary import ACCURACIES, median_run
+from src.report.figures.collapse import (
+    CollapsedSeeds,
+    Curve,
+    collapse_figure,
+    collapse_map_figure,
+    dead_unit_columns,
+)
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
 from src.report.figures.differences import forest_figure
 from src.report.figures.regret import regret_figure
 from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
 from src.report.figures.sample_size import sample_size_figure
 from src.report.figures.variance import variance_bars, variance_figure
-from src.storage.schema import REGIONS, ArtifactError
+from src.storage.schema import HISTORY, REGIONS, ArtifactError, read_table
 
 FIGURES = (
     *("accuracy", "differences", "regret", "sample_size", "loss_curves", "scatter", "reliability", "calibration"),
-    "variance",
+    *("variance", "collapse", "collapse_map"),
 )
 _MAX_LABELS = 60  # legible panels in one figure
+_MAX_COLLAPSED = 4  # conditions in the figure of collapsed seeds
+_MAX_CURVES = 8  # collapsed seeds of one of them
 _PANELS = ("loss_curves", "scatter", "reliability")
 
 
@@ -58,6 +68,10 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
         figures["calibration"] = calibration_figure(runs, alpha, unit)
     if bars := variance_bars(findings.variance):
         figures["variance"] = variance_figure(bars)
+    figures["collapse_map"] = collapse_map_figure(runs)
+    collapsed, unread = _collapsed_seeds(runs, findings.metric)
+    figures["collapse"] = collapse_figure(collapsed) if collapsed else None
+    problems += unread
     labels = runs["label"].nunique()
     if labels > _MAX_LABELS:
         names = f"{', '.join(_PANELS[:-1])} and {_PANELS[-1]}"
@@ -75,6 +89,31 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
 
 def _has(runs: pd.DataFrame, *metrics: str) -> bool:
     return any(runs[name].notna().any() for name in metrics if name in runs.columns)
+
+
+def _collapsed_seeds(runs: pd.DataFrame, metric: str) -> tuple[list[CollapsedSeeds], list[str]]:
+    """Read the training accuracy of collapsed seeds and of the median other seed, by condition; the most first."""
+    collapse, problems = collapsed_runs(runs), []
+    counts = collapse.groupby(runs["fingerprint"], sort=False).sum().sort_values(ascending=False, kind="stable")
+    found = []
+    for fingerprint in counts[counts > 0].index[:_MAX_COLLAPSED]:
+        group = runs[runs["fingerprint"] == fingerprint]
+        hollow, normal = group[collapse[group.index] == 1], group[collapse[group.index] == 0]
+        shown = [*hollow["folder"][:_MAX_CURVES], *([] if normal.empty else [median_run(normal, metric)["folder"]])]
+        curves = {}
+        for folder in shown:
+            try:
+                table = read_table(Path(folder) / HISTORY, ("epoch", "train/accuracy"))
+                curves[folder] = Curve(table["epoch"].to_numpy(), table["train/accuracy"].to_numpy(dtype=float))
+            except (ArtifactError, ValueError) as error:
+                problems.append(str(error))
+        units = dead_unit_columns(group)
+        title = f"{group['label'].iloc[0]}, {group['classes'].iloc[0]} classes: {len(hollow)} of {len(group)} collapsed"
+        mine = [curves[folder] for folder in hollow["folder"] if folder in curves]
+        beside = None if normal.empty else curves.get(shown[-1])
+        dead, alive = (each[units].dropna(axis=1, how="all").to_numpy(dtype=float) for each in (hollow, normal))
+        found.append(CollapsedSeeds(title, mine, beside, dead, alive))
+    return found, problems
 
 
 def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:

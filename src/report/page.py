@@ -1,13 +1,13 @@
 """HTML and Markdown pages of a report."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from src.report.content import Content
+from src.report.content import Content, Picture
 from src.report.svg import inline
 
 _MAX_LINES = 20  # per kind of problem; problems.txt has all
@@ -27,14 +27,19 @@ def html_page(report: Content, svgs: Mapping[str, str]) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
-    drawings = []
-    for picture in report.pictures:
-        if picture.name in svgs:
-            svg, width = inline(svgs[picture.name], picture.name, picture.title)
-            drawings.append((picture, Markup(svg), width))  # noqa: S704 - drawn by us, its texts escaped by matplotlib
+
+    def drawings(pictures: Sequence[Picture]) -> list[tuple[Picture, Markup, float]]:
+        found = []
+        for picture in pictures:
+            if picture.name in svgs:
+                svg, width = inline(svgs[picture.name], picture.name, picture.title)
+                found.append((picture, Markup(svg), width))  # noqa: S704 - drawn by us, texts escaped by matplotlib
+        return found
+
     return environment.get_template("report.html").render(
         report=report,
-        drawings=drawings,
+        drawings=drawings(report.pictures),
+        collapse_drawings=drawings(report.collapse_pictures),
         seconds=_duration(report.provenance.seconds),
         max_lines=_MAX_LINES,
         max_rows=_MAX_ROWS,

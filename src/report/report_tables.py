@@ -48,6 +48,7 @@ def condition_sheet(findings: Findings) -> Sheet:
         "C",
         "n",
         "failed",
+        "collapsed",
         *map(spoken, metrics),
         *(spoken(name.removesuffix(" mean")) for name in ends),
     ]
@@ -55,6 +56,7 @@ def condition_sheet(findings: Findings) -> Sheet:
         [
             str(row["label"]),
             *(str(row[name]) for name in ("classes", "n", "failed")),
+            collapse_count(row),
             *(_spread(row, metric) for metric in metrics),
             *(_plain(row[name] * factors[name], 1) for name in ends),
         ]
@@ -62,7 +64,11 @@ def condition_sheet(findings: Findings) -> Sheet:
     ]
     level = f"{1 - findings.plan.alpha:.0%}"
     over = f"of the mean, over {findings.unit.name}"
-    note = f"Mean [{level} t interval {over}] (standard deviation over runs). Accuracies and regret in points."
+    note = (
+        f"A collapsed network makes one decision for every training sample; their number, with the {level} "
+        f"Clopper-Pearson interval of the probability. Mean [{level} t interval {over}] (standard deviation over "
+        "runs); where seeds collapse, a mean describes neither these nor the others. Accuracies and regret in points."
+    )
     if "ideal/accuracy" in ends:
         note += (
             " Ideal is the accuracy of the decision rule of a loss at the minimiser of its expected loss "
@@ -70,6 +76,16 @@ def condition_sheet(findings: Findings) -> Sheet:
             "its distance to Bayes is the cost of the rule, the distance below it is the cost of training."
         )
     return Sheet("conditions", "Conditions", note, head, rows)
+
+
+def collapse_count(row: pd.Series) -> str:
+    """Return the number of collapsed runs of a condition with its interval, such as ``3 of 20 [3, 38]%``."""
+    if not row["collapsed n"]:
+        return "not recorded"
+    count = f"{row['collapsed']} of {row['collapsed n']}"
+    if pd.isna(row["collapsed low"]):
+        return count
+    return f"{count} [{100 * row['collapsed low']:.0f}, {100 * row['collapsed high']:.0f}]%"
 
 
 def _spread(row: pd.Series, metric: str) -> str:

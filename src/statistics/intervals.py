@@ -68,6 +68,29 @@ def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple
     return max(0.0, float(low)), min(1.0, float(high))
 
 
+def clopper_pearson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a probability (Clopper and Pearson 1934), which covers at any n and probability.
+
+    Args:
+        successes: Number of successes, in [0, n].
+        n: Number of trials.
+        confidence: Least coverage, in (0, 1).
+
+    Returns:
+        Both ends, in [0, 1]; NaN where n = 0.
+
+    Example:
+        >>> low, high = clopper_pearson_interval(3, 20)
+        >>> print(f"{low:.3f} {high:.3f}")
+        0.032 0.379
+    """
+    check_range("confidence", confidence)
+    if n == 0:
+        return math.nan, math.nan
+    interval = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)
+
+
 def bca_interval(values: ArrayLike, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """Return the bias-corrected and accelerated bootstrap interval of a mean (Efron 1987).
 

@@ -9,8 +9,9 @@ import pandas as pd
 
 from src.storage.schema import FAILED, HISTORY, PREDICTIONS, REGIONS, Results, seed_folder, write_results
 
+COLLAPSED = 0.25  # accuracy of the collapsed networks of ``make_runs``
 RECIPE: dict[str, Any] = {
-    "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50]},
+    "model": {"_target_": "src.models.mlp.MLP", "hidden": [50, 100, 50], "init": "normal"},
     "data": {"_target_": "src.data.noisy_cubic.NoisyCubic", "samples_per_class": 80},
     "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.005},
     "trainer": {"max_epochs": 499},
@@ -127,6 +128,7 @@ def _metrics(points: pd.DataFrame, loss: str, classes: int, seed: int) -> dict[s
     return {
         "train/loss": 0.3,
         "train/accuracy": 0.8,
+        "train/decided_classes": classes,
         "test/loss": 0.4,
         "test/accuracy": correct / len(points),
         "test/correct": correct,
@@ -137,13 +139,21 @@ def _metrics(points: pd.DataFrame, loss: str, classes: int, seed: int) -> dict[s
     }
 
 
+def write_collapsed(study: Path, loss: str = "ce", classes: int = 2, seed: int = 0, **changes: Any) -> Path:
+    """Write the folder of one collapsed seed with three dead layers and return it."""
+    units = {f"train/dead_units/{layer}": share for layer, share in enumerate((0.5, 0.9, 1.0), start=1)}
+    metrics = {"train/accuracy": 1 / classes, "train/decided_classes": 1, "train/collapse_epoch": 2 + seed, **units}
+    metrics |= {"test/accuracy": 1 / classes, "population/accuracy": 1 / classes, "test/count": 32}
+    return write_run(study, loss, classes, seed, metrics=metrics, **changes)
+
+
 def make_runs(
     accuracies: dict[tuple[str, int], np.ndarray], crossed: tuple[int, int, int] | None = None
 ) -> pd.DataFrame:
     """Return a table of runs as ``Collection.runs`` has it, without any files.
 
     Args:
-        accuracies: Population accuracies by loss and class count, (S,).
+        accuracies: Population accuracies by loss and class count, (S,); a network with ``COLLAPSED`` is collapsed.
         crossed: Numbers of data, init and shuffle seeds that the S runs are a crossing of; by default S plain seeds.
     """
     parts = []
@@ -154,6 +164,7 @@ def make_runs(
         columns |= {"fingerprint": f"{loss}{classes}", "loss": loss, "model": "mlp", "data": "d", "classes": classes}
         columns |= {"seed": seed if crossed is None else 0, "seeds.data": streams[0], "seeds.split": streams[0]}
         columns |= {"seeds.init": streams[1], "seeds.shuffle": streams[2], "status": "completed", "seconds": 1.0}
+        columns |= {"train/decided_classes": np.where(values == COLLAPSED, 1, classes)}
         columns |= {"population/accuracy": values, "population/regret": 0.75 - values}
         parts.append(pd.DataFrame(columns | {"folder": [f"{loss}{classes}/{index}" for index in seed]}))
     return pd.concat(parts, ignore_index=True)

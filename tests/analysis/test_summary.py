@@ -8,7 +8,7 @@ from scipy import stats
 from src.analysis.collect import collect
 from src.analysis.summary import median_run, summarize
 from src.storage.schema import FAILED
-from tests.analysis.studies import write_run, write_study
+from tests.analysis.studies import write_collapsed, write_run, write_study
 
 
 def test_a_row_a_condition_with_the_numbers_of_numpy_and_scipy(tmp_path: Path):
@@ -41,6 +41,21 @@ def test_a_row_a_condition_with_the_numbers_of_numpy_and_scipy(tmp_path: Path):
             assert {name: row[f"{metric} {name}"] for name in expected} == pytest.approx(expected, rel=1e-12)
         assert row["population/regret mean"] == pytest.approx(row["bayes/accuracy"] - row["population/accuracy mean"])
         assert row["bayes/accuracy"] == {2: 0.75, 4: 0.625}[row["classes"]]
+
+
+def test_collapsed_runs_are_counted_among_those_that_record_it(tmp_path: Path):
+    for seed in range(7):
+        write = write_collapsed if seed in (2, 5) else write_run
+        write(tmp_path, seed=seed)
+    write_run(tmp_path, seed=7, metrics={"test/accuracy": 0.5})  # as an older losslab left it
+    write_run(tmp_path, "mse", metrics={"test/accuracy": 0.5})
+    summary = summarize(collect([tmp_path]).runs).set_index("label")
+    assert list(summary["n"]) == [8, 1]
+    assert list(summary["collapsed"]) == [2, 0]
+    assert list(summary["collapsed n"]) == [7, 0]
+    ends = stats.beta.ppf(0.025, 2, 6), stats.beta.ppf(0.975, 3, 5)
+    assert tuple(summary.loc["ce", ["collapsed low", "collapsed high"]]) == pytest.approx(ends)
+    assert summary.loc["mse", ["collapsed low", "collapsed high"]].isna().all()
 
 
 def test_failed_runs_are_counted_but_not_averaged(tmp_path: Path):

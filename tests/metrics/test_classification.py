@@ -58,6 +58,8 @@ def test_split_metrics_agree_with_scikit_learn(objective: Objective, classes: in
         assert metrics[f"{name}/accuracy"] == pytest.approx(accuracy_score(target, preds), rel=1e-6)
     assert metrics["test/correct"] == accuracy_score(target, preds, normalize=False)
     assert metrics["test/count"] == 32
+    train_preds = reference_preds(objective, network(train.x[0]).double().numpy(), classes)
+    assert metrics["train/decided_classes"] == len(set(train_preds))
 
 
 def test_accuracy_of_the_slides_is_exact() -> None:
@@ -68,6 +70,7 @@ def test_accuracy_of_the_slides_is_exact() -> None:
         "test/accuracy": 0.71875,
         "test/correct": 23,
         "test/count": 32,
+        "test/decided_classes": 1,
     }
 
 
@@ -92,7 +95,8 @@ def test_there_is_every_metric_as_a_plain_number(objective: Objective, classes: 
     metrics = compute_metrics(
         network, objective, distribution, make_split(distribution, 0, 8), make_split(distribution, 1, 5)
     )
-    names = ["train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/correct", "test/count"]
+    names = ["train/loss", "train/accuracy", "train/decided_classes", "test/loss", "test/accuracy"]
+    names += ["test/correct", "test/count"]
     names += ["population/accuracy", "population/regret", "bayes/accuracy", "linear/accuracy"]
     names += ["ideal/accuracy"] * hasattr(objective, "ideal")
     if objective.probabilities(network(torch.zeros(5, 2))[None]) is not None:

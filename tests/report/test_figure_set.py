@@ -8,7 +8,7 @@ from src.analysis.findings import Findings, find
 from src.report import figure_set
 from src.report.figure_set import FIGURES, study_figures
 from src.storage.schema import HISTORY, PREDICTIONS
-from tests.analysis.studies import write_run, write_study
+from tests.analysis.studies import write_collapsed, write_run, write_study
 
 
 def untouched(folders, description):
@@ -23,8 +23,21 @@ def test_a_whole_study_gives_all_figures_and_no_problem(tmp_path: Path):
     drawn = study_figures(findings(write_study(tmp_path, seeds=2)), untouched)
     assert tuple(drawn.figures) == FIGURES
     without = [name for name, figure in drawn.figures.items() if figure is None]
-    assert without == ["sample_size", "reliability", "calibration"]  # one size; these runs have no probabilities
+    missing = ["sample_size", "reliability", "calibration", "collapse", "collapse_map"]
+    assert without == missing  # one size, no probabilities, and nothing collapsed
     assert drawn.problems == []
+
+
+def test_collapsed_seeds_are_drawn_beside_the_median_seed_that_learned(tmp_path: Path):
+    for seed in range(5):
+        (write_collapsed if seed in (1, 3) else write_run)(tmp_path, seed=seed)
+    broken = write_collapsed(tmp_path, "mse", files=False)
+    drawn = study_figures(findings(tmp_path), untouched)
+    learned, _, alone, _ = drawn.figures["collapse"].axes
+    assert learned.get_title() == "ce, 2 classes: 2 of 5 collapsed"
+    assert [line.get_label() for line in learned.lines] == ["collapsed", "collapsed", "a seed that learned"]
+    assert not alone.lines
+    assert f"{broken / HISTORY} is missing" in drawn.problems
 
 
 def test_scatters_show_the_median_seed(tmp_path: Path):

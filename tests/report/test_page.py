@@ -11,7 +11,7 @@ from src.analysis.comparisons import Plan
 from src.analysis.findings import find
 from src.report.content import Content, content
 from src.report.page import html_page, markdown_page
-from tests.analysis.studies import write_run, write_study
+from tests.analysis.studies import write_collapsed, write_run, write_study
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "image"}
 
@@ -89,8 +89,26 @@ def test_the_page_has_its_parts_in_order(report: Content):
     assert places == sorted(places)
 
 
+def test_seeds_that_did_not_learn_have_a_section_with_the_cure(tmp_path: Path):
+    for seed in range(3):
+        (write_collapsed if seed else write_run)(tmp_path / "hw4", seed=seed, overrides=["loss=ce", f"seed={seed}"])
+    found = content(find(collect([tmp_path / "hw4"]), "population/accuracy", Plan("ce")), ["collapse"], {})
+    command = "python -m src.train --multirun loss=ce 'seed=range(3)' model.init=kaiming study=hw4_kaiming"
+    assert found.cure == [command]
+    assert [picture.name for picture in found.collapse_pictures] == ["collapse"]
+    assert not found.pictures
+    page, markdown = html_page(found, {"collapse": SVG}), markdown_page(found)
+    text = " ".join(" ".join(parsed(page).text).split())
+    for each in ("Seeds that did not learn", found.collapse[0], command):
+        assert each in text
+        assert each in markdown.replace("\\", "")
+    assert 'id="figure-collapse"' in page
+
+
 def test_a_picture_without_a_drawing_is_left_out(report: Content):
-    assert "<figure" not in html_page(report, {})
+    page = html_page(report, {})
+    assert "<figure" not in page
+    assert "did not learn" not in page + markdown_page(report)
 
 
 def test_long_lists_and_tables_are_cut_with_a_pointer_to_the_files(report: Content):

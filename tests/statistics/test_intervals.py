@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.statistics.intervals import bca_interval, mean_interval, wilson_interval
+from src.statistics.intervals import bca_interval, clopper_pearson_interval, mean_interval, wilson_interval
 
 
 @pytest.mark.parametrize(("n", "confidence"), [(2, 0.95), (3, 0.5), (20, 0.95), (1000, 0.99)])
@@ -70,3 +70,16 @@ def test_bca_interval_is_deterministic_and_wider_with_more_confidence():
     assert values.mean() - low < high - values.mean()  # it follows the skew, as a t interval does not
     for undefined in ([], [1.0], [1.0, 1.0]):
         assert all(map(math.isnan, bca_interval(undefined)))
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 20), (20, 20), (1, 1), (499, 1000)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_clopper_pearson_interval_by_beta_quantiles(successes: int, n: int, confidence: float):
+    tail = (1 - confidence) / 2
+    low = stats.beta.ppf(tail, successes, n - successes + 1) if successes else 0
+    high = stats.beta.isf(tail, successes + 1, n - successes) if successes < n else 1
+    assert clopper_pearson_interval(successes, n, confidence) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_clopper_pearson_interval_of_nothing_is_unknown():
+    assert all(map(math.isnan, clopper_pearson_interval(0, 0)))

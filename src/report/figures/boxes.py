@@ -18,6 +18,7 @@ from src.statistics.intervals import mean_interval
 _HEIGHT = 0.62  # height of a box in rows
 _GOLDEN = (5**0.5 - 1) / 2
 _BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
+_COLLAPSED = "one collapsed seed"
 _BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
 _IDEAL = "optimum of the loss"
 _DIAMOND: dict[str, Any] = {
@@ -41,6 +42,7 @@ class Group:
         linear: Accuracy of the linear discriminant of infinite data, or None.
         ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
         units: Values of the independent replicates, (n,), if single seeds are not independent; otherwise None.
+        collapsed: Whether each seed is collapsed, (S,); None where none is.
     """
 
     label: str
@@ -50,16 +52,17 @@ class Group:
     linear: float | None = None
     ideal: float | None = None
     units: NDArray[np.floating] | None = None
+    collapsed: NDArray[np.bool_] | None = None
 
 
 def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0.95) -> Axes:
     """Draw one row per group, from the top, grouped by class count.
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
-    the box, one dot per seed, and the mean with its t interval; a single seed is only a dot. The dashed line is the
-    Bayes accuracy, the dotted one the linear discriminant, and the dash-dotted one the accuracy of the decision rule of
-    the
-    loss at its minimiser: the gap to its right is the cost of the rule, that to its left the cost of training.
+    the box, one dot per seed, hollow where it is collapsed, and the mean with its t interval; a single seed is only a
+    dot. The dashed line is the Bayes accuracy, the dotted one the linear discriminant, and the dash-dotted one the
+    accuracy of the decision rule of the loss at its minimiser: the gap to its right is the cost of the rule, that to
+    its left the cost of training.
 
     Args:
         ax: Where to draw.
@@ -98,8 +101,12 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: floa
     jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even and deterministic
     size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
     many = len(values) > 200
+    hollow = np.zeros(len(values), dtype=bool) if group.collapsed is None else group.collapsed
     look: dict[str, Any] = {"s": size, "color": color, "alpha": opacity, "linewidths": 0, "zorder": 3}
-    ax.scatter(values, row + jitter, label=_SEED, rasterized=many, **look)
+    ax.scatter(values[~hollow], (row + jitter)[~hollow], label=_SEED, rasterized=many, **look)
+    if hollow.any():
+        look = {"s": 2 * size, "facecolors": "white", "edgecolors": color, "linewidths": 0.9, "zorder": 3}
+        ax.scatter(values[hollow], (row + jitter)[hollow], label=_COLLAPSED, **look)
     if len(values) < 2:
         return
     ax.boxplot(
@@ -135,9 +142,11 @@ def _draw_reference(ax: Axes, top: float, values: Iterable[float | None], label:
 def box_legend(axes: Iterable[Axes], confidence: float = 0.95) -> list[Artist]:
     """Return legend entries for what ``plot_accuracy_boxes`` has drawn in some axes, in grey."""
     drawn = {label for ax in axes for label in ax.get_legend_handles_labels()[1]}
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3, "color": MUTED}
     entries = {
         _BOX: Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label=_BOX),
-        _SEED: Line2D([], [], linestyle="none", marker="o", markersize=3, color=MUTED, label=_SEED),
+        _SEED: Line2D([], [], label=_SEED, **dot),
+        _COLLAPSED: Line2D([], [], markerfacecolor="white", label=_COLLAPSED, **dot),
         _MEAN: Line2D([], [], linewidth=1.6, label=f"mean, {confidence:.0%} interval", **_DIAMOND),
         _BAYES: Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
         _LINEAR: Line2D([], [], color=INK, linestyle=":", linewidth=1.0, label=_LINEAR),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from src.analysis.collapse import collapsed_runs
 from src.analysis.conclusions import spoken
 from src.analysis.replication_unit import Unit
 from src.analysis.run_files import Curves, Predictions
@@ -80,7 +81,7 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None =
             ax.set(title=title, xlabel="accuracy")
             ax.label_outer()
         entries = box_legend(axes, 1 - alpha)
-        columns = 2 if len(shown) == 1 else min(len(entries), 4) if len(entries) != 5 else 3
+        columns = 2 if len(shown) == 1 else min(len(entries), 4) if len(entries) not in (5, 6) else 3
         figure.legend(handles=entries, loc="outside lower center", ncols=columns)
     return figure
 
@@ -89,11 +90,12 @@ def condition_groups(runs: pd.DataFrame, metric: str, unit: Unit) -> list[Group]
     """Return the conditions in blocks of rising class count, in the order of the runs inside a block."""
     groups = []
     for _, group in runs.groupby("fingerprint", sort=False):
-        values = group[metric].dropna().to_numpy(dtype=float)
+        known = group.dropna(subset=[metric])
+        values, hollow = known[metric].to_numpy(dtype=float), collapsed_runs(known).to_numpy() == 1
         label, classes = group["label"].iloc[0], int(group["classes"].iloc[0])
         bayes, linear, ideal = (_median(group, f"{name}/accuracy") for name in ("bayes", "linear", "ideal"))
         ideal = None if ideal is None or bayes is None or ideal > bayes - 1e-9 else ideal
-        groups.append(Group(label, classes, values, bayes, linear, ideal, unit.means(group, metric)))
+        groups.append(Group(label, classes, values, bayes, linear, ideal, unit.means(group, metric), hollow))
     return sorted(groups, key=lambda group: group.classes)
 
 

@@ -110,3 +110,14 @@ def test_the_optimum_of_a_loss_is_a_line_of_its_own_beside_that_loss_alone(ax: A
     assert list(line.get_xdata()) == [0.375, 0.375]
     assert list(line.get_ydata()) == [rows(ax)["mse"] - 0.5, rows(ax)["mse"] + 0.5]
     assert "optimum of the loss" in [entry.get_label() for entry in box_legend([ax])]
+
+
+def test_collapsed_seeds_are_hollow(ax: Axes):
+    hollow = np.array([False, True, False, True])
+    values = np.array([0.7, 0.5, 0.72, 0.5])
+    plot_accuracy_boxes(ax, [Group("ce", 2, values, collapsed=hollow)])
+    filled, empty = ax.collections
+    np.testing.assert_array_equal(np.asarray(filled.get_offsets())[:, 0], values[~hollow])
+    np.testing.assert_array_equal(np.asarray(empty.get_offsets())[:, 0], values[hollow])
+    np.testing.assert_array_equal(empty.get_facecolors(), [[1, 1, 1, 1]])
+    assert "one collapsed seed" in [entry.get_label() for entry in box_legend([ax])]
