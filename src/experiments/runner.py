@@ -15,7 +15,7 @@ from src.experiments.finished import completed
 from src.experiments.train_stack import train_stack
 from src.experiments.write_run import write_failure
 from src.storage.atomic import recover
-from src.storage.locks import lock_free
+from src.storage.locks import lock_free, remove_abandoned
 from src.storage.schema import FAILED, Results
 from src.training.callbacks.checkpoint import clear
 from src.utils.seed_streams import SeedStreams
@@ -77,6 +77,7 @@ def run_condition(condition: Condition) -> list[Results]:
         waiting = [folder for folder in waiting if folder not in mine]
         if waiting:
             log.info("waiting for another launch that trains %d of the seeds", len(waiting))
+    remove_abandoned(condition.folder)
     clear(condition.folder, [folder.name for folder in done])
     _log_versions(done.values())
     return [done[folder] for folder in members]

@@ -50,6 +50,17 @@ def lock_free(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
             _remove(own)
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove the lock files that killed launches left in a directory.
+
+    Raises:
+        OSError: If the directory cannot be written.
+    """
+    if sorted(folder.glob(f"{GUARD}-*")):
+        with _locked(FileLock(folder / GUARD)):
+            _locked_names(folder)
+
+
 @contextmanager
 def _locked(guard: FileLock) -> Iterator[None]:
     """Hold the guard; filelock alone would make the directory anew where it is gone."""
@@ -78,5 +89,5 @@ def _names_of(lock: FileLock) -> Path:
 
 
 def _remove(lock: FileLock) -> None:
+    Path(lock.lock_file).unlink(missing_ok=True)  # before its list, by which a later launch finds both
     _names_of(lock).unlink(missing_ok=True)
-    Path(lock.lock_file).unlink(missing_ok=True)

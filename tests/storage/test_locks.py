@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.storage import locks
-from src.storage.locks import lock_free
+from src.storage.locks import lock_free, remove_abandoned
 
 HOLD = """
 import sys
@@ -50,6 +50,17 @@ def test_the_locks_of_a_killed_process_are_free(tmp_path: Path, other):
     with lock_free(tmp_path, ["seed=0"]) as names:
         assert names == ["seed=0"]
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path, other):
+    process, _ = other("seed=0")
+    other("seed=1")
+    before = set(tmp_path.iterdir())
+    process.kill()
+    process.wait()
+    remove_abandoned(tmp_path)
+    assert len(before - set(tmp_path.iterdir())) == 2
+    assert other("seed=0", "seed=1")[1] == ["seed=0"]
 
 
 def test_locks_end_with_the_body_however_it_ends(tmp_path: Path, other):
