@@ -153,9 +153,13 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     files = []
+    dpi = min(200.0, _MAX_PIXELS / max(figure.get_size_inches()))
+    figure.set_dpi(dpi)
+    with style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is computed once, not again for each format
     for kind in formats:
         target = stem.with_name(f"{stem.name}.{kind}")
-        dpi = min(200.0, _MAX_PIXELS / max(figure.get_size_inches()))
         with style(), replacing_file(target) as scratch:
             figure.savefig(scratch, format=kind, dpi=dpi, metadata=_METADATA[kind])
         files.append(target)
