@@ -55,6 +55,13 @@ def started(command: Sequence[str | Path], folder: Path, **options: Any) -> Iter
             process.kill()
 
 
+def parametrize(names: str, values: Sequence[Any], quick: int) -> pytest.MarkDecorator:
+    """Parametrize a test; its first cases run in ``make test``, the others in ``make integration``."""
+    several = "," in names
+    late = [pytest.param(*(value if several else (value,)), marks=pytest.mark.integration) for value in values[quick:]]
+    return pytest.mark.parametrize(names, [*values[:quick], *late])
+
+
 def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """Return what a condition returns as soon as that is true; fail after some seconds, which only bound a hang."""
     for _ in range(int(seconds / 0.05)):

@@ -1,4 +1,6 @@
+import copy
 import sys
+from functools import cache
 
 import pytest
 import torch
@@ -42,7 +44,8 @@ def _rank(path):
 def settings():
     """Return the resolved settings that some overrides give."""
 
-    def composed(*overrides):
+    @cache
+    def once(*overrides):
         before = Singleton.get_state()
         try:
             with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
@@ -50,7 +53,7 @@ def settings():
         finally:
             Singleton.set_state(before)  # Hydra's own tests, in this process too, need its default version base
 
-    return composed
+    return lambda *overrides: copy.deepcopy(once(*overrides))
 
 
 @pytest.fixture

@@ -86,8 +86,9 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     if group == "data" and name in TABLES:
         composed = settings(choice, *FEW, *[f"data.path={table}", "data.target=label"] * (name == "csv"))
     else:
-        [size] = settings(choice)["data"].keys() & {"samples", "samples_per_class", "samples_per_corner"}
-        composed = settings(choice, *partner, *FEW, f"data.{size}=10") | {"classes": 2}
+        composed = settings(choice, *partner, *FEW) | {"classes": 2}
+        [size] = composed["data"].keys() & {"samples", "samples_per_class", "samples_per_corner"}
+        composed["data"] = composed["data"] | {size: 10}
     check_settings(composed)
     parts = build_components(composed, stack(composed)[:2])
     with single_threaded():

@@ -113,6 +113,7 @@ def test_tensorboard_accepts_its_flags() -> None:
         assert board.flags.logdir == "outputs"
 
 
+@pytest.mark.integration
 def test_benchmark_and_plan_accept_their_arguments(monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     for command in unique("python", "-m", "scripts.benchmark"):
@@ -138,6 +139,7 @@ def test_training_command_composes(words: list[str], settings, hydra_restore_sin
         check_settings(settings(*[word for word in words if not word.startswith("--cfg") and word != "job"]))
 
 
+@pytest.mark.integration
 def test_a_sweep_is_reported_and_evaluated_as_written(train, tmp_path, monkeypatch) -> None:
     [sweep] = unique(*TRAIN, test="run")
     train(*sweep[3:], *SHORT, "seed=[0,7]", "hydra.launcher.workers=1")

@@ -9,6 +9,7 @@ import pytest
 from torch.profiler import ProfilerActivity, profile
 
 from src.metrics import population
+from tests.commands import parametrize
 
 SETTINGS = ("export=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
 DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in single precision, and a label
@@ -23,7 +24,7 @@ DISTRIBUTIONS = [
 ]
 
 
-@pytest.mark.parametrize("overrides", DISTRIBUTIONS, ids=str)
+@parametrize("overrides", DISTRIBUTIONS, quick=1)
 def test_the_tensors_of_a_run_stay_within_three_times_its_data(
     overrides: tuple[str, ...], train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

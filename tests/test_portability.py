@@ -98,6 +98,7 @@ def test_a_sweep_and_its_report_where_all_is_odd_at_once(folder: Path):
     assert "different" not in evaluated
 
 
+@pytest.mark.integration
 def test_every_program_is_imported_without_posix(folder: Path):
     modules = (
         "src.train, src.evaluate, src.cli, src.experiments.runner, scripts.aggregate, scripts.plan.__main__, "

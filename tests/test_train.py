@@ -19,7 +19,7 @@ from src.analysis.findings import find
 from src.engines.native.engine import library
 from src.models.mlp import MLP
 from src.training.module import StackedClassifier
-from tests.commands import SHORT, files, posix, results, run, started, wait_until
+from tests.commands import SHORT, files, parametrize, posix, results, run, started, wait_until
 
 
 def test_single_run_leaves_every_file_of_the_schema(tmp_path, train):
@@ -59,6 +59,7 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path, train):
     assert done.err == ""
 
 
+@pytest.mark.integration
 def test_no_figure_and_no_network_stay_in_memory(train):
     def alive():
         return Counter(type(thing) for thing in gc.get_objects() if type(thing) in (Figure, StackedClassifier, MLP))
@@ -73,7 +74,7 @@ def test_no_figure_and_no_network_stay_in_memory(train):
         gc.enable()
 
 
-@pytest.mark.parametrize("model", ["gaussian", "gaussian_shared"])
+@parametrize("model", ["gaussian", "gaussian_shared"], quick=1)
 def test_a_model_in_closed_form_leaves_all_files_except_a_loss_curve(tmp_path, train, model):
     done = train(f"model={model}", "classes=4", "seed=[3,4]", "study=stack")
     train(f"model={model}", "classes=4", "seed=4", "figures=none", "study=alone")
@@ -191,7 +192,8 @@ def test_diverged_seed_is_marked_and_the_others_finish(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("seconds", [pytest.param(0, marks=pytest.mark.integration), 3])
+@pytest.mark.integration
+@pytest.mark.parametrize("seconds", [0, 3])
 def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
     command = [sys.executable, "-m", "src.train", "seed=[0,1]", "figures=none", "trainer.max_epochs=100000"]
     with started(command, tmp_path) as process:
@@ -248,6 +250,7 @@ def test_crossed_streams_ride_one_stack_and_name_their_folders(tmp_path, train):
     assert "4 of 6 seeds are finished and kept" in more.out
 
 
+@pytest.mark.integration
 def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, train):
     axis = ("optimizer.lr=1e-4,1e-3,1e-2", "seed=range(5)", "study=s", "hydra/launcher=basic")
     done = train("--multirun", *axis, *SHORT)

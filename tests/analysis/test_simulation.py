@@ -13,6 +13,7 @@ from src.statistics.intervals import mean_interval, wilson_interval
 from src.statistics.paired import compare, holm, sign_flip_test, t_test
 from src.statistics.power import paired_power, seeds_needed
 
+pytestmark = pytest.mark.integration
 STUDIES = 1_000
 FAMILY = 8
 

@@ -137,6 +137,7 @@ def test_training_on_real_data_is_the_same_alone_and_in_a_stack(train: Any, tmp_
     assert not (report / "regret.png").exists()
 
 
+@pytest.mark.integration
 def test_a_run_on_a_file_is_evaluated_and_predicts(train: Any, tmp_path: Path) -> None:
     colour = ["red", "blue", None, "red"] * 10
     frame = pd.DataFrame({"width": range(40), "colour": colour, "kind": ["a", "b"] * 20})

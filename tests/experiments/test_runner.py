@@ -7,7 +7,7 @@ import torch
 
 from src.experiments import write_run
 from src.losses.ce import CrossEntropy
-from tests.commands import SHORT, files, results
+from tests.commands import SHORT, files, parametrize, results
 
 
 @pytest.fixture
@@ -81,13 +81,14 @@ def test_a_seed_that_cannot_be_evaluated_fails_alone(train, statuses, monkeypatc
     assert statuses() == {0: "completed", 1: "completed", 2: "completed"}
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "error",
     [
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried to"),
     ],
+    quick=1,
 )
 def test_a_stack_too_large_for_memory_is_halved_until_it_fits(error, train, raising, statuses, tmp_path, monkeypatch):
     train("--multirun", "seed=range(5)", "study=whole", *SHORT)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from src.config.paths import CONFIG_DIR
-from tests.commands import SHORT, results
+from tests.commands import SHORT, parametrize, results
 
 
 @pytest.fixture
@@ -23,14 +23,15 @@ def edited(tmp_path):
     return edit
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
+@parametrize(
+    "name, old, new",
     [
         ("model/mlp.yaml", "init_std: 0.02", "init_std: 0.03"),
         ("optimizer/adam.yaml", "lr: 0.005", "lr: 0.004"),
         ("data/noisy_cubic.yaml", "spacing: 0.2", "spacing: 0.3"),
         ("split/default.yaml", "batch_size: 5", "batch_size: 6"),
     ],
+    quick=1,
 )
 def test_an_edited_yaml_gives_another_folder(name, old, new, edited, train, tmp_path, count):
     train(*SHORT)
@@ -42,8 +43,8 @@ def test_an_edited_yaml_gives_another_folder(name, old, new, edited, train, tmp_
     count("edits of the configuration told apart")
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
+@parametrize(
+    "name, old, new",
     [
         ("train.yaml", "figures: first", "figures: none"),
         ("train.yaml", "fail_fast: false", "fail_fast: true"),
@@ -51,6 +52,7 @@ def test_an_edited_yaml_gives_another_folder(name, old, new, edited, train, tmp_
         ("trainer/default.yaml", "accelerator: cpu", "accelerator: auto"),
         ("trainer/default.yaml", "checkpoint_every: null", "checkpoint_every: 5"),
     ],
+    quick=2,
 )
 def test_an_edit_that_changes_no_result_finds_what_is_finished(name, old, new, edited, train, tmp_path, count):
     train(*SHORT)

@@ -18,8 +18,8 @@ from src.utils.validation import SettingsError
 
 HISTORY_COLUMNS = ("epoch", "step", "train/loss")
 PREDICTION_COLUMNS = ("x1", "x2", "target", "pred")
-CASES = [100, pytest.param(1000, marks=pytest.mark.integration)]
-FEWER = [20, pytest.param(300, marks=pytest.mark.integration)]  # of what builds a network each time
+CASES = [30, pytest.param(1000, marks=pytest.mark.integration)]
+FEWER = [5, pytest.param(300, marks=pytest.mark.integration)]  # of what builds a network each time
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

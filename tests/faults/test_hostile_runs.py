@@ -13,7 +13,7 @@ from src.storage.schema import ArtifactError
 from src.utils.validation import SettingsError
 from tests.commands import files, run
 
-CASES = [20, pytest.param(200, marks=pytest.mark.integration)]
+CASES = [8, pytest.param(200, marks=pytest.mark.integration)]
 TARGETS = (
     *("os.system", "posix.system", "subprocess.Popen", "builtins.eval", "builtins.open", "runpy.run_path"),
     *("pickle.loads", "pandas.read_pickle", "torch.load", "torch.hub.load", "joblib.load", "numpy.load"),

@@ -71,10 +71,8 @@ def finish(run, folder, expected):
     assert leftovers(folder) == []
 
 
-@pytest.mark.parametrize(
-    "number",
-    [number if number == 0 else pytest.param(number, marks=pytest.mark.integration) for number in range(KILLS)],
-)
+@pytest.mark.integration
+@pytest.mark.parametrize("number", range(KILLS))
 def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, undisturbed, tmp_path, count):
     expected, took = undisturbed
     run = start if number in TYPED else Forked

@@ -48,6 +48,7 @@ WITHOUT = {name: importlib.util.find_spec(package) is None for name, package in 
 SWEEP = ("--multirun", "seed=0,1,2", "figures=none", "trainer.max_epochs=2")
 
 
+@pytest.mark.integration
 def test_alone_in_a_stack_and_in_any_process(tmp_path, train, count):
     train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
     for number, way in enumerate(WAYS):

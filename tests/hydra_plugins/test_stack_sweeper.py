@@ -127,6 +127,7 @@ print(*sorted({"torch", "lightning"} & set(sys.modules)))
     assert imported == ""
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", ["hydra/sweeper=stack"])])
 class TestLaunching(LauncherTestSuite):
     """Hydra's own tests of launching, under this sweeper."""
@@ -336,6 +337,7 @@ def test_nothing_is_written_where_one_job_is_wrong(app: App, words: list[str], m
     assert app.files() == []
 
 
+@pytest.mark.integration
 def test_failed_jobs_are_listed_with_commands_that_rerun_them(app: App) -> None:
     result = app("lr=13,1,14", "seed=0,1", "hydra.job.chdir=false", "--multirun")
     assert result.returncode == 1

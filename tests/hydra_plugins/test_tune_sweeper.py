@@ -73,6 +73,7 @@ def test_what_cannot_be_tuned_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.integration
 def test_a_job_may_return_a_metric_of_the_validation_split(train, tmp_path: Path) -> None:
     train(*TUNE, "data.val_fraction=0.2", "optimized_metric=val/accuracy", "loss=ce")
     [best] = json.loads((tmp_path / "outputs" / "tuned-tuning" / "tuning.json").read_text()).values()

@@ -22,6 +22,8 @@ FIGURES = ("accuracy", "differences", "regret", "loss_curves", "scatter", "relia
 TABLES = {"runs.csv", "summary.csv", "comparisons.csv", "variance.csv", "problems.txt", "tables.tex"}
 FILES = TABLES | {"report.html", "report.md"} | {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "pdf")}
 
+EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1" version="1.1"></svg>'
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -54,8 +56,19 @@ def svg_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw figures, but save empty pictures, which is quicker still."""
+
+    def touch(figure: object, stem: Path, formats: object) -> None:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        stem.with_suffix(".svg").write_text(EMPTY, encoding="utf-8")
+
+    monkeypatch.setattr("src.report.write.save", touch)
+
+
+@pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw nothing, which is quicker still."""
+    """Draw nothing, which is the quickest."""
     monkeypatch.setattr("scripts.aggregate.study_figures", lambda findings, progress: StudyFigures({}))
 
 
@@ -96,6 +109,7 @@ def test_figures_are_what_a_printer_wants(whole: Ended):
         assert b"/Type3" not in pdf
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("svg_only")
 def test_a_second_report_is_the_same_and_reads_no_earlier_report(tmp_path: Path):
     study = write_study(tmp_path, ("ce", "mse"), (2,), seeds=2)
@@ -127,7 +141,7 @@ def test_metric_chooses_the_table_and_the_median_seed(tmp_path: Path, capsys: py
     assert "population/accuracy" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("svg_only")
+@pytest.mark.usefixtures("unsaved")
 def test_damaged_runs_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     study = write_study(tmp_path, seeds=2)
     failed = write_run(study, "ce", seed=2, status=FAILED, error="the loss is NaN at epoch 3")
@@ -174,7 +188,7 @@ def test_names_cannot_run_as_formulas_or_markup(tmp_path: Path, capsys: pytest.C
         assert "<script" not in svg
 
 
-@pytest.mark.usefixtures("svg_only")
+@pytest.mark.usefixtures("unsaved")
 def test_one_seed_without_a_known_distribution(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_run(tmp_path, metrics={"test/accuracy": 0.5})
     assert main([str(tmp_path)]) == 0
@@ -186,7 +200,7 @@ def test_one_seed_without_a_known_distribution(tmp_path: Path, capsys: pytest.Ca
     assert summary["test/accuracy low"].isna().all()
 
 
-@pytest.mark.usefixtures("svg_only")
+@pytest.mark.usefixtures("unsaved")
 def test_a_figure_that_cannot_be_drawn_leaves_no_old_one(tmp_path: Path):
     folder = write_run(tmp_path)
     assert main([str(tmp_path)]) == 0
@@ -237,10 +251,10 @@ def test_open_shows_the_page(
     assert ("no browser could be started" in capsys.readouterr().err) == (not started)
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_all_bad_input_at_once_is_a_line_each_and_the_good_is_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("src.report.write.save", lambda figure, stem, formats: save(figure, stem, ("svg",)))
     study, second = write_study(tmp_path / "a", seeds=4), tmp_path / "b"
     bad = {
         "truncated": lambda text: text[: len(text) // 2],
@@ -322,7 +336,7 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(tmp_path: Path, 
         assert expected in failing(arguments, tmp_path, capsys)
 
 
-@pytest.mark.usefixtures("svg_only")
+@pytest.mark.usefixtures("unsaved")
 def test_predictions_that_nobody_asked_for_are_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for seed in range(2):
         (write_run(tmp_path, "ce", seed=seed, whole=True, config={"predictions": False}) / PREDICTIONS).unlink()
@@ -343,6 +357,7 @@ def test_nothing_left_is_an_error_that_says_what_there_was(tmp_path: Path, capsy
     assert "the loss is NaN" in line
 
 
+@pytest.mark.integration
 def test_command_line_never_imports_torch_and_is_plain_off_a_terminal(tmp_path: Path):
     write_study(tmp_path / "hw4", ("ce",), (2,), seeds=1)
     command = [sys.executable, "-X", "importtime", "-m", "scripts.aggregate", "hw4"]
@@ -365,6 +380,7 @@ def test_usage_errors_exit_with_two(arguments: list[str], capsys: pytest.Capture
     assert error.count("\n") == 1
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("nothing", 1)])
 def test_help_and_errors_of_the_command_line(tmp_path: Path, argument: str, code: int):
     command = [sys.executable, "-m", "scripts.aggregate", argument]

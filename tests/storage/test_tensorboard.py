@@ -261,6 +261,7 @@ def session_groups(get: Get) -> dict[str, Any]:
     return {group["name"]: group for group in groups}
 
 
+@pytest.mark.integration
 def test_server_lists_every_seed_as_a_run(get: Get) -> None:
     assert sorted(get("runs")) == [CE_0, CE_1, MSE_2]
 

@@ -67,7 +67,7 @@ def kept(parts: Components, index: int) -> list[Tensor]:
 
 
 # About 50 steps of a seed alone and in an odd place of a stack, as the even ones happen to lie at better alignments.
-# The optimizer sees nothing but the buffer, so its kind and the activation are crossed with few losses.
+# The optimizer sees nothing but the buffer, so its kind and the activation are met by one loss each.
 OTHERS = [("adam", "sigmoid"), ("adam", "tanh"), ("sgd", "relu"), ("adamw", "relu")]
 
 
@@ -75,7 +75,7 @@ OTHERS = [("adam", "sigmoid"), ("adam", "tanh"), ("sgd", "relu"), ("adamw", "rel
     ("loss", "classes", "optimizer", "activation"),
     [
         *((loss, classes, "adam", "relu") for loss, classes in TRAINED),
-        *((loss, classes, *other) for loss, classes in (("ce", 3), ("mse", 5), ("bce", 2)) for other in OTHERS),
+        *((*case, *other) for case, other in zip((("ce", 3), ("mse", 5), ("bce", 2), ("ce", 5)), OTHERS, strict=True)),
     ],
 )
 def test_together_equals_alone(compose: Settings, loss: str, classes: int, optimizer: str, activation: str) -> None:
@@ -108,6 +108,7 @@ def test_together_equals_alone_in_unusual_shapes(compose: Settings, overrides: t
     assert same(together, 3, fit(settings, [2]), 0)
 
 
+@pytest.mark.integration
 def test_together_equals_alone_over_the_whole_recipe(compose: Settings) -> None:
     settings = compose("loss=ce", "classes=2")
     assert settings["trainer"]["max_epochs"] == 499

@@ -164,6 +164,7 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
         assert (gradients[0] - gradients[1]).norm() <= 1e-6 * gradients[0].norm()
 
 
+@pytest.mark.integration
 def test_without_a_compiler_only_engine_native_is_refused(tmp_path: Path) -> None:
     env = os.environ | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "src.train", *SHORT, "export=none", "figures=none"]

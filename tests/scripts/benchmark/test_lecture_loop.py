@@ -32,6 +32,7 @@ def test_the_loops_points_are_those_of_the_distribution(classes: int) -> None:
     assert noise.std().item() == pytest.approx(distribution.deviation, rel=0.1)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("loss", "classes", "steps"), [("ce", 2, 26), ("mse", 2, 26), ("ce", 4, 52), ("mse", 4, 52)])
 def test_the_loop_takes_the_lectures_steps_and_learns(loss: str, classes: int, steps: int) -> None:
     epochs = 3

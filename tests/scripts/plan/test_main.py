@@ -15,22 +15,23 @@ from scripts.plan import __main__ as plan
 from scripts.plan.__main__ import makespan, predict
 from scripts.plan.calibration import on_disk
 from scripts.plan.jobs import plan_sweep
-from tests.commands import files, results
+from tests.commands import files, parametrize, results
 
 pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
 
 
-@pytest.mark.parametrize(
-    ("words", "sizes"),
+@parametrize(
+    "words, sizes",
     [
-        (["loss=mse,ce", "classes=2,4", "seed=range(100000)"], [[100000]] * 4),
         (["loss=mse,ce", "seed=range(10)", "hydra.sweeper.stack_size=4"], [[4, 4, 2]] * 2),
+        (["seeds.data=1,2", "seeds.init=range(3)", "seed=7"], [[6]]),
+        (["loss=mse,ce", "classes=2,4", "seed=range(100000)"], [[100000]] * 4),
         (["experiment=variance", "hydra.sweeper.stack_size=100"], [[90, 90, 36]] * 4),
         (["experiment=hw4"], [[20]] * 4),
         (["loss=mse,ce"], [[1], [1]]),
         (["seed=[3,4,5]"], [[3]]),
-        (["seeds.data=1,2", "seeds.init=range(3)", "seed=7"], [[6]]),
     ],
+    quick=2,
 )
 def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[int]]) -> None:
     sweep = plan_sweep([*words, "hydra/launcher=basic"])
@@ -39,14 +40,15 @@ def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[in
     assert len(batch.jobs) == sum(map(len, sizes))
 
 
-@pytest.mark.parametrize(
-    ("words", "workers", "sizes"),
+@parametrize(
+    "words, workers, sizes",
     [
         (["seed=range(100)"], 2, [[50, 50]]),
         (["loss=mse,ce,bce", "seed=range(20)"], 2, [[20], [20], [10, 10]]),
         (["loss=mse,ce", "seed=range(20)", "fail_fast=true"], 2, [[10, 10], [10, 10]]),  # a batch for each
         (["loss=mse,ce", "seed=range(20)", "hydra/launcher=joblib"], 8, [[20], [20]]),
     ],
+    quick=2,
 )
 def test_idle_workers_share_the_seeds_of_a_job(words: list[str], workers: int, sizes: list[list[int]]) -> None:
     sweep = plan_sweep(words, workers)

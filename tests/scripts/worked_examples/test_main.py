@@ -7,6 +7,7 @@ from scripts.worked_examples import examples
 from scripts.worked_examples.examples import Number
 
 
+@pytest.mark.integration
 def test_every_number_is_that_of_the_slides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--out", str(tmp_path)]) == 0
     shown = capsys.readouterr()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.training.module import StackedClassifier
-from tests.commands import files
+from tests.commands import files, parametrize
 
 SETTINGS = ("trainer.max_epochs=12", "trainer.checkpoint_every=3", "data.samples_per_class=20", "data.val_fraction=0.1")
 QUIET = ("figures=none", "export=none")
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files(folder) if name.endswith((".csv", ".ckpt"))}
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "more",
     [
         (),
@@ -47,6 +47,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("optimizer=adamw", "trainer.precision=64-true", "model.activation=tanh"),
         ("trainer.precision=bf16-mixed",),
     ],
+    quick=2,
 )
 def test_a_killed_stack_continues_bitwise_where_it_was(more, train, killed, tmp_path):
     words = (*SETTINGS, *QUIET, *more)
@@ -101,7 +102,7 @@ def test_checkpoints_change_nothing(train, tmp_path):
     assert contents(tmp_path / "outputs/with") == contents(tmp_path / "outputs/without")
 
 
-@pytest.mark.parametrize("content", [b"", b"q", b"PK\x03\x04", None])
+@parametrize("content", [b"q", None, b"", b"PK\x03\x04"], quick=1)
 def test_a_broken_checkpoint_is_left_out_and_named(content, train, killed, tmp_path):
     train("seed=[0,1]", "study=whole", *SETTINGS, *QUIET)
     killed(5, "seed=[0,1]", "study=parts", *SETTINGS, *QUIET)

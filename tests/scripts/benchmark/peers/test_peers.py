@@ -114,6 +114,7 @@ def test_jax_in_chunks_trains_what_it_trains_at_once() -> None:
         np.testing.assert_allclose(bias, other_bias, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", PEERS)
 def test_a_peer_takes_mini_batches_of_five_and_an_odd_one(name: str) -> None:
     task = work((0,), (1, 1), overrides=("data.samples_per_class=10", "trainer.max_epochs=2"))
