@@ -48,7 +48,7 @@ split=default ~ split
 hydra/launcher=nonsense ~ hydra/launcher, basic, nonsense
 hydra/sweeper=nonsense ~ hydra/sweeper, stack, nonsense
 hydra.nonsense=1 ~ hydra.nonsense
-hydra.job.chdir=maybe ~ hydra.job.chdir, bool, maybe
+hydra.job.chdir=maybe ~ hydra.job.chdir, true or false, maybe
 hydra.run.dir=/proc/x ~ hydra.run.dir, study, /proc/x
 hydra.sweep.subdir= ~ hydra.sweep.subdir
 hydra.sweep.dir=/dev/null/x ~ hydra.sweep.dir, written, /dev/null/x
@@ -233,7 +233,7 @@ optimizer._target_=torch.nn.Linear ~ optimizer._target_, torch.optim, torch.nn.L
 optimizer._target_=torch.optim.LBFGS ~ optimizer
 trainer._target_=torch.nn.Module ~ trainer._target_, lightning.Trainer, torch.nn.Module
 +model.inner={_target_:os.getcwd} ~ model.inner._target_, left out, os.getcwd
-hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x._target_, os.system
+hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x, os.system
 +hydra.callbacks.x={_target_:os.system,command:ls} ~ hydra.callbacks.x, os.system
 +hydra.job_logging.handlers.x={class:subprocess.Popen} ~ hydra.job_logging.handlers.x, subprocess.Popen
 allow_targets=[os] loss._target_=os.system ~ allow_targets, Python's own, os
