@@ -22,7 +22,7 @@ from src.analysis.summary import ACCURACIES
 from src.report.figure_set import study_figures
 from src.report.tables import summary_table
 from src.report.write import PAGE, problem_lines, write_report
-from src.utils.console import command_name, tolerate_unprintable
+from src.utils.console import command_name, console_output
 
 _MAX_LINES = 10  # per kind of problem on the console; problems.txt has all
 _PLAIN_WIDTH = 160  # columns, without a terminal
@@ -32,9 +32,9 @@ class AggregateError(Exception):
     """The report cannot be written; the message is one line."""
 
 
+@console_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 if there is nothing to report."""
-    tolerate_unprintable()
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     try:

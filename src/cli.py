@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scripts.cli import Parser
-from src.utils.console import tolerate_unprintable
+from src.utils.console import console_output
 
 
 class Command(NamedTuple):
@@ -29,9 +29,9 @@ COMMANDS = {
 }
 
 
+@console_output()
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run a subcommand and return its exit code; its own arguments are left to it."""
-    tolerate_unprintable()
     parser = Parser(
         prog="losslab",
         description="How much does the choice of loss and decision rule matter for a classifier?",

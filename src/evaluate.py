@@ -16,7 +16,7 @@ from rich.table import Table
 from src.experiments.loading import Run, load_run
 from src.storage.atomic import replacing_file
 from src.storage.schema import ArtifactError
-from src.utils.console import command_name, stdout, tolerate_unprintable
+from src.utils.console import command_name, console_output, stdout
 from src.utils.errors import first_line
 from src.utils.validation import Problem, SettingsError, check
 
@@ -24,9 +24,9 @@ USAGE = "%(prog)s run=DIR [samples=IN.csv out=OUT.csv] [allow_targets=PACKAGES]"
 SETTINGS = ("run", "samples", "out", "allow_targets")
 
 
+@console_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate one run and return the exit code: 0, 1 if its metrics are not reproduced, 2 for invalid settings."""
-    tolerate_unprintable()
     parser = argparse.ArgumentParser(prog=command_name("src.evaluate"), usage=USAGE, description=__doc__)
     parser.add_argument("run=DIR", help="directory of one seed, such as outputs/<study>/<condition>/seed=7")
     parser.add_argument("samples=IN.csv", nargs="?", help="samples to predict, with the columns x1, x2, ...")

@@ -19,7 +19,7 @@ from src.config.cli import run
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.storage.schema import ArtifactError
-from src.utils.console import stdout, tolerate_unprintable
+from src.utils.console import console_output, stdout
 from src.utils.fast_imports import import_lightning
 
 
@@ -36,7 +36,7 @@ def job(config: DictConfig) -> float | None:
     from src.experiments.runner import FailedSeedsError, run_condition
     from src.experiments.summary_table import show
 
-    logging.raiseExceptions = False  # a full disk is reported once, by the write that fails, not by the log
+    logging.raiseExceptions = False  # in workers too: a full disk is reported once, by the write that fails
     hydra_config = HydraConfig.get()
     part = hydra_config.sweeper.get("part")  # index of this job among those that share a condition
     condition = Condition(
@@ -71,9 +71,9 @@ def stop(error: Exception, folder: Path) -> NoReturn:
     raise error
 
 
+@console_output()
 def main() -> None:
     """Run the command line."""
-    tolerate_unprintable()
     run(job)
 
 

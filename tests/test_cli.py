@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,14 @@ def test_a_command_hands_its_arguments_to_its_module(name, typed, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["losslab"])
     monkeypatch.setattr(cli.importlib, "import_module", lambda _: Module)
     assert main([name, "--help", "a=1"]) == [f"losslab {name}", *typed, "--help", "a=1", f"losslab {name}"]
+
+
+def test_a_command_whose_output_nobody_reads_ends_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "src.cli", "train", "--help"], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -21,16 +21,16 @@ from scripts.benchmark.options import known, parse
 from scripts.benchmark.plot import draw
 from scripts.benchmark.tables import tables
 from src.storage.atomic import replacing_file
-from src.utils.console import tolerate_unprintable
+from src.utils.console import console_output
 
 LECTURE, SHORT = 499, 3  # epochs of a whole command
 SEGMENTS = (100, 20)  # epochs before measuring, up to step 2,600, and of a segment
 SHORT_SEGMENTS = (2, 2)
 
 
+@console_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 if a measurement failed, 2 if there is no GPU."""
-    tolerate_unprintable()
     options = parse(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     output = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)

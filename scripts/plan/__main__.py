@@ -24,7 +24,7 @@ from rich.table import Table
 from scripts.cli import Parser, at_least_one
 from src.config.cli import checked_composition, explain, override_problem
 from src.parallel.cpu import available_cpus
-from src.utils.console import command_name, tolerate_unprintable
+from src.utils.console import command_name, console_output
 from src.utils.fast_imports import import_lightning
 from src.utils.validation import Problem, SettingsError, check
 
@@ -93,9 +93,9 @@ class Prediction:
         )
 
 
+@console_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 where a setting is wrong."""
-    tolerate_unprintable()
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     try:

@@ -15,14 +15,14 @@ from scripts.cli import Parser
 from scripts.worked_examples.examples import Example, all_examples
 from scripts.worked_examples.loss_surfaces import draw
 from src.training.single_thread import single_threaded
-from src.utils.console import command_name, tolerate_unprintable
+from src.utils.console import command_name, console_output
 
 _PLAIN_WIDTH = 200  # columns, without a terminal
 
 
+@console_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every table and return 0, or 1 if a number differs from the expected one."""
-    tolerate_unprintable()
     parser = Parser(prog=command_name("scripts.worked_examples"), description=__doc__)
     parser.add_argument("--out", type=Path, default="outputs/worked_examples", metavar="DIR", help="for figures")
     options = parser.parse_args(arguments)

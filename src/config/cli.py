@@ -64,6 +64,8 @@ def run(application: Callable[[], None]) -> None:
         raise SystemExit(explain(error, words)) from None
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+    except BrokenPipeError:  # see src.utils.console
+        raise
     except OSError as error:
         raise SystemExit(f"Cannot read or write {error.filename} ({error.strerror}).") from None
 
