@@ -7,9 +7,10 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import griffe
@@ -18,6 +19,8 @@ import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from src.config.schema import Config, SeedsConfig, TrainerConfig
 
 ROOT = Path(__file__).parents[1]
 GROUPS = ("data", "loss", "model", "optimizer", "trainer", "export", "experiment", "hydra/launcher")
@@ -60,7 +63,10 @@ def packages() -> list[str]:
 
 def settings_tables() -> str:
     """Return Markdown tables of all settings: the top level, then every group with its choices."""
-    parts = ["## Top level\n", *_table(settings(ROOT / "conf" / "train.yaml"))]
+    parts = [
+        "## Top level\n",
+        *_table(settings(ROOT / "conf" / "train.yaml"), {**rules(Config), **rules(SeedsConfig, "seeds.")}),
+    ]
     for group in GROUPS:
         parts.append(f"\n## `{group}=`\n")
         for path in sorted(ROOT.joinpath("conf", group).glob("*.yaml")):
@@ -70,6 +76,12 @@ def settings_tables() -> str:
         rows = [(f"{prefix}{key}", default, meaning) for key, default, meaning in plugin_settings(module, name)]
         parts += [f"\n### `{choice}`\n", *_table(rows)]
     return "\n".join(parts)
+
+
+def rules(schema: type[Any], prefix: str = "") -> dict[str, str]:
+    """Return the allowed values of the settings of a structured config, as its messages describe them."""
+    found = {item.name: item.metadata.get("rule") for item in fields(schema)}
+    return {f"{prefix}{name}": rule(name, object()).rule for name, rule in found.items() if rule}
 
 
 def plugin_settings(module: str, name: str) -> list[tuple[str, str, str]]:
@@ -101,15 +113,16 @@ def _choice(path: Path) -> Iterator[str]:
     if "experiment" in path.parts:
         yield "\n".join(["```yaml", *(line for line in lines if not line.startswith("#")), "```"])
     else:
-        yield from _table(settings(path))
+        yield from _table(settings(path), rules(TrainerConfig) if path.parent.name == "trainer" else {})
 
 
-def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
+def _table(rows: list[tuple[str, str, str]], allowed: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     if rows:
-        yield "| setting | default | meaning |"
-        yield "|---|---|---|"
+        yield "| setting | default | meaning |" + " allowed |" * bool(allowed)
+        yield "|---|---|---|" + "---|" * bool(allowed)
         for name, default, meaning in rows:
-            yield f"| `{name}` | `{default}` | {meaning.replace('|', 'or')} |"
+            rule = f" {allowed.get(name, '')} |" if allowed else ""
+            yield f"| `{name}` | `{default}` | {meaning.replace('|', 'or')} |{rule}"
 
 
 def settings(path: Path) -> list[tuple[str, str, str]]:

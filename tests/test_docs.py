@@ -333,6 +333,14 @@ def test_the_generated_reference_has_the_settings_of_plugins(hooks) -> None:
     assert "| `hydra.sweeper.stack_size` | `null` |" in hooks.settings_tables()
 
 
+def test_the_generated_reference_has_the_rules_of_settings(hooks) -> None:
+    tables = hooks.settings_tables()
+    assert "| a whole number from 2 to 1000 |" in tables
+    assert re.search(
+        r"^\| `precision` \|.*\| one of 32-true, 64-true, bf16-true, bf16-mixed \|$", tables, flags=re.MULTILINE
+    )
+
+
 def test_formulas_of_docstrings_become_mathml(hooks) -> None:
     assert hooks.rewrite("Mean.\n\n.. math:: s / n\n\nEnd.") == "Mean.\n\n```math\ns / n\n```\n\nEnd."
     assert hooks.mathml(r"\frac{s}{n}").startswith("<math")

@@ -1,49 +1,125 @@
-"""Structured configs: the names and types of the settings, which OmegaConf checks while Hydra composes.
+"""Structured configs: the settings of a condition, each with a rule for its values.
 
-``conf/train.yaml`` is based on ``Config`` and holds the defaults and what each setting means. Ranges, choices and rules
-that involve several settings are in ``src.config.validation``, and so is what may have several types, such as one seed
-or a list. The settings of a group are the arguments of its ``_target_``.
+``conf/train.yaml`` is based on ``Config``, and it and ``conf/trainer/default.yaml`` hold the defaults. A rule is a
+function of name and value that returns a ``Problem`` or None; rules between settings are in ``src.config.validation``.
+The fields have no types for OmegaConf to check: it would report the first wrong value only, and convert others.
+
+Data, losses, models and optimizers have no schema: their settings are the arguments of their ``_target_``, which may be
+a class of the user, and which names and checks them.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+
+from src.utils.seeds import seeds_problem
+from src.utils.validation import Problem, choice, flag, whole
+
+MAX_CLASSES = 1000
+MAX_EPOCHS = 10**9
+Rule = Callable[[str, Any], Problem | None]
+
+
+def setting(rule: Rule | None = None, default: Any = MISSING) -> Any:
+    """Return a field of a structured config, which has to be given unless it has a default."""
+    return field(default=default, metadata={"rule": rule})
+
+
+def optional(rule: Rule) -> Rule:
+    """Return a rule that also accepts null."""
+    return lambda name, value: None if value is None else rule(name, value)
+
+
+def only(allowed: Any, reason: str) -> Rule:
+    """Return a rule that accepts one value; ``reason`` follows "Expected ... to be"."""
+    kind = type(allowed)  # True == 1
+    return lambda name, value: None if type(value) is kind and value == allowed else Problem(name, reason, value)
+
+
+def study_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless a study's name can be that of a directory."""
+    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][\w.,=+-]{0,99}", value, flags=re.ASCII)
+    rule = "a folder name of up to 100 letters, digits and . , = + - _ that starts with a letter or digit"
+    return None if good else Problem(name, rule, value)
+
+
+def accelerator_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless the value is an accelerator of this machine, by Lightning's names."""
+    if value in ("auto", "cpu"):
+        return None
+    from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator  # takes seconds to import
+
+    cuda, mps = CUDAAccelerator.is_available(), MPSAccelerator.is_available()
+    return choice(name, value, ["auto", "cpu", *["cuda"] * cuda, *["mps"] * mps, *["gpu"] * (cuda or mps)])
+
+
+_epochs = partial(whole, min_value=1, max_value=MAX_EPOCHS)
 
 
 @dataclass
 class SeedsConfig:
     """Seeds of the random streams: one seed, a list, or null to follow the run's seed."""
 
-    data: Any = MISSING
-    split: Any = MISSING
-    init: Any = MISSING
-    shuffle: Any = MISSING
+    data: Any = setting(optional(seeds_problem))
+    split: Any = setting(optional(seeds_problem))
+    init: Any = setting(optional(seeds_problem))
+    shuffle: Any = setting(optional(seeds_problem))
+
+
+@dataclass
+class TrainerConfig:
+    """Settings of ``lightning.Trainer`` that leave the seeds of a stack independent, and ``checkpoint_every``.
+
+    It is no node of ``Config``, which would add the settings that ``conf/trainer/default.yaml`` leaves out.
+    """
+
+    _target_: Any = setting()
+    max_epochs: Any = setting(_epochs)
+    checkpoint_every: Any = setting(optional(_epochs))
+    accelerator: Any = setting(accelerator_problem)
+    devices: Any = setting(only(1, "1, as a stack trains on one device"))
+    precision: Any = setting(partial(choice, options=("32-true", "64-true", "bf16-true", "bf16-mixed")))
+    log_every_n_steps: Any = setting(_epochs)
+    num_sanity_val_steps: Any = setting(only(0, "0, as a seed is validated only after its epochs"))
+    logger: Any = setting(only(False, "false; export= selects the files that every seed leaves"))
+    enable_checkpointing: Any = setting(only(False, "false, as every seed leaves a checkpoint of its own"))
+    enable_progress_bar: Any = setting(flag)
+    enable_model_summary: Any = setting(flag)
+    benchmark: Any = setting(flag, False)
+    detect_anomaly: Any = setting(flag, False)
+    deterministic: Any = setting(partial(choice, options=(True, False, "warn")), False)
+    profiler: Any = setting(optional(partial(choice, options=("simple", "advanced"))), None)
+    gradient_clip_val: Any = setting(only(None, "null, as a common norm would couple the seeds"), None)
+    accumulate_grad_batches: Any = setting(only(1, "1; set data.batch_size instead"), 1)
 
 
 @dataclass
 class Config:
     """Settings of a condition, all of which ``conf/train.yaml`` sets."""
 
-    data: Any = MISSING
-    loss: Any = MISSING
-    model: Any = MISSING
-    optimizer: Any = MISSING
-    trainer: Any = MISSING
-    export: Any = MISSING
-    classes: Any = MISSING
-    seed: Any = MISSING
+    data: Any = setting()
+    loss: Any = setting()
+    model: Any = setting()
+    optimizer: Any = setting()
+    trainer: Any = setting()
+    export: Any = setting()
+    classes: Any = setting(optional(partial(whole, min_value=2, max_value=MAX_CLASSES)))  # null: the data have them
+    seed: Any = setting(seeds_problem)
     seeds: SeedsConfig = MISSING
-    study: Any = MISSING
-    resume: bool = MISSING
-    predictions: bool = MISSING
-    fail_fast: bool = MISSING
-    tuned: Any = MISSING
-    optimized_metric: Any = MISSING
-    allow_targets: Any = MISSING
-    engine: Any = MISSING
-    figures: Any = MISSING
+    study: Any = setting(study_problem)
+    resume: Any = setting(flag)
+    predictions: Any = setting(flag)
+    fail_fast: Any = setting(flag)
+    tuned: Any = setting()
+    optimized_metric: Any = setting()
+    allow_targets: Any = setting()
+    engine: Any = setting(partial(choice, options=("auto", "native", "torch")))
+    figures: Any = setting(partial(choice, options=("first", "all", "none")))
 
 
 ConfigStore.instance().store(name="config_schema", node=Config)

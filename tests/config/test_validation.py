@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from src.config.instantiate import check_settings
-from src.config.validation import folder_problem, link_problem, study_problem
+from src.config.schema import study_problem
+from src.config.validation import folder_problem, link_problem
 from src.utils.validation import SettingsError
 from tests.commands import files
 
@@ -16,14 +17,14 @@ Settings = dict[str, Any]
 
 @pytest.mark.parametrize("study", ["a/b", "../x", "", ".hidden", "-x", "a b", "x" * 101, "\u00fcmlaut", [1], None])
 def test_a_study_must_be_a_plain_directory_name(study: Any) -> None:
-    problem = study_problem(study)
+    problem = study_problem("study", study)
     assert problem is not None
     assert (problem.name, problem.value) == ("study", study)
 
 
 @pytest.mark.parametrize("study", ["hw4", "a.b", "x" * 100, "2024-01-01", "lr=0.1,x_y+z"])
 def test_good_names_of_studies(study: str) -> None:
-    assert study_problem(study) is None
+    assert study_problem("study", study) is None
 
 
 def test_a_study_below_a_file_cannot_be_written(tmp_path: Path) -> None:
