@@ -6,7 +6,6 @@ configuration names the same class, or the caller allows its package.
 """
 
 import re
-import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -69,18 +68,14 @@ def read_weights(folder: Path, size: int) -> dict[str, Any]:
     Raises:
         ArtifactError: If there is no checkpoint, or it is not that of a network of this size.
     """
-    import torch  # takes seconds to import, and validation needs none of it
+    from src.training.checkpoint_file import load_checkpoint  # torch takes seconds to import
 
     path = folder / CHECKPOINT
     check_contained(path, folder)
     if not path.is_file():
         raise ArtifactError(f"{path} is missing")
     try:
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(entry.file_size for entry in archive.infolist())
-        if claimed > min(path.stat().st_size, size + _CHECKPOINT_OVERHEAD):
-            raise ValueError(f"it claims {claimed} bytes, the weights of this network take {size}")
-        weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        weights: dict[str, Any] = load_checkpoint(path, size + _CHECKPOINT_OVERHEAD)["state_dict"]
     except Exception as error:  # torch's unpickler raises errors of many types for a broken file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is not the checkpoint of this run: {reason}") from None

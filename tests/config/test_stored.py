@@ -98,7 +98,10 @@ def test_code_of_others_needs_the_same_command(copy, tmp_path, monkeypatch):
     assert (tmp_path / "trap").exists()  # the trap works
 
 
-@pytest.mark.parametrize("broken", ["bomb", "legacy", "huge", "link", "pipe"])
+HOSTILE = ("bomb", "legacy", "huge", "terabyte", "sparse", "integers", "list", "link", "pipe")
+
+
+@pytest.mark.parametrize("broken", HOSTILE)
 def test_checkpoints_are_checked_before_memory_is_allocated(broken, copy, tmp_path):
     path = copy / "checkpoint.ckpt"
     content = torch.load(path, weights_only=True)
@@ -110,6 +113,15 @@ def test_checkpoints_are_checked_before_memory_is_allocated(broken, copy, tmp_pa
         torch.save(content, path, _use_new_zipfile_serialization=False)
     elif broken == "huge":
         torch.save(content | {"extra": torch.zeros(10**6)}, path)
+    elif broken == "list":
+        torch.save([content], path)
+    elif broken in ("terabyte", "sparse", "integers"):
+        weights = {
+            "terabyte": lambda value: torch.zeros(1).expand(10**12),
+            "sparse": lambda value: torch.sparse_coo_tensor([[0]], [1.0], (10**12,), check_invariants=True),
+            "integers": lambda value: value.long(),
+        }[broken]
+        torch.save({"state_dict": {name: weights(value) for name, value in content["state_dict"].items()}}, path)
     else:
         path.rename(tmp_path / "elsewhere.ckpt")
         path.symlink_to(tmp_path / "elsewhere.ckpt") if broken == "link" else os.mkfifo(path)

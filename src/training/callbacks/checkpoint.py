@@ -14,8 +14,11 @@ from torch import Tensor
 from src.data.datamodule import EpochLoader
 from src.engines.flat_parameters import FlatParameters
 from src.storage.atomic import replacing_file
+from src.storage.schema import ArtifactError
+from src.training.checkpoint_file import load_checkpoint
 from src.training.history import Curves
 from src.training.module import StackedClassifier
+from src.utils.errors import first_line
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +52,13 @@ class StackCheckpoint(L.Callback):
             return
         content = max(found, key=lambda each: each["epoch"])
         rows = torch.tensor([content["members"].index(member) for member in self.members])
-        _restore(cast(StackedClassifier, pl_module), content, rows)
-        for generator, row in zip(_generators(trainer), rows.tolist(), strict=True):
-            generator.set_state(content["generators"][row])
+        try:
+            _restore(cast(StackedClassifier, pl_module), content, rows)
+            for generator, row in zip(_generators(trainer), rows.tolist(), strict=True):
+                generator.set_state(content["generators"][row])
+        except Exception as error:  # of any type, as the file may hold anything in the place of the state
+            broken = f"{self.path.parent}/.stack-*.ckpt does not fit these seeds, remove it ({first_line(error)})"
+            raise ArtifactError(broken) from error
         progress: Any = trainer.fit_loop.epoch_progress.current
         progress.ready = progress.started = progress.processed = progress.completed = content["epoch"]
         log.info("%d seeds continue after epoch %d", len(self.members), content["epoch"])
@@ -120,8 +127,11 @@ def _generators(trainer: L.Trainer) -> Sequence[torch.Generator]:
 def _load(path: Path) -> dict[str, Any] | None:
     """Return the content of a checkpoint, or None if it is damaged; no code in it is run."""
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return content if content.keys() >= {"members", "fingerprint", "epoch", "values", "generators"} else None
+        content = load_checkpoint(path)
+        types = {"members": list, "fingerprint": str, "epoch": int, "values": Tensor, "generators": list}
+        if wrong := [name for name, kind in types.items() if not isinstance(content.get(name), kind)]:
+            raise ValueError(f"its {wrong[0]} is of another type")
+        return content | {"members": list(map(str, content["members"]))}
     except Exception as error:  # torch's unpickler raises errors of any type
-        log.warning("%s is left out: %s", path, (str(error).splitlines() or [type(error).__name__])[0])
+        log.warning("%s is left out: %s", path, first_line(error))
         return None

@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from src.training.callbacks.checkpoint import _load
 from src.training.module import StackedClassifier
 from tests.commands import files, parametrize
 
@@ -100,6 +102,38 @@ def test_checkpoints_change_nothing(train, tmp_path):
     train("seed=[0,1]", "study=with", *SETTINGS, *QUIET)
     train("seed=[0,1]", "study=without", *SETTINGS, "trainer.checkpoint_every=null", *QUIET)
     assert contents(tmp_path / "outputs/with") == contents(tmp_path / "outputs/without")
+
+
+class Planted:
+    """A pickle that makes a directory when it is loaded."""
+
+    def __init__(self, trap):
+        self.trap = trap
+
+    def __reduce__(self):
+        return os.mkdir, (self.trap,)
+
+
+@parametrize(
+    "change",
+    [
+        {"values": torch.zeros(1).expand(2, 10**12)},
+        {"members": 5},
+        {"epoch": "last"},
+        {"generators": None},
+        {"extra": Planted("trap")},
+    ],
+    quick=1,
+)
+def test_a_hostile_checkpoint_is_left_out(change, caplog, tmp_path):
+    path = tmp_path / ".stack-0.ckpt"
+    good = {"members": ["seed=0"], "fingerprint": "", "epoch": 1, "values": torch.zeros(1, 2), "generators": []}
+    torch.save(good, path)
+    assert _load(path).keys() == good.keys()
+    torch.save(good | change, path)
+    assert _load(path) is None
+    assert f"{path} is left out" in caplog.text
+    assert not Path("trap").exists()
 
 
 @parametrize("content", [b"q", None, b"", b"PK\x03\x04"], quick=1)
