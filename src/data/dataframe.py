@@ -43,14 +43,14 @@ class Frame:
         parts = []
         for name, texts in self.categories.items():
             if name not in features.columns:
-                raise SettingsError(Problem("points", f"a table with the column {name}", list(features.columns)))
+                raise SettingsError(Problem("samples", f"a table with the column {name}", list(features.columns)))
             column = features[name]
             if texts is None:
                 parts.append(_numbers(name, column)[:, None])
                 continue
             unknown = column[column.notna() & ~column.astype(str).isin(texts)]
             rule = f"a table whose column {name} holds {', '.join(texts)}"
-            check(Problem("points", rule, unknown.iloc[0]) if len(unknown) else None)
+            check(Problem("samples", rule, unknown.iloc[0]) if len(unknown) else None)
             one_hot = (column.astype(str).to_numpy()[:, None] == np.array(texts)).astype(float)
             one_hot[column.isna().to_numpy()] = np.nan
             parts.append(one_hot)

@@ -70,11 +70,11 @@ class DataSource(ABC):
         """
         missing = not set(self._names) <= set(features.columns)
         rule = f"a CSV file with the columns {', '.join(self._names)}"
-        check(Problem("points", rule, list(features.columns)) if missing else None)
+        check(Problem("samples", rule, list(features.columns)) if missing else None)
         x = torch.tensor(features[self._names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float))
         bad = (~x.float().isfinite()).any(1).nonzero().flatten().tolist()
         shown = f"row {bad[0] + 1}: {features.iloc[bad[0]].to_dict()}" if bad else ""
-        check(Problem("points", "finite numbers", shown) if bad else None)
+        check(Problem("samples", "finite numbers", shown) if bad else None)
         return x
 
     @property

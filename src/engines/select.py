@@ -11,8 +11,6 @@ from src.engines.native.engine import NativeEngine, unsupported_reason
 from src.losses.base import Objective
 from src.utils.validation import Problem, check
 
-ENGINES = ("auto", "native", "torch")
-
 
 def select_engine(
     network: nn.Module,

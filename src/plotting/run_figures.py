@@ -218,14 +218,12 @@ def scatter_figure(
     pred: NDArray[np.integer],
     *,
     classes: int,
-    regions: Regions | None,
-    curve: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
-    title: str = "",
+    **options: Any,
 ) -> Figure:
-    """Return a figure of ``plot_test_scatter`` with its legend."""
+    """Return a figure of ``plot_test_scatter``, which takes the same arguments, with its legend."""
     with style():
         figure = Figure(figsize=(5.2, 3.6))
         ax = figure.subplots()
-        plot_test_scatter(ax, x, target, pred, classes=classes, regions=regions, curve=curve, title=title)
+        plot_test_scatter(ax, x, target, pred, classes=classes, **options)
         scatter_legend([ax], classes)
     return figure
