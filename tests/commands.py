@@ -1,4 +1,4 @@
-"""What a user types, run as a user runs it: in another folder, in a process of its own."""
+"""Commands as a user runs them: in another folder, in their own process; and helpers to read what they leave."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SHORT = ("trainer.max_epochs=2", "data.samples_per_class=10", "figures=none")
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str

@@ -30,7 +30,7 @@ COMPILERS = {"cc", "gcc", "clang", "c99", "c89", "tcc"}
 
 @dataclass
 class Machine:
-    """What a row changes.
+    """The changes of a row.
 
     Attributes:
         environment: Variables to set, or to remove where they are None.
@@ -47,7 +47,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the tests of a row ended."""
+    """The result of the tests of a row."""
 
     code: int
     passed: int

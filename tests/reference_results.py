@@ -31,7 +31,7 @@ RECIPES = {  # by their losses
     "mse": ("loss=mse", "classes=4"),
     "bce": ("loss=bce", "classes=2", "model=linear"),
 }
-FIFTY_STEPS = ("seed=3", "data.samples_per_class=20", "trainer.max_epochs=7")  # of mini-batches of 5 out of 32 points
+FIFTY_STEPS = ("seed=3", "data.samples_per_class=20", "trainer.max_epochs=7")  # of mini-batches of 5 out of 32 samples
 HUNDRED_SEEDS = (f"seed=[{','.join(map(str, range(100)))}]", "trainer.max_epochs=25")
 FINAL = ("seed=3", "trainer.max_epochs=20")
 QUIET = ("figures=none", "export=none")

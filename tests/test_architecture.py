@@ -71,7 +71,7 @@ def test_no_file_names_the_address_of_a_registry() -> None:
 
 CONF = sorted(path.relative_to(ROOT / "conf") for path in ROOT.joinpath("conf").glob("*/*.yaml"))
 FEW = ("trainer.max_epochs=1",)
-TABLES = ("breast_cancer", "csv", "digits", "iris", "wine")  # points that no distribution draws
+TABLES = ("breast_cancer", "csv", "digits", "iris", "wine")  # samples that no distribution draws
 
 
 @pytest.mark.parametrize("file", CONF, ids=str)

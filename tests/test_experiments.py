@@ -1,4 +1,4 @@
-"""What the experiments of conf/experiment promise."""
+"""The claims of the experiments of conf/experiment."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser

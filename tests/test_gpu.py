@@ -1,4 +1,4 @@
-"""What a GPU has to give; skipped, with the reason, where there is none."""
+"""Training on a GPU; skipped, with the reason, where there is none."""
 
 from collections.abc import Callable
 from typing import Any

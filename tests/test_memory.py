@@ -1,4 +1,4 @@
-"""What a run holds in memory is at most three times its data: the tensors as the allocator counts them."""
+"""The memory of a run, which is at most three times its data: the tensors as counted by the allocator."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from src.metrics import population
 from tests.commands import parametrize
 
 SETTINGS = ("export=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
-DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million points: two features in single precision, and a label
+DATA = 1_000_000 * (2 * 4 + 8)  # bytes of a million samples: two features in single precision, and a label
 
 
 DISTRIBUTIONS = [

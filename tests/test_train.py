@@ -50,7 +50,7 @@ def test_single_run_leaves_every_file_of_the_schema(tmp_path, train):
     folder = tmp_path / "outputs/runs" / condition / "seed=0"
     history = pd.read_csv(folder / "history.csv")
     assert list(history.columns) == ["epoch", "step", "train/loss", "train/accuracy"]
-    assert history["step"].tolist() == [7, 14]  # 32 points in mini-batches of 5
+    assert history["step"].tolist() == [7, 14]  # 32 samples in mini-batches of 5
     predictions = pd.read_csv(folder / "predictions.csv")
     assert list(predictions.columns) == ["x1", "x2", "target", "pred", "correct", "p0", "p1", "p2", "p3"]
     assert predictions["correct"].sum() == content["metrics"]["test/correct"]

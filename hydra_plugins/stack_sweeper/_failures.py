@@ -56,7 +56,7 @@ class Failure:
 
     @property
     def details(self) -> str:
-        """What the headline leaves out: a traceback, or the other lines of an expected error."""
+        """The lines below the headline: a traceback, or the other lines of an expected error."""
         if isinstance(self.error, CompactHydraException):
             message = str(self.error).strip()
             return message if "\n" in message else ""

@@ -68,7 +68,7 @@ def _swept_values(override: Override) -> list[Any]:
 
 
 def _stacks(override: Override) -> list[Any]:
-    """The stacks that an override sweeps over, or the one value that it sets."""
+    """Return the stacks that an override sweeps over, or the one value that it sets."""
     value = override._value
     return value.list if isinstance(value, ChoiceSweep) else [value]
 

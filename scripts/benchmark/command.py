@@ -21,7 +21,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended.
+    """The result of a command.
 
     Attributes:
         seconds: Wall-clock time, start-up included.

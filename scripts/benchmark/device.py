@@ -1,4 +1,4 @@
-"""Where a GPU overtakes the CPU: losslab's engine on both, with more and more networks."""
+"""Comparison of GPU and CPU: losslab's engine on both, with more and more networks."""
 
 import math
 import subprocess

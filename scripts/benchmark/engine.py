@@ -11,7 +11,7 @@ from scripts.benchmark.peers.worker import Assignment
 from scripts.benchmark.worker_group import WorkerGroup
 from src.parallel.cpu import available_cpus, cpu_indices
 
-STEPS = 26  # of an epoch: 128 points in mini-batches of 5
+STEPS = 26  # of an epoch: 128 samples in mini-batches of 5
 OURS = "losslab"
 Progress = Callable[[str], None]
 
@@ -51,7 +51,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How the training is measured.
+    """The rounds and epochs of a measurement.
 
     Attributes:
         rounds: How many times each peer trains a segment, in turn.

@@ -1,4 +1,4 @@
-"""How seconds and peak memory of a whole command grow with the work."""
+"""Growth of the seconds and peak memory of a whole command with its work."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -18,14 +18,14 @@ Batches = Iterable[Any]  # of x (B, 2) and target (B,) or (B, 1)
 
 
 def draw(classes: int) -> tuple[Tensor, Tensor]:
-    """Return the lecture's points (80 * classes, 2) and labels: a noisy band a class around a cubic."""
+    """Return the lecture's samples (80 * classes, 2) and labels: one noisy band per class around a cubic."""
     x = torch.arange(-10, 10, 0.25)
     y = 3 * x**3 + 2 * x**2 + 5 * x
     x, y = ((values - values.min()) / (values.max() - values.min()) for values in (x, y))
     centres = 0.2 * ((classes - 1) / 2 - torch.arange(classes))
     heights = y[:, None] + centres + 0.4 * torch.rand(80, classes) - 0.2
-    points = torch.stack([x[:, None].expand_as(heights), heights], dim=-1).flatten(0, 1)
-    return points, torch.arange(classes).repeat(80)
+    samples = torch.stack([x[:, None].expand_as(heights), heights], dim=-1).flatten(0, 1)
+    return samples, torch.arange(classes).repeat(80)
 
 
 def make_network(outputs: int) -> nn.Sequential:
@@ -77,10 +77,10 @@ class Loop:
 def train(loss: str, classes: int, seed: int, epochs: int) -> list[float]:
     """Train one network as the slides do and return the loss of every step."""
     torch.manual_seed(seed)
-    points, labels = draw(classes)
-    permutation = torch.randperm(len(points))[len(points) // 5 :]
+    samples, labels = draw(classes)
+    permutation = torch.randperm(len(samples))[len(samples) // 5 :]
     target = labels[permutation].float()[:, None] if loss == "mse" else labels[permutation]
-    loader = DataLoader(TensorDataset(points[permutation], target), batch_size=5, shuffle=True)
+    loader = DataLoader(TensorDataset(samples[permutation], target), batch_size=5, shuffle=True)
     loop = Loop(loss, make_network(1 if loss == "mse" else classes))
     for _ in range(epochs):
         loop.epoch(loader)

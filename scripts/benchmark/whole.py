@@ -22,7 +22,7 @@ FEW_SEEDS = f"loss=ce classes=2 seed=range({SEEDS}) {' '.join(LEAN)}"
 MANY_SEEDS = f"loss=ce classes=2 seed=range({MANY}) {' '.join(LEAN)}"
 NO_TRAINING = f"the same {MANY} seeds for one epoch"
 HELP, CFG = "src.train --help", "src.train --cfg job"
-SMALLEST = "import, configuration, one epoch of 10 points"
+SMALLEST = "import, configuration, one epoch of 10 samples"
 
 Measured = dict[str, Any]
 

@@ -36,7 +36,7 @@ NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
 
 @dataclass(frozen=True)
 class Components:
-    """What a condition is made of, for some of its seeds."""
+    """Data, objective, network and classifier of a condition, for some of its seeds."""
 
     datamodule: StackedDataModule
     objective: Objective

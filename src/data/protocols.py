@@ -14,7 +14,7 @@ MAX_SCALE = 1e6  # of widths and distances
 
 
 class DataSource(ABC):
-    """Where data sets come from.
+    """A source of data sets.
 
     A subclass sets the attributes and implements ``sample``. The other methods split at random, give the features to
     the networks as they are and name them x1, x2, ...; a subclass whose data need more overrides them.

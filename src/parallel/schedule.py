@@ -49,7 +49,7 @@ class ScheduledJob:
 
     @property
     def networks(self) -> int:
-        """How many networks it trains."""
+        """The number of networks that it trains."""
         return prod(map(len, self.seeds.values()))
 
     @property

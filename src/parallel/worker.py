@@ -28,7 +28,7 @@ class StdoutChunk:
 
 @dataclass(frozen=True)
 class Progress:
-    """How many of its steps a job has done."""
+    """The number of steps that a job has done."""
 
     label: str
     done: int
@@ -38,7 +38,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class JobResult:
-    """How a job ended: what it returned, or what it raised."""
+    """The result of a job: its return value, or its error."""
 
     value: Any = None
     error: Exception | None = None

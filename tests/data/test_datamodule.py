@@ -42,7 +42,7 @@ def ready(*args: Any, **kwargs: Any) -> StackedDataModule:
 
 def rows(split: Split, seed: int = 0) -> list[tuple[float, ...]]:
     """Return the samples of one seed as (x1, x2, target)."""
-    return [(*point, label) for point, label in zip(split.x[seed].tolist(), split.target[seed].tolist(), strict=True)]
+    return [(*sample, label) for sample, label in zip(split.x[seed].tolist(), split.target[seed].tolist(), strict=True)]
 
 
 def numbered(seeds: int, size: int) -> Split:
@@ -134,7 +134,7 @@ def test_seeds_that_share_the_data_may_split_it_differently() -> None:
 
 def test_every_sample_is_held_out_with_the_same_probability() -> None:
     module = ready(range(1000), samples_per_class=10)
-    position = (module.test.x[..., 0] * 9).round().long() * 2 + module.test.target  # (1000, 4), a point's number
+    position = (module.test.x[..., 0] * 9).round().long() * 2 + module.test.target  # (1000, 4), a sample's number
     counts = torch.bincount(position.flatten(), minlength=20)
     assert counts.sum() == 4000
     assert stats.chisquare(counts.numpy()).pvalue > 0.01

@@ -32,7 +32,7 @@ def loss(network: nn.Module, x: Tensor) -> Tensor:
     return value
 
 
-def points(seeds: int) -> Tensor:
+def samples(seeds: int) -> Tensor:
     return torch.randn(seeds, 5, 2, generator=Generator().manual_seed(1))
 
 
@@ -102,7 +102,7 @@ def test_a_larger_block_is_zero_beyond_its_parameter() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
 def test_backward_writes_the_gradient_of_plain_autograd(activation: str) -> None:
-    plain, network, x = mlp(3, activation), mlp(3, activation), points(3)
+    plain, network, x = mlp(3, activation), mlp(3, activation), samples(3)
     flat = FlatParameters(network)
     for _ in range(2):  # a second call replaces, it does not add
         flat.backward(loss(network, x).sum())
@@ -116,7 +116,7 @@ def test_backward_writes_the_gradient_of_plain_autograd(activation: str) -> None
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_steps_on_the_buffer_are_steps_on_the_network(optimizer: str) -> None:
-    plain, network, x = mlp(3), mlp(3), points(3)
+    plain, network, x = mlp(3), mlp(3), samples(3)
     flat = FlatParameters(network)
     stepper, expected = OPTIMIZERS[optimizer]([flat.values]), OPTIMIZERS[optimizer](list(plain.parameters()))
     for _ in range(20):
@@ -155,7 +155,7 @@ def test_precision_follows_the_network() -> None:
     network = mlp(2).double()
     flat = FlatParameters(network)
     assert flat.values.dtype == torch.float64
-    flat.backward(loss(network, points(2).double()).sum())
+    flat.backward(loss(network, samples(2).double()).sum())
     assert flat.values.grad is not None
     assert flat.values.grad.dtype == torch.float64
 

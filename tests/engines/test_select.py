@@ -48,7 +48,7 @@ def network(
 
 
 def batch(seeds: Sequence[int], classes: int, size: int = 5, number: int = 0) -> tuple[Tensor, Tensor]:
-    """Return the points (S, B, 2) and labels (S, B) that some seeds have, the same in any company."""
+    """Return the samples (S, B, 2) and labels (S, B) that some seeds have, the same in any stack."""
     generators = [Generator().manual_seed(1000 * number + seed) for seed in seeds]
     x = torch.stack([torch.randn(size, 2, generator=generator) for generator in generators])
     return x, torch.stack([torch.randint(classes, (size,), generator=generator) for generator in generators])

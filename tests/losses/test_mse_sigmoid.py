@@ -9,20 +9,20 @@ from src.losses.mse_sigmoid import SigmoidMeanSquaredError
 from src.utils.validation import SettingsError
 
 
-def points() -> tuple[torch.Tensor, torch.Tensor]:
+def samples() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return 3 * torch.randn(4, 7, 1, generator=generator), torch.randint(2, (4, 7), generator=generator)
 
 
 def test_the_loss_is_torchs_behind_a_sigmoid_for_each_seed() -> None:
-    outputs, target = points()
+    outputs, target = samples()
     sigmoid = nn.Sequential(nn.Sigmoid(), nn.Flatten(0))
     expected = [nn.MSELoss()(sigmoid(outputs[seed]), target[seed].float()) for seed in range(4)]
     torch.testing.assert_close(SigmoidMeanSquaredError(classes=2).loss(outputs, target), torch.stack(expected))
 
 
 def test_the_loss_is_the_sum_written_out() -> None:
-    outputs, target = points()
+    outputs, target = samples()
     expected = np.zeros(4)
     for seed in range(4):
         for z, label in zip(outputs[seed, :, 0].tolist(), target[seed].tolist(), strict=True):
@@ -47,7 +47,7 @@ def test_a_logit_of_zero_is_class_zero() -> None:
 
 
 def test_probabilities_are_those_of_the_sigmoid() -> None:
-    outputs, _ = points()
+    outputs, _ = samples()
     probabilities = SigmoidMeanSquaredError(classes=2).probabilities(outputs)
     torch.testing.assert_close(probabilities[..., [1]], torch.sigmoid(outputs))
     torch.testing.assert_close(probabilities[..., [0]], torch.sigmoid(-outputs))

@@ -1,4 +1,4 @@
-"""What one logistic unit cannot learn, and a cascade of them can."""
+"""The XOR problem: one logistic unit cannot learn it, and a cascade of them can."""
 
 from collections.abc import Callable
 from typing import Any

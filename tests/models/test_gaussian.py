@@ -13,8 +13,8 @@ Kind = type[Gaussian]
 every_kind = pytest.mark.parametrize("kind", [Gaussian, GaussianShared])
 
 
-def points(seeds: int, classes: int, features: int, size: int = 60) -> tuple[Tensor, Tensor]:
-    """Return correlated, shifted points of unlike classes, none of them empty: (S, N, D), (S, N)."""
+def samples(seeds: int, classes: int, features: int, size: int = 60) -> tuple[Tensor, Tensor]:
+    """Return correlated, shifted samples of unlike classes, none of them empty: (S, N, D), (S, N)."""
     generator = Generator().manual_seed(classes * 10 + features)
     target = torch.randint(classes, (seeds, size), generator=generator)
     target[:, : 4 * classes] = torch.arange(classes).repeat(4)
@@ -33,7 +33,7 @@ def fitted(kind: Kind, x: Tensor, target: Tensor, classes: int) -> Gaussian:
 @pytest.mark.parametrize(("classes", "features"), [(2, 1), (2, 2), (3, 2), (4, 5)])
 @every_kind
 def test_the_decision_function_is_scikit_learns(kind: Kind, classes: int, features: int) -> None:
-    x, target = points(3, classes, features)
+    x, target = samples(3, classes, features)
     outputs = fitted(kind, x, target, classes)(x)
     for seed in range(3):
         reference = (
@@ -55,7 +55,7 @@ def test_the_decision_function_is_scikit_learns(kind: Kind, classes: int, featur
 
 @every_kind
 def test_outputs_are_logarithms_of_probabilities(kind: Kind) -> None:
-    x, target = points(4, 3, 2)
+    x, target = samples(4, 3, 2)
     outputs = fitted(kind, x, target, 3)(x)
     assert outputs.shape == (4, 60, 3)
     assert outputs.dtype == torch.float64
@@ -63,7 +63,7 @@ def test_outputs_are_logarithms_of_probabilities(kind: Kind) -> None:
 
 
 def test_a_shared_covariance_gives_a_softmax_of_linear_functions() -> None:
-    x, target = points(4, 3, 2)
+    x, target = samples(4, 3, 2)
     network = fitted(GaussianShared, x, target, 3)
     assert isinstance(network, GaussianShared)
     weight, bias = network.linear()
@@ -75,7 +75,7 @@ def test_a_shared_covariance_gives_a_softmax_of_linear_functions() -> None:
 @every_kind
 @pytest.mark.parametrize(("size", "features"), [(9, 1), (33, 2), (50, 3), (128, 2)])
 def test_a_seed_is_fitted_the_same_alone_and_in_any_stack(kind: Kind, size: int, features: int) -> None:
-    x, target = points(9, 2, features, size)
+    x, target = samples(9, 2, features, size)
     together = fitted(kind, x, target, 2)
     for seed in range(9):
         alone = fitted(kind, x[[seed]], target[[seed]], 2)
@@ -96,7 +96,7 @@ def test_it_is_fitted_in_closed_form_and_draws_nothing(kind: Kind) -> None:
 
 def changed(change: str) -> tuple[Tensor, Tensor]:
     """Return two seeds of which the second has a fault."""
-    x, target = points(2, 3, 3, 40)
+    x, target = samples(2, 3, 3, 40)
     own = target[1] == 1
     if change == "constant":
         x[1, own, 2] = 0.1
@@ -106,9 +106,9 @@ def changed(change: str) -> tuple[Tensor, Tensor]:
         x[1, own, 2] = 3 * x[1, own, 0] + 1
     if change == "dependent everywhere":
         x[1, :, 2] = x[1, :, 0] - 2 * x[1, :, 1]
-    if change == "one point":
+    if change == "one sample":
         target[1] = torch.where(own & (own.cumsum(0) > 1), 0, target[1])
-    if change == "two points":
+    if change == "two samples":
         target[1] = torch.where(own & (own.cumsum(0) > 2), 0, target[1])
     if change == "none":
         target[1] = torch.where(own, 2, target[1])
@@ -123,13 +123,13 @@ def changed(change: str) -> tuple[Tensor, Tensor]:
         (Gaussian, "dependent", "the covariance of class 1 is singular: x1, x3 are linearly dependent"),
         (
             Gaussian,
-            "one point",
+            "one sample",
             "the covariance of class 1 is singular: x1, x2, x3 are constant, as the class has a single training sample",
         ),
-        (Gaussian, "two points", "the covariance of class 1 is singular: x1, x2, x3 are linearly dependent"),
+        (Gaussian, "two samples", "the covariance of class 1 is singular: x1, x2, x3 are linearly dependent"),
         (Gaussian, "none", "class 1 has no training sample"),
         (GaussianShared, "constant", None),
-        (GaussianShared, "one point", None),
+        (GaussianShared, "one sample", None),
         (
             GaussianShared,
             "constant everywhere",

@@ -48,16 +48,16 @@ def test_a_stacked_layer_is_a_torch_layer_a_seed(in_features: int, out_features:
         torch.testing.assert_close(layer.bias.grad[seed, 0], alone.bias.grad)
 
 
-@pytest.mark.parametrize("points", [1, 3, 4, 5, 17])
+@pytest.mark.parametrize("samples", [1, 3, 4, 5, 17])
 @pytest.mark.parametrize("rows", [1, 2, 4])
-def test_alignment_copies_the_points_and_adds_rows_of_zeros(points: int, rows: int) -> None:
-    x = torch.randn(2, points, 3)
+def test_alignment_copies_the_samples_and_adds_rows_of_zeros(samples: int, rows: int) -> None:
+    x = torch.randn(2, samples, 3)
     padded = aligned(x, rows)
-    assert padded.shape == (2, -(-points // rows) * rows, 3)
+    assert padded.shape == (2, -(-samples // rows) * rows, 3)
     assert padded.is_contiguous()
     assert padded.data_ptr() != x.data_ptr()
-    assert torch.equal(padded[:, :points], x)
-    assert not padded[:, points:].any()
+    assert torch.equal(padded[:, :samples], x)
+    assert not padded[:, samples:].any()
 
 
 @pytest.mark.parametrize("widths", [(2, 50, 100), (4, 8), (2, 7, 3), (1, 1), (3, 4, 4)])
@@ -97,10 +97,10 @@ def test_the_model_is_one_affine_layer() -> None:
     assert [tuple(parameter.shape) for parameter in model.parameters()] == [(2, 3, 2), (2, 1, 2)]
 
 
-@pytest.mark.parametrize("points", [1, 2, 5, 8])
+@pytest.mark.parametrize("samples", [1, 2, 5, 8])
 @pytest.mark.parametrize("out_features", [1, 3, 4])
-def test_a_stack_gives_each_seed_what_it_gives_alone(points: int, out_features: int) -> None:
-    x = torch.randn(7, points, 3, generator=generators(9)[0])
+def test_a_stack_gives_each_seed_what_it_gives_alone(samples: int, out_features: int) -> None:
+    x = torch.randn(7, samples, 3, generator=generators(9)[0])
     stack = linear(*range(7), out_features=out_features)
     for seed in range(7):
         assert torch.equal(stack(x)[seed], linear(seed, out_features=out_features)(x[[seed]])[0])

@@ -17,7 +17,7 @@ FULL = ("data.batch_size=1000", "seed=[0,1]", "optimizer.lr=0.3")
 
 
 def trained(composed: dict[str, Any]) -> tuple[Components, torch.Tensor]:
-    """Return the parts after training, and their outputs (S, N, O) for the training points."""
+    """Return the parts after training, and their outputs (S, N, O) for the training samples."""
     parts = build_components(composed, stack(composed))
     fit(parts.classifier, parts.datamodule, build_trainer(composed, []))
     with torch.no_grad():

@@ -20,7 +20,7 @@ def mlp(seeds: Sequence[int], out_features: int = 2, in_features: int = 2, **cha
     return MLP(in_features, out_features, generators, **(DEFAULTS | changes))
 
 
-def points(seeds: int, size: int = 5, features: int = 2) -> Tensor:
+def samples(seeds: int, size: int = 5, features: int = 2) -> Tensor:
     return torch.randn(seeds, size, features, generator=Generator().manual_seed(99))
 
 
@@ -45,7 +45,7 @@ def gradients(network: nn.Module, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("hidden", [[50, 100, 50], [7], [1, 3]], ids=str)
 def test_a_stack_computes_what_the_slides_networks_compute(activation: str, hidden: list[int]) -> None:
     network = mlp(range(3), 4, activation=activation, hidden=hidden, init_std=0.5).double()
-    x = points(3, 11).double()
+    x = samples(3, 11).double()
     outputs, *slopes = gradients(network, x)
     assert outputs.shape == (3, 11, 4)
     for seed in range(3):
@@ -62,7 +62,7 @@ def test_every_parameter_leads_with_the_axis_of_the_seeds() -> None:
 
 
 def test_the_points_are_left_as_they_are() -> None:
-    x = points(2, 8)
+    x = samples(2, 8)
     before = x.clone()
     mlp([0, 1])(x)
     assert torch.equal(x, before)
@@ -125,7 +125,7 @@ def test_kaiming_keeps_torchs_scale_for_each_layer_and_zeroes_the_biases(activat
 @pytest.mark.parametrize("hidden", [[50, 100, 50], [1], [7], [33, 65, 2], [64, 64]], ids=str)
 def test_a_stack_gives_each_seed_what_it_gives_alone_bit_for_bit(hidden: list[int], size: int, activation: str) -> None:
     changes: dict[str, Any] = {"hidden": hidden, "activation": activation, "init": "kaiming"}
-    x = points(7, size)
+    x = samples(7, size)
     for out_features in (1, 2, 3, 5):
         stack = gradients(mlp(range(7), out_features, **changes), x)
         for seed in (1, 2, 6):

@@ -1,4 +1,4 @@
-"""How fast regret falls where a generative model is the truth, and what a wrong form costs."""
+"""The decrease of regret with the sample size, for generative models of the right and of a wrong form."""
 
 from collections.abc import Callable
 from typing import Any

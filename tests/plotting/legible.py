@@ -1,4 +1,4 @@
-"""Whether a figure can be read."""
+"""Checks that a figure can be read."""
 
 import itertools
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ def ax() -> Axes:
     return Figure().subplots()
 
 
-def points(classes: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def samples(classes: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     table = noisy_cubic(classes, seed=0, wobble=0.1)
     return table[["x1", "x2"]].to_numpy(), table["target"].to_numpy(), table["pred"].to_numpy()
 
@@ -90,7 +90,7 @@ def test_hardly_any_steps_can_be_drawn(loss: list[float]):
 
 @pytest.mark.parametrize("classes", [2, 4, 10])
 def test_points_are_coloured_by_prediction_and_wrong_ones_ringed(ax: Axes, classes: int):
-    x, target, pred = points(classes)
+    x, target, pred = samples(classes)
     assert plot_test_scatter(ax, x, target, pred, classes=classes, regions=None, title="23/32 = 0.72") is ax
     *by_class, wrong = scatters(ax)
     assert [len(each.get_offsets()) for each in by_class] == [(target == label).sum() for label in range(classes)]
@@ -104,7 +104,7 @@ def test_points_are_coloured_by_prediction_and_wrong_ones_ringed(ax: Axes, class
 
 
 def test_no_wrong_point_no_ring(ax: Axes):
-    x, target, _ = points()
+    x, target, _ = samples()
     plot_test_scatter(ax, x, target, target, classes=2, regions=None)
     scatter_legend([ax], 2)
     assert len(scatters(ax)) == 2
@@ -112,7 +112,7 @@ def test_no_wrong_point_no_ring(ax: Axes):
 
 
 def test_regions_fill_their_cells_and_show_the_bayes_boundary(ax: Axes):
-    x, target, pred = points()
+    x, target, pred = samples()
     grid = regions(2)
     plot_test_scatter(ax, x, target, pred, classes=2, regions=grid)
     (image,) = ax.images
@@ -133,7 +133,7 @@ def _cubic_line() -> np.ndarray:
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1]])
 def test_every_boundary_is_drawn_once_whatever_the_order_of_labels(ax: Axes, order: list[int]):
-    x, target, pred = points(4)
+    x, target, pred = samples(4)
     plot_test_scatter(ax, x, target, pred, classes=4, regions=regions(4, order))
     (contour,) = [each for each in ax.collections if not isinstance(each, PathCollection)]
     vertices = [path.vertices for path in contour.get_paths()]
@@ -144,7 +144,7 @@ def test_every_boundary_is_drawn_once_whatever_the_order_of_labels(ax: Axes, ord
 
 @pytest.mark.parametrize("classes", [2, 10, 12])
 def test_scatter_figure_has_a_legend_outside_for_everything_it_shows(classes: int):
-    x, target, pred = points(classes)
+    x, target, pred = samples(classes)
     line = _cubic_line().T
     figure = scatter_figure(x, target, pred, classes=classes, regions=regions(classes), curve=(line[0], line[1]))
     figure.draw_without_rendering()
@@ -157,7 +157,7 @@ def test_scatter_figure_has_a_legend_outside_for_everything_it_shows(classes: in
 
 
 def test_a_curve_that_leaves_the_regions_does_not_widen_the_picture(ax: Axes):
-    x, target, pred = points()
+    x, target, pred = samples()
     far = np.array([-3.0, 4.0])
     plot_test_scatter(ax, x, target, pred, classes=2, regions=regions(2), curve=(far, far))
     assert (*ax.get_xlim(), *ax.get_ylim()) == pytest.approx(ax.images[0].get_extent())
@@ -166,7 +166,7 @@ def test_a_curve_that_leaves_the_regions_does_not_widen_the_picture(ax: Axes):
 
 @pytest.mark.parametrize("distribution", [None, "constant"])
 def test_no_boundary_without_a_distribution_or_with_one_best_class(ax: Axes, distribution: str | None):
-    x, target, pred = points()
+    x, target, pred = samples()
     grid = regions(2)
     bayes = None if distribution is None else np.zeros_like(grid.pred)
     plot_test_scatter(ax, x, target, pred, classes=2, regions=Regions(grid.x1, grid.x2, grid.pred, bayes))
@@ -174,7 +174,7 @@ def test_no_boundary_without_a_distribution_or_with_one_best_class(ax: Axes, dis
 
 
 def test_a_title_is_never_a_formula(ax: Axes):
-    x, target, pred = points()
+    x, target, pred = samples()
     plot_test_scatter(ax, x, target, pred, classes=2, regions=None, title="$1 and $2")
     ax.figure.draw_without_rendering()
     assert ax.get_title() == r"\$1 and \$2"

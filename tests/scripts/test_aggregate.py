@@ -27,7 +27,7 @@ EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBo
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and the files of its report."""
+    """The result of a command, and the files of its report."""
 
     code: int
     out: str

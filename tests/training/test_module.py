@@ -235,7 +235,7 @@ def test_training_is_that_of_a_plain_loop_over_each_seed(
 def test_the_loss_of_an_epoch_weighs_a_short_last_mini_batch_by_its_points(compose: Settings) -> None:
     settings = compose(*BRISK, "data.batch_size=30", "trainer.max_epochs=1")
     (losses,), (mean,) = (getattr(fit(settings, [0]).classifier.curves, name) for name in ("step_loss", "train_loss"))
-    assert losses.shape == (2, 1)  # 30 points and 2
+    assert losses.shape == (2, 1)  # 30 samples and 2
     assert mean.item() == pytest.approx((30 * losses[0].item() + 2 * losses[1].item()) / 32)
 
 
@@ -243,7 +243,7 @@ def test_an_epoch_in_several_blocks_is_an_epoch_in_one(compose: Settings, monkey
     settings = compose(*BRISK, "trainer.max_epochs=3", "data.val_fraction=0.25")
     whole = fit(settings, [0, 1])
     monkeypatch.setattr(datamodule, "MAX_BLOCK", 12)  # two mini-batches of 5
-    assert len(whole.datamodule.train_dataloader()) == 3  # of 10, 10 and 2 points
+    assert len(whole.datamodule.train_dataloader()) == 3  # of 10, 10 and 2 samples
     blocks = fit(settings, [0, 1])
     assert same(blocks, 0, whole, 0)
     assert same(blocks, 1, whole, 1)
@@ -251,7 +251,7 @@ def test_an_epoch_in_several_blocks_is_an_epoch_in_one(compose: Settings, monkey
 
 
 class Spoil(L.Callback):
-    """Put a value into the training points of one seed."""
+    """Put a value into the training samples of one seed."""
 
     def __init__(self, index: int, value: float) -> None:
         self.index = index

@@ -31,8 +31,8 @@ def stack(seeds: int = 2, hidden: Sequence[int] = (20, 9)) -> MLP:
     return MLP(2, 2, generators, hidden=list(hidden), activation="relu", init="kaiming", init_std=0.02)
 
 
-def epoch(seeds: int = 2, points: int = 23) -> list[tuple[Tensor, Tensor]]:
-    x = torch.randn(seeds, points, 2, generator=Generator().manual_seed(1))
+def epoch(seeds: int = 2, samples: int = 23) -> list[tuple[Tensor, Tensor]]:
+    x = torch.randn(seeds, samples, 2, generator=Generator().manual_seed(1))
     target = (x.sum(-1) > 0).long()
     return list(zip(x.split(5, dim=1), target.split(5, dim=1), strict=True))
 

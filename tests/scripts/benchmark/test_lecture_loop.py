@@ -13,7 +13,7 @@ from src.training.single_thread import single_threaded
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_loops_points_are_those_of_the_distribution(classes: int) -> None:
     torch.manual_seed(0)
-    points, labels = lecture_loop.draw(classes)
+    samples, labels = lecture_loop.draw(classes)
     distribution = NoisyCubic(
         classes,
         samples_per_class=80,
@@ -26,8 +26,8 @@ def test_the_loops_points_are_those_of_the_distribution(classes: int) -> None:
     )
     x, target = distribution.sample([torch.Generator()])
     assert torch.equal(labels, target[0])
-    torch.testing.assert_close(points[:, 0], x[0, :, 0].float())
-    noise = points[:, 1] - distribution.curve(points[:, 0]).float() - distribution.centres.float()[labels]
+    torch.testing.assert_close(samples[:, 0], x[0, :, 0].float())
+    noise = samples[:, 1] - distribution.curve(samples[:, 0]).float() - distribution.centres.float()[labels]
     assert noise.abs().max() <= 0.2 + 1e-6
     assert noise.std().item() == pytest.approx(distribution.deviation, rel=0.1)
 

@@ -1,4 +1,4 @@
-"""Every peer trains the same networks on the same points: with one mini-batch an epoch, no shuffle tells them apart."""
+"""Every peer trains the same networks on the same samples, which one mini-batch per epoch leaves unshuffled."""
 
 import dataclasses
 import importlib.util
@@ -28,7 +28,7 @@ def hydra_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def whole_batches(monkeypatch: pytest.MonkeyPatch) -> Work:
-    """Return the work on two networks of other widths than the lecture's, all of whose points are one mini-batch."""
+    """Return the work on two networks of other widths than the lecture's, all of whose samples are one mini-batch."""
     from scripts.benchmark.peers import one_network
 
     def network(outputs: int) -> torch.nn.Sequential:
