@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from src.losses.ce import CrossEntropy
 
@@ -40,28 +39,6 @@ def test_the_slides_decisions() -> None:
     assert (preds == labels).double().mean() == 0.40
 
 
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_loss_is_torchs_for_each_seed(classes: int) -> None:
-    generator = torch.Generator().manual_seed(classes)
-    outputs = 3 * torch.randn(4, 6, classes, generator=generator)
-    target = torch.randint(classes, (4, 6), generator=generator)
-    expected = [nn.CrossEntropyLoss()(outputs[seed], target[seed]) for seed in range(4)]
-    torch.testing.assert_close(CrossEntropy(classes).loss(outputs, target), torch.stack(expected))
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_the_loss_is_the_sum_written_out(classes: int) -> None:
-    generator = np.random.default_rng(classes)
-    outputs, target = generator.normal(0, 2, (3, 5, classes)), generator.integers(classes, size=(3, 5))
-    expected = np.zeros(3)
-    for seed in range(3):
-        for index in range(5):
-            exponentials = np.exp(outputs[seed, index])
-            expected[seed] -= math.log(exponentials[target[seed, index]] / exponentials.sum()) / 5
-    loss = CrossEntropy(classes).loss(torch.tensor(outputs), torch.tensor(target))
-    np.testing.assert_allclose(loss, expected, rtol=1e-12)
-
-
 def test_equal_logits_cost_ln_c_and_decide_for_the_lowest_label() -> None:
     objective = CrossEntropy(classes=4)
     outputs = torch.zeros(1, 3, 4, dtype=torch.float64)
@@ -78,7 +55,3 @@ def test_a_constant_added_to_all_logits_changes_nothing(shift: float, number: in
     torch.testing.assert_close(
         objective.loss(outputs + shift, target), objective.loss(outputs, target), atol=1e-8, rtol=0
     )
-
-
-def test_there_is_an_output_a_class() -> None:
-    assert CrossEntropy(classes=5).out_features == 5

@@ -10,15 +10,6 @@ from src.losses.ce import CrossEntropy
 from src.losses.ce_softmax import SoftmaxCrossEntropy
 
 
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_loss_is_the_slides_loop_for_each_seed(classes: int) -> None:
-    generator = torch.Generator().manual_seed(classes)
-    outputs = 3 * torch.randn(4, 6, classes, generator=generator)
-    target = torch.randint(classes, (4, 6), generator=generator)
-    expected = [nn.CrossEntropyLoss()(nn.Softmax(dim=1)(outputs[seed]), target[seed]) for seed in range(4)]
-    torch.testing.assert_close(SoftmaxCrossEntropy(classes).loss(outputs, target), torch.stack(expected))
-
-
 def test_decisions_and_probabilities_are_those_of_the_softmax() -> None:
     outputs = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     objective = SoftmaxCrossEntropy(classes=4)

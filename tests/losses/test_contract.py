@@ -1,10 +1,13 @@
 """Properties of every objective."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -60,6 +63,34 @@ def test_only_binary_objectives_refuse_a_number_of_classes(name: str, classes: i
     assert [problem.name for problem in refusal.value.problems] == ["classes"]
     assert classes != 2
     make(name, 2)
+
+
+def one_hot(target: Tensor, outputs: Tensor) -> Tensor:
+    return F.one_hot(target, outputs.shape[-1]).double()
+
+
+TORCHS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # of outputs (B, O) and target (B,)
+    "bce": lambda z, target: F.binary_cross_entropy_with_logits(z[:, 0], target.double()),
+    "bce_onevsrest": lambda z, target: F.binary_cross_entropy_with_logits(z, one_hot(target, z)),
+    "ce": F.cross_entropy,
+    "ce_softmax": lambda z, target: F.cross_entropy(z.softmax(-1), target),
+    "label_smoothing": partial(F.cross_entropy, label_smoothing=0.1),
+    "mse": lambda z, target: F.mse_loss(z[:, 0], target.double()),
+    "mse_onehot": lambda z, target: F.mse_loss(z, one_hot(target, z)),
+    "mse_sigmoid": lambda z, target: F.mse_loss(z[:, 0].sigmoid(), target.double()),
+    "multi_margin": F.multi_margin_loss,
+}
+ONE_OUTPUT = ("bce", "mse", "mse_sigmoid")
+
+
+@pytest.mark.parametrize(("name", "classes"), [case for case in TAKEN if case[0] in TORCHS])
+def test_the_loss_is_torchs_for_each_seed(name: str, classes: int) -> None:
+    objective = make(name, classes)
+    assert objective.out_features == (1 if name in ONE_OUTPUT else classes)
+    outputs, target = samples((objective, classes), 4, 7)
+    expected = torch.stack([TORCHS[name](outputs[seed], target[seed]) for seed in range(4)])
+    torch.testing.assert_close(objective.loss(outputs, target), expected)
+    assert (objective.probabilities(outputs) is None) == (name in ("mse", "mse_onehot", "multi_margin"))
 
 
 def test_the_loss_is_one_finite_number_per_seed_in_the_same_precision(case: Case) -> None:

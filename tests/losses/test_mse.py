@@ -1,34 +1,14 @@
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
-from src.losses.base import Objective
 from src.losses.mse import MeanSquaredError
 
 
 def decode(*outputs: float, classes: int) -> list[int]:
     preds: list[int] = MeanSquaredError(classes).decode(torch.tensor(outputs)[None, :, None])[0].tolist()
     return preds
-
-
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_loss_is_torchs_on_a_column_of_labels_for_each_seed(classes: int) -> None:
-    generator = torch.Generator().manual_seed(classes)
-    outputs = 2 * torch.randn(4, 6, 1, generator=generator)
-    target = torch.randint(classes, (4, 6), generator=generator)
-    expected = [nn.MSELoss()(outputs[seed], target[seed].float()[:, None]) for seed in range(4)]
-    torch.testing.assert_close(MeanSquaredError(classes).loss(outputs, target), torch.stack(expected))
-
-
-def test_the_loss_is_the_sum_written_out() -> None:
-    generator = np.random.default_rng(0)
-    outputs, target = generator.normal(1, 2, (3, 5, 1)), generator.integers(4, size=(3, 5))
-    expected = [sum((outputs[s, n, 0] - target[s, n]) ** 2 for n in range(5)) / 5 for s in range(3)]
-    loss = MeanSquaredError(classes=4).loss(torch.tensor(outputs), torch.tensor(target))
-    np.testing.assert_allclose(loss, expected, rtol=1e-12)
 
 
 def test_two_classes_are_cut_at_a_half_as_on_the_slides() -> None:
@@ -52,13 +32,3 @@ def test_ties_go_to_the_lower_label_and_both_ends_are_clamped() -> None:
 def test_the_nearest_label_wins(output: float, classes: int) -> None:
     distances = [abs(output - label) for label in range(classes)]  # index() finds the lower of two as near
     assert decode(output, classes=classes) == [distances.index(min(distances))]
-
-
-def test_the_output_is_no_probability() -> None:
-    objective: Objective = MeanSquaredError(classes=2)
-    assert objective.probabilities(torch.zeros(1, 1, 1)) is None
-
-
-@pytest.mark.parametrize("classes", [2, 5])
-def test_there_is_one_output(classes: int) -> None:
-    assert MeanSquaredError(classes).out_features == 1

@@ -1,33 +1,14 @@
 import math
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from src.losses.mse_sigmoid import SigmoidMeanSquaredError
-from src.utils.validation import SettingsError
 
 
 def samples() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return 3 * torch.randn(4, 7, 1, generator=generator), torch.randint(2, (4, 7), generator=generator)
-
-
-def test_the_loss_is_torchs_behind_a_sigmoid_for_each_seed() -> None:
-    outputs, target = samples()
-    sigmoid = nn.Sequential(nn.Sigmoid(), nn.Flatten(0))
-    expected = [nn.MSELoss()(sigmoid(outputs[seed]), target[seed].float()) for seed in range(4)]
-    torch.testing.assert_close(SigmoidMeanSquaredError(classes=2).loss(outputs, target), torch.stack(expected))
-
-
-def test_the_loss_is_the_sum_written_out() -> None:
-    outputs, target = samples()
-    expected = np.zeros(4)
-    for seed in range(4):
-        for z, label in zip(outputs[seed, :, 0].tolist(), target[seed].tolist(), strict=True):
-            expected[seed] += (1 / (1 + math.exp(-z)) - label) ** 2 / 7
-    np.testing.assert_allclose(SigmoidMeanSquaredError(classes=2).loss(outputs.double(), target), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("z", [-40.0, -3.0, 0.0, 0.5, 40.0])
@@ -51,13 +32,3 @@ def test_probabilities_are_those_of_the_sigmoid() -> None:
     probabilities = SigmoidMeanSquaredError(classes=2).probabilities(outputs)
     torch.testing.assert_close(probabilities[..., [1]], torch.sigmoid(outputs))
     torch.testing.assert_close(probabilities[..., [0]], torch.sigmoid(-outputs))
-
-
-@pytest.mark.parametrize("classes", [1, 3, 4])
-def test_other_numbers_of_classes_are_refused(classes: int) -> None:
-    with pytest.raises(SettingsError, match=rf"`classes` to be 2 for the objective mse_sigmoid, .* got {classes}\."):
-        SigmoidMeanSquaredError(classes)
-
-
-def test_there_is_one_output() -> None:
-    assert SigmoidMeanSquaredError(classes=2).out_features == 1

@@ -19,12 +19,6 @@ def test_loss_and_gradient_are_torchs_for_each_seed(classes: int, p: int, margin
     torch.testing.assert_close(objective.gradient(outputs.detach(), target), slope)
 
 
-def test_the_defaults_are_torchs() -> None:
-    outputs, target = random_outputs(4, 4)
-    expected = torch.stack([nn.MultiMarginLoss()(outputs[seed], target[seed]) for seed in range(3)])
-    torch.testing.assert_close(make("multi_margin", 4).loss(outputs, target), expected)
-
-
 def test_a_lead_of_the_margin_costs_nothing() -> None:
     outputs, target = torch.tensor([[[1.0, 0.0, -5.0]], [[1.0, 0.5, -5.0]]]), torch.tensor([[0], [0]])
     assert make("multi_margin", 3).loss(outputs, target).tolist() == [0, pytest.approx(0.5 / 3)]
