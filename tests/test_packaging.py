@@ -16,7 +16,7 @@ from tests.commands import SHORT, results
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("src", "scripts", "hydra_plugins", "conf", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("src", "scripts", "hydra_plugins", "conf", "pyproject.toml", "README.md", "LICENSE")
 WORDS = (*SHORT, "study=s")
 
 
@@ -67,8 +67,8 @@ def test_the_wheel_holds_every_file_but_tests(wheel: Path):
     }
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {f"src/{name}" if name.startswith("conf/") else name for name in expected} <= names
-    assert not [name for name in names if name.startswith(("conf/", "tests/"))]
+    assert expected <= names
+    assert not [name for name in names if name.startswith("tests/")]
 
 
 def test_an_installed_program_trains_sweeps_reports_and_evaluates(commands: Path, tmp_path: Path):

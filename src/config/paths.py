@@ -1,6 +1,5 @@
-"""The directory of the project's configuration files."""
+"""The directory of the project's configuration files, which lies beside ``src`` in a clone and in a wheel."""
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-CONFIG_DIR = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir())  # wheel, clone
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
