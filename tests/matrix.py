@@ -3,6 +3,7 @@
     python -m tests.matrix                                   # every row: what make test runs
     python -m tests.matrix --numeric                         # of it, what depends on how a machine computes
     python -m tests.matrix sigint home_unset                 # some rows
+    python -m tests.matrix sigint+home_unset+locale_c        # a machine with several properties
     python -m tests.matrix spaces -- -x tests/test_train.py  # with arguments of pytest
 
 Logs are left in build/matrix/.
@@ -152,8 +153,26 @@ ROWS: dict[str, Callable[[Path], Machine]] = {
 }
 
 
+def machine_of(name: str, scratch: Path) -> Machine:
+    """Return the machine of a row, or of several rows joined by ``+``.
+
+    Raises:
+        LookupError: If this machine cannot stand for it, or two of the rows change the same thing.
+    """
+    whole = Machine()
+    for row in name.split("+"):
+        machine = ROWS[row](scratch)
+        if whole.environment.keys() & machine.environment.keys() or (whole.prepare and machine.prepare):
+            raise LookupError(f"{row} changes what a row before it changes")
+        whole.environment |= machine.environment
+        whole.prepare = whole.prepare or machine.prepare
+        whole.root = machine.root if machine.root != ROOT else whole.root
+        whole.arguments = machine.arguments if machine.arguments != PARALLEL else whole.arguments
+    return whole
+
+
 def run(name: str, arguments: list[str]) -> Outcome:
-    """Run the tests of a row, log what they print, and return how they ended.
+    """Run the tests of a row, or of rows joined by ``+``, log what they print, and return how they ended.
 
     Raises:
         LookupError: If this machine cannot stand for that of the row.
@@ -163,7 +182,7 @@ def run(name: str, arguments: list[str]) -> Outcome:
     LOGS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
         scratch = Path(folder)
-        machine = ROWS[name](scratch)
+        machine = machine_of(name, scratch)
         environment = {key: value for key, value in os.environ.items() if key not in machine.environment}
         environment |= {key: value for key, value in machine.environment.items() if value is not None}
         report = scratch / "report.xml"
@@ -197,11 +216,13 @@ def _counts(report: Path) -> tuple[int, int, int]:
 def main(words: list[str]) -> int:
     """Run rows, print a line for each, and return 1 if one of them failed, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description="Run the tests on other machines.")
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all where none is given")
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, or some joined by +; otherwise all"
+    )
     parser.add_argument("--numeric", action="store_true", help="only tests that depend on how a machine computes")
     split = words.index("--") if "--" in words else len(words)
     options, arguments = parser.parse_args(words[:split]), words[split + 1 :]
-    if unknown := set(options.rows) - ROWS.keys():
+    if unknown := {row for name in options.rows for row in name.split("+")} - ROWS.keys():
         parser.error(f"expected rows of {', '.join(ROWS)}, got {', '.join(sorted(unknown))}")
     if options.numeric:
         arguments = ["-m", "numeric and not integration", *arguments]

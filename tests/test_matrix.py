@@ -51,9 +51,18 @@ def test_each_row_is_a_line_and_one_failure_fails(codes, expected, monkeypatch, 
     ]
 
 
+@posix
+def test_joined_rows_are_one_machine(tmp_path):
+    machine = matrix.machine_of("sigint+locale_c+cpu_avx2", tmp_path)
+    assert machine.environment == {"LC_ALL": "C", "LANG": "C", "LANGUAGE": None, "ATEN_CPU_CAPABILITY": "avx2"}
+    assert machine.prepare is not None
+    with pytest.raises(LookupError, match="cpu_default changes what a row before it changes"):
+        matrix.machine_of("cpu_avx2+cpu_default", tmp_path)
+
+
 def test_an_unknown_row_is_named_with_the_rows_that_exist(capsys):
     with pytest.raises(SystemExit):
-        matrix.main(["sigint", "moon"])
+        matrix.main(["sigint+moon"])
     error = capsys.readouterr().err
     assert "moon" in error
     assert "cpu_default, cpu_avx2" in error
