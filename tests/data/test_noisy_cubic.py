@@ -390,22 +390,6 @@ def test_population_thins_a_grid_finer_than_the_resolution(samples: int) -> None
     assert mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item() == pytest.approx(0.75, abs=1e-9)
 
 
-@few
-@given(
-    *(st.integers(2, 6), st.sampled_from(NOISES), st.floats(0.01, 1), st.floats(0, 2, allow_subnormal=False)),
-    st.integers(1, 90),
-)
-def test_population_of_any_shape_integrates_the_bayes_rule(
-    classes: int, noise: str, half_width: float, spacing: float, resolution: int
-) -> None:
-    distribution = make_distribution(classes, samples_per_class=3, noise=noise, half_width=half_width, spacing=spacing)
-    x, mass = distribution.population(resolution)
-    assert mass.min() >= 0
-    np.testing.assert_allclose(mass.sum(0).numpy(), 1 / classes, rtol=1e-9)
-    reached = mass.gather(1, distribution.bayes_rule(x)[:, None]).sum().item()
-    assert reached == pytest.approx(distribution.bayes_accuracy(), abs=1e-9)
-
-
 # Bad arguments.
 
 WRONG: dict[str, tuple[list[Any], list[str]]] = {  # by argument: values that are refused, and parts of the rule

@@ -246,12 +246,6 @@ def test_sizes_below_one_are_refused(hydra_sweep_runner: TSweepRunner, tmp_path:
     assert list(tmp_path.rglob("*")) == [tmp_path / "out"]  # which the runner makes
 
 
-@pytest.mark.usefixtures("hydra_restore_singletons")
-def test_max_batch_size_below_one_is_refused(hydra_sweep_runner: TSweepRunner, tmp_path: Path) -> None:
-    with pytest.raises(CompactHydraException, match="max_batch_size` to be an integer of at least 1"):
-        sweep(hydra_sweep_runner, tmp_path, "hydra.sweeper.max_batch_size=0")
-
-
 def sweep(runner: TSweepRunner, folder: Path, *words: str, fail: type[Exception] | None = None) -> list[list[str]]:
     """Sweep in this process over the configuration of Hydra's own tests; the overrides of each batch's jobs."""
 

@@ -58,21 +58,6 @@ def test_each_condition_runs_untuned_and_tuned_and_resumes(train, tmp_path: Path
     assert f"optimizer.lr = {rates['ce', True]:.4g} for ce at C = 2" in " ".join(findings.notes)
 
 
-@pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("hydra.sweeper.seeds='1,6'", "`hydra.sweeper.seeds` to be none of the reported seeds, got [1]"),
-        ("+hydra.sweeper.space.lr='1,2'", "`hydra.sweeper.space` to name settings of groups"),
-    ],
-)
-def test_what_cannot_be_tuned_is_one_line_and_nothing_is_written(
-    train, tmp_path: Path, word: str, message: str
-) -> None:
-    done = train(*TUNE, word, code=1)
-    assert message in done.err
-    assert not (tmp_path / "outputs").exists()
-
-
 @pytest.mark.integration
 def test_a_job_may_return_a_metric_of_the_validation_split(train, tmp_path: Path) -> None:
     train(*TUNE, "data.val_fraction=0.2", "optimized_metric=val/accuracy", "loss=ce")

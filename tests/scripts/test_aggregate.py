@@ -370,16 +370,6 @@ def test_command_line_never_imports_torch_and_is_plain_off_a_terminal(tmp_path: 
     assert "Report: hw4/report" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["hw4", "--nonsense"]])
-def test_usage_errors_exit_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as error:
-        main(arguments)
-    assert error.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("aggregate: ")
-    assert error.count("\n") == 1
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("nothing", 1)])
 def test_help_and_errors_of_the_command_line(tmp_path: Path, argument: str, code: int):

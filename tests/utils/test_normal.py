@@ -82,10 +82,6 @@ def test_shapes_that_do_not_fit_are_refused(centre: Any, matrix: Any) -> None:
         gaussian_log_density(tensor([0.0, 0.0]), tensor(centre), tensor(matrix))
 
 
-def test_the_slides_priors() -> None:
-    assert [f"{value:.2f}" for value in prior] == ["0.56", "0.44"]
-
-
 @pytest.mark.parametrize("x", [*MEAN, [65.3, 65.55], [0.0, 0.0], [200.0, 20.0]], ids=str)
 def test_the_slides_posterior_by_bayes_rule_and_as_a_sigmoid(x: list[float]) -> None:
     expected = textbook_posterior(x)

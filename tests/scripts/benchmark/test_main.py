@@ -85,40 +85,6 @@ def test_what_was_measured_before_a_failure_is_kept(
     assert list(json.loads(file.read_text())) == ["start"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rounds", "0"], "argument --rounds: expected a whole number of at least 1, got '0'"),
-        (["--rounds", "two"], "argument --rounds: expected a whole number of at least 1, got 'two'"),
-        (["--sizes", "2.5"], "argument --sizes: expected a whole number of at least 1, got '2.5'"),
-        (["--peers", "keras"], "argument --peers: invalid choice: 'keras' (choose from {peers})"),
-        (["--parts", "all"], "argument --parts: invalid choice: 'all' (choose from {parts})"),
-        (["--accelerator", "tpu"], "argument --accelerator: invalid choice: 'tpu' (choose from 'cpu', 'gpu')"),
-        (["--json", "nowhere/a.json"], "argument --json: expected a file that can be written, got 'nowhere/a.json'"),
-        (["--json", "."], "argument --json: expected a file that can be written, got '.'"),
-        (["--json", "README.md"], "argument --json: expected a file of earlier measurements, got 'README.md'"),
-        (["--plot", "a.gif"], "argument --plot: expected a file that ends in .png, .svg, .pdf, got 'a.gif'"),
-        (["--loud"], "unrecognized arguments: --loud"),
-    ],
-)
-def test_bad_arguments_end_with_one_line_before_anything_runs(
-    arguments: list[str],
-    message: str,
-    commands: list[Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "README.md").write_text("no measurements")
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    choices = {"peers": ", ".join(map(repr, PEERS)), "parts": ", ".join(map(repr, PARTS))}
-    assert capsys.readouterr().err == f"benchmark: {message.format(**choices)}\n"
-    assert commands == []
-
-
 def test_a_file_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("[]", '{"other": 1}'):
         (tmp_path / "a.json").write_text(text)

@@ -15,7 +15,7 @@ from scripts.plan import __main__ as plan
 from scripts.plan.__main__ import makespan, predict
 from scripts.plan.calibration import on_disk
 from scripts.plan.jobs import plan_sweep
-from tests.commands import files, parametrize, results
+from tests.commands import parametrize, results
 
 pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
 
@@ -114,41 +114,3 @@ def test_the_table_names_each_condition_and_the_sum(
     ]
     assert "With 4 workers: 0:05:05, of which 5.0 s until the first job begins; 6.5 GB of memory; 6.0 GB" in shown
     assert "12.0 s" in shown
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["classes=2,1"], "Expected `classes` to be a whole number from 2 to 1000, got 1."),
-        (["seed=0,0"], "Expected `seed` to be a whole number from 0 to 2^63 - 1, or a list of one or more different"),
-        (["seed=range(2.5)"], "Expected `seed` to be"),
-        (["sed=1"], "Expected `sed` to be a setting or group that --help lists"),
-        (["loss=nonsense"], "Expected `loss` to be one of bce, "),
-        (["loss=ce", "hydra/sweeper=basic"], "Expected `hydra/sweeper` to be stack, got basic."),
-        (["loss='ce"], "Expected `SETTINGS` to be words with quotes that close (No closing quotation)"),
-    ],
-)
-def test_what_is_wrong_is_said_in_one_line(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plan, "_start_up", lambda: 0.0)
-    assert plan.main(arguments) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"plan: {message}")
-    assert error.count("\n") == 1
-    assert not files(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "plan: the following arguments are required: SETTINGS\n"),
-        (["loss=ce", "--workers", "0"], "plan: argument --workers: expected a whole number of at least 1, got '0'\n"),
-    ],
-)
-def test_a_wrong_command_line_ends_with_2(arguments: list[str], message: str, capsys: Any) -> None:
-    with pytest.raises(SystemExit) as stop:
-        plan.main(arguments)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == message
