@@ -78,6 +78,14 @@ _LOGGING_CLASSES = (
 )
 _STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 _LOG_FILES = ("${hydra.runtime.output_dir}/", "hydra-${hydra.job.name}.log")  # of Hydra's own configurations
+_SHELL = ("setup", "python", "srun_args", "additional_parameters")  # of submitit
+_TYPED: dict[str, tuple[Any, ...]] = {  # what reaches a shell, a loader or another machine, and values that do not
+    "hydra.job.env_set": ({},),
+    "hydra.launcher.folder": ("${hydra.sweep.dir}/.submitit",),  # of pickles
+    "hydra.launcher.init.address": (None, "auto"),
+    **dict.fromkeys((f"hydra.launcher.{name}.runtime_env" for name in ("init", "remote")), (None,)),
+    **dict.fromkeys((f"hydra.launcher.parameters.slurm_{name}" for name in _SHELL), (None,)),
+}
 _GRIDS = "hydra.sweeper.grids"
 _SWEPT = (_GRIDS, "hydra.sweeper.params", "hydra.sweeper.space")
 
@@ -159,6 +167,7 @@ def check_composition(root: DictConfig, words: Sequence[str]) -> None:
     for path, value in _leaves(OmegaConf.to_container(root, resolve=False)):
         try:
             _check_leaf(root, path, value, allow_targets)
+            _check_typed(_dotted(path), value, words)
         except SettingsError as error:
             problems.extend(error.problems)
     check(*problems)
@@ -197,6 +206,14 @@ def _check_leaf(root: DictConfig, path: Path, value: Any, allow_targets: Sequenc
         _check_logging(root, path, value)
     elif _inside(name, _CODE):
         _resolved(root, path, value)
+
+
+def _check_typed(name: str, value: Any, words: Sequence[str]) -> None:
+    """Check that a setting which reaches a shell, a loader or another machine is none of a file's."""
+    given = [word.lstrip("+").partition("=")[0] for word in words]
+    for key, harmless in _TYPED.items():
+        if _inside(name, (key,)) and value not in harmless and not _inside(name, [each for each in given if each]):
+            raise SettingsError(Problem(name, f"given on the command line as +{name}=VALUE, not in a file", value))
 
 
 def _check_hydra_target(place: str, target: Any, allow_targets: Sequence[str]) -> None:

@@ -151,6 +151,8 @@ def test_no_part_of_a_composition_names_code_of_others(words, name):
         "hydra/job_logging=stdout hydra/hydra_logging=hydra_debug",
         "hydra.job_logging.root.level=WARNING",
         "hydra/launcher=basic hydra/sweeper=basic",
+        "hydra/launcher=slurm +hydra.launcher.parameters.slurm_setup=[true] +hydra.job.env_set.A=1",
+        "hydra/launcher=ray hydra.launcher.init.address=auto",
         "+hydra.callbacks.x._target_=hydra.experimental.callbacks.LogJobReturnCallback",
     ],
 )
@@ -182,6 +184,9 @@ PRESETS = {
     "stream": "hydra: {job_logging: {handlers: {console: {stream: ext://planted.f}}}}",
     "factory": "hydra: {job_logging: {formatters: {x: {(): planted.f}}}}",
     "attribute": "hydra: {job_logging: {handlers: {console: {'.': {stream: planted}}}}}",
+    "environment": "hydra: {job: {env_set: {LD_PRELOAD: planted.so}}}",
+    "shell": "defaults: [override /hydra/launcher: slurm]\nhydra: {launcher: {parameters: {slurm_setup: [x]}}}",
+    "cluster": "defaults: [override /hydra/launcher: ray]\nhydra: {launcher: {init: {address: 'planted:1'}}}",
     "grid": "hydra: {mode: MULTIRUN, sweeper: {grids: [+hydra.job_logging.handlers.x.class=planted.f]}}",
     "params": "hydra: {mode: MULTIRUN, sweeper: {params: {+hydra.callbacks.x._target_: planted.f}}}",
     "target in a grid": "hydra: {mode: MULTIRUN, sweeper: {grids: [loss._target_=planted.f]}}",

@@ -242,6 +242,9 @@ hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x, os.system
 allow_targets=[os] loss._target_=os.system ~ allow_targets, Python's own, os
 allow_targets=[os] loss=ce ~ allow_targets, Python's own, os
 allow_targets=[numpy] loss._target_=numpy.os.system ~ loss._target_, numpy.os.system
+predictions=3 ~ predictions, true or false, 3
+resume=0 ~ resume, true or false, 0
+fail_fast=1 ~ fail_fast, true or false, 1
 predictions=maybe ~ predictions, true or false, maybe
 predictions=null ~ predictions, true or false, null
 tuned=5 ~ tuned, null, 5
