@@ -206,18 +206,6 @@ def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
     assert not list(tmp_path.glob("outputs/runs/*/*seed*"))
 
 
-def test_several_wrong_settings_are_reported_together(train):
-    error = train("classes=1", "seed=-1", "figures=some", code=1).err
-    assert [line.split("`")[1] for line in error.splitlines()] == ["classes", "seed", "figures"]
-
-
-def test_outputs_that_cannot_be_written(train, tmp_path):
-    (tmp_path / "outputs").write_text("in the way")
-    error = train("classes=2", code=1).err
-    assert error.startswith("Expected `hydra.sweep.dir` to be a folder that can be written")
-    assert files(tmp_path) == {"outputs"}
-
-
 @pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
 def test_help_and_configuration_do_not_wait_for_torch(flag, tmp_path):
     code = (

@@ -1,5 +1,4 @@
 import json
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.storage.atomic import recover, replacing_folder
 from src.storage.schema import (
     FAILED,
     RESULTS,
@@ -243,90 +241,6 @@ def test_truncated_results_are_refused_wherever_they_end(tmp_path: Path) -> None
     for end in range(0, len(text), 7):
         with pytest.raises(ArtifactError):
             read_results(write_text(tmp_path, text[:end]))
-
-
-# Folders.
-
-
-def test_a_new_folder_appears_when_the_body_ends(tmp_path: Path) -> None:
-    target = tmp_path / "study" / "condition" / "seed=0"
-    target.parent.mkdir(parents=True)
-    with replacing_folder(target) as folder:
-        (folder / "a.txt").write_text("new")
-        assert not target.exists()
-    assert files(tmp_path) == {"study/condition/seed=0/a.txt": "new"}
-    assert [path.name for path in target.parent.iterdir()] == ["seed=0"]
-
-
-def test_an_old_folder_stays_whole_until_it_is_replaced(tmp_path: Path) -> None:
-    target = tmp_path / "seed=0"
-    target.mkdir()
-    (target / "a.txt").write_text("old")
-    (target / "only_old.txt").write_text("old")
-    with replacing_folder(target) as folder:
-        assert list(folder.iterdir()) == []
-        (folder / "a.txt").write_text("new")
-        assert files(target) == {"a.txt": "old", "only_old.txt": "old"}
-    assert files(tmp_path) == {"seed=0/a.txt": "new"}
-    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_old_folder_survives_a_body_that_raises(tmp_path: Path, error: type[BaseException]) -> None:
-    target = tmp_path / "seed=0"
-    target.mkdir()
-    (target / "a.txt").write_text("old")
-
-    def write_half() -> None:
-        with replacing_folder(target) as folder:
-            (folder / "a.txt").write_text("half")
-            raise error
-
-    with pytest.raises(error):
-        write_half()
-    assert files(tmp_path) == {"seed=0/a.txt": "old"}
-    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
-
-
-def test_nothing_is_left_of_a_first_body_that_raises(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="broken"), replacing_folder(tmp_path / "seed=0"):
-        raise ValueError("broken")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_old_folder_survives_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
-    target = tmp_path / "seed=0"
-    target.mkdir()
-    (target / "a.txt").write_text("old")
-    with pytest.raises(FileNotFoundError), replacing_folder(target) as folder:
-        shutil.rmtree(folder)
-    assert files(tmp_path) == {"seed=0/a.txt": "old"}
-    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
-
-
-@pytest.mark.parametrize("kept", [("seed=0",), (".seed=0.old",), ("seed=0", ".seed=0.old")])
-def test_leftovers_of_a_killed_process_are_cleared_or_restored(tmp_path: Path, kept: tuple[str, ...]) -> None:
-    for name in (".seed=0.new", *kept):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.txt").write_text(name)
-    recover(tmp_path / "seed=0")
-    assert files(tmp_path) == {"seed=0/a.txt": kept[0]}
-    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
-
-
-def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
-    for name in ("seed=0", ".seed=0.new", ".seed=0.old"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "stale.txt").write_text("stale")
-    with replacing_folder(tmp_path / "seed=0") as folder:
-        (folder / "a.txt").write_text("new")
-    assert files(tmp_path) == {"seed=0/a.txt": "new"}
-
-
-def test_a_folder_in_a_place_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "gone" / "seed=0"):
-        pytest.fail("the body must not run")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_seed_folders_are_sorted_by_condition_then_seed(tmp_path: Path) -> None:
