@@ -84,11 +84,10 @@ def _parser() -> Parser:
         help="error rate of intervals and of the corrected family of tests, in (0, 0.5] (default: %(default)s)",
     )
     parser.add_argument(
-        "--gamma",
-        type=_between(0.5, 1),
-        default=Plan.gamma,
-        metavar="G",
-        help="P(A > B) above which a difference is meaningful, in (0.5, 1) (default: %(default)s)",
+        "--margin",
+        type=_between(0, math.inf),
+        metavar="POINTS",
+        help="differences below it do not matter: test whether losses are equivalent within it (default: not tested)",
     )
     parser.add_argument(
         "--metric",
@@ -165,7 +164,7 @@ def _plan(collection: Collection, options: argparse.Namespace) -> Plan:
         baseline = choose_baseline(name_contenders(collection.completed), options.baseline)
     except ValueError as error:
         raise AggregateError(f"--baseline: {error}") from None
-    return Plan(baseline, options.alpha, options.gamma)
+    return Plan(baseline, options.alpha, options.margin)
 
 
 def _print_findings(findings: Findings) -> None:

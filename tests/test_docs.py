@@ -272,7 +272,8 @@ def test_columns_that_the_report_page_explains_exist() -> None:
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     [table] = re.findall(r"^\| column \|.*?\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
     named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert named | {"p_t", "p_holm", "family", "different", "bca_low", "bca_high", "p_permutation"} <= set(COLUMNS)
+    columns = {"learned_p", "learned_p_holm", "collapsed_p_holm", "family", "learned_finding", "collapsed_finding"}
+    assert named | columns <= set(COLUMNS)
 
 
 def test_rates_of_growing_studies_are_those_of_a_simulation() -> None:

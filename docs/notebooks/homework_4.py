@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from src.experiments import run
-from src.statistics.paired import compare
+from src.statistics.paired import compare_learned
 
 FAST = os.environ.get("LOSSLAB_DOCS_FAST") == "1"  # a shorter training, to test this page
 EPOCHS = 20 if FAST else 499
@@ -93,12 +93,14 @@ for (classes, loss), group in groups:
 
 # %%
 table = runs.pivot(index=["classes", "seed"], columns="loss", values="population/accuracy")
+learned = runs.pivot(index=["classes", "seed"], columns="loss", values="train/decided_classes")
 for classes in (2, 4):
     pair = table.loc[classes]
-    result = compare(100 * pair["mse"], 100 * pair["ce"])
+    both = (learned.loc[classes] > 1).all(axis=1)
+    result = compare_learned(100 * pair["mse"][both], 100 * pair["ce"][both])
     print(
-        f"{classes} classes: mse - ce = {result.difference:.1f} points [{result.low:.1f}, {result.high:.1f}], "
-        f"p = {result.p_t:.3f}; mse is better on {result.superiority:.0%} of the seeds"
+        f"{classes} classes: {(learned.loc[classes] == 1).sum().to_dict()} of {len(both)} collapsed; where both "
+        f"learned, mse - ce = {result.difference:.1f} points [{result.low:.1f}, {result.high:.1f}], p = {result.p:.4f}"
     )
 
 # %%

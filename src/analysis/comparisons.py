@@ -1,29 +1,43 @@
-"""Paired comparisons of every loss with the baseline, corrected as one family."""
+"""Paired comparisons of every loss with the baseline in three parts, corrected as one family.
 
-from collections.abc import Iterator
+The parts are fixed before the results are seen: (a) does one of both collapse more often; (b) how do they differ where
+both learned; (c) how do they differ over all seeds. The tests of (a) and (b) of all comparisons are one family. What is
+found is decided here, once: sentences, tables, figures and LaTeX read the columns ``collapsed_finding``,
+``learned_finding``, ``learned_equivalent`` and ``equivalent``.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from src.analysis.collapse import collapsed_runs
 from src.analysis.comparison_groups import name_contenders
 from src.analysis.replication_unit import Unit
-from src.statistics.paired import compare, holm
-from src.statistics.power import noether, paired_power, seeds_needed
+from src.statistics.paired import compare_all, compare_collapse, compare_learned, holm
+from src.statistics.power import seeds_needed
 from src.utils.seeds import SEED_KEYS
 
 POWERS = (80, 95)  # percent
 POINTS = (1, 2, 5)
+MORE, LESS, BETTER, WORSE = "more often", "less often", "better", "worse"
+NOT_SHOWN, NOT_TESTED = "not shown", "not tested"
 COLUMNS = (
-    *("metric", "setting", "classes", "loss", "baseline", "n", "mean_loss", "mean_baseline"),
-    *("difference", "low", "high", "bca_low", "bca_high", "p_t", "p_holm", "family", "different"),
-    *("p_permutation", "exact", "d_z", "superiority", "superiority_low", "superiority_high", "verdict"),
-    *("sd_difference", "power"),
-    *(f"seeds_{power}_{size}" for size in ("seen", *POINTS) for power in POWERS),
-    "noether",
+    *("metric", "setting", "classes", "loss", "baseline", "family"),
+    *("collapsed_n", "collapsed_loss", "collapsed_loss_low", "collapsed_loss_high"),
+    *("collapsed_baseline", "collapsed_baseline_low", "collapsed_baseline_high"),
+    *("collapsed_difference", "collapsed_low", "collapsed_high", "collapsed_p", "collapsed_p_holm"),
+    "collapsed_finding",
+    *("learned_n", "learned_mean_loss", "learned_mean_baseline", "learned_difference", "learned_low", "learned_high"),
+    *("learned_hodges_lehmann", "learned_sd", "learned_p", "learned_p_holm", "learned_finding"),
+    *("learned_p_margin", "learned_p_margin_holm", "learned_equivalent"),
+    *("n", "mean_loss", "mean_baseline", "difference", "low", "high", "e_value", "equivalent"),
+    *("iqm", "iqm_low", "iqm_high", "superiority", "superiority_low", "superiority_high"),
+    *(f"seeds_{power}_{size}" for size in POINTS for power in POWERS),
 )
+_TESTS = ("collapsed_p", "learned_p", "learned_p_margin")
 _IN_POINTS = ("accuracy", "regret", "calibration_error")
 _LOWER_IS_BETTER = ("loss", "regret", "excess_ce", "calibration_error")
 
@@ -35,12 +49,14 @@ class Plan:
     Attributes:
         baseline: The contender that the others are compared with.
         alpha: Error rate of the intervals and of the corrected family, in (0, 0.5].
-        gamma: P(A > B) above which a difference is meaningful, in (0.5, 1).
+        margin: Differences below it do not matter, in the units of ``scale``; None to test no equivalence.
+        anytime: Whether the intervals of the mean over all seeds hold however the study grew.
     """
 
     baseline: str
     alpha: float = 0.05
-    gamma: float = 0.75
+    margin: float | None = None
+    anytime: bool = False
 
 
 def scale(metric: str) -> float:
@@ -54,52 +70,41 @@ def lower_is_better(metric: str) -> bool:
 
 
 def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> tuple[pd.DataFrame, list[str]]:
-    """Compare every loss with the baseline under each setting and class count, and on the mean over class counts.
+    """Compare every loss with the baseline under each setting and class count.
 
     Args:
         runs: The completed runs.
         metric: A metric that some of them have.
-        plan: The baseline, alpha and gamma.
+        plan: The baseline, alpha and margin.
         unit: What is replicated independently.
 
     Returns:
-        One row per comparison, and one line for each loss whose seeds differ from the baseline's. The rows with a
-        number under ``classes`` are the family that ``p_holm`` is corrected for; those over several class counts, such
-        as
-        ``2+4``, are a separate family. ``difference`` is loss minus baseline in the units of ``scale``;
-        ``superiority``, ``d_z`` and ``verdict`` are the loss's, whichever direction is better.
+        One row per comparison, with the columns ``COLUMNS``, and one line for each loss whose seeds differ from the
+        baseline's. Differences are loss minus baseline in the units of ``scale``, those of collapses in percentage
+        points; ``superiority`` and the findings are the loss's, whichever direction is better.
     """
     contenders = name_contenders(runs)
-    known = runs.dropna(subset=[metric]).merge(contenders[["fingerprint", "contender", "setting"]], on="fingerprint")
+    known = runs.assign(collapsed=collapsed_runs(runs)).dropna(subset=[metric])
+    known = known.merge(contenders[["fingerprint", "contender", "setting"]], on="fingerprint")
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
-    for setting, block in known.groupby("setting", sort=False):
-        tables = {
-            int(classes): group.pivot_table(metric, list(SEED_KEYS), "contender", sort=False) * scale(metric)
-            for classes, group in block.groupby("classes")
-        }
-        for loss in dict.fromkeys(block["contender"]):
-            if loss == plan.baseline:
-                continue
-            pairs = {}
-            for classes, table in tables.items():
-                if loss in table.columns and plan.baseline in table.columns:
-                    pairs[classes] = table[[loss, plan.baseline]]
-                    lines += _unpaired(pairs[classes], str(setting), classes, unit)
-            for case, values in _cases(pairs):
-                named = {"metric": metric, "setting": setting, "classes": case, "loss": loss}
-                rows.append(named | _compare(unit.average(values), metric, plan))
-    return _corrected(rows, plan), lines
-
-
-def _cases(pairs: dict[int, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the paired values of each class count, then the means of the seeds that all class counts have."""
-    for classes, values in pairs.items():
-        yield str(classes), values
-    if len(pairs) > 1:
-        common = pd.concat(pairs, axis=1, join="inner").dropna()
-        columns = next(iter(pairs.values())).columns
-        yield "+".join(map(str, pairs)), common.T.groupby(level=1).mean().T[columns]
+    for (setting, classes), block in known.groupby(["setting", "classes"], sort=False):
+        values, collapsed = (
+            block.pivot(index=list(SEED_KEYS), columns="contender", values=column) for column in (metric, "collapsed")
+        )
+        if plan.baseline not in values.columns:
+            continue
+        for loss in values.columns.drop(plan.baseline):
+            pair = [loss, plan.baseline]
+            lines += _unpaired(values[pair], str(setting), int(classes), unit)
+            named = {"metric": metric, "setting": setting, "classes": int(classes), "loss": loss}
+            rows.append(
+                named | _compare(values[pair] * scale(metric), collapsed.reindex(columns=pair), plan, unit, metric)
+            )
+    order = {loss: rank for rank, loss in enumerate(dict.fromkeys(known["contender"]))}
+    settings = {setting: rank for rank, setting in enumerate(dict.fromkeys(known["setting"]))}
+    rows.sort(key=lambda row: (settings[row["setting"]], order[row["loss"]], row["classes"]))
+    return _decided(pd.DataFrame(rows, columns=list(COLUMNS)), plan), lines
 
 
 def _unpaired(values: pd.DataFrame, setting: str, classes: int, unit: Unit) -> Iterator[str]:
@@ -111,36 +116,67 @@ def _unpaired(values: pd.DataFrame, setting: str, classes: int, unit: Unit) -> I
             yield f"{name}, {where}: {unit.names(alone)} not compared, as {other} has none"
 
 
-def _compare(pair: pd.DataFrame, metric: str, plan: Plan) -> dict[str, Any]:
-    """Return the comparison of two columns, the loss first, and how many seeds it would need."""
+def _compare(values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, unit: Unit, metric: str) -> dict[str, Any]:
+    """Return the parts of one comparison, from values and collapses with the loss in the first of two columns."""
+    paired = values.dropna().sort_index()
+    collapsed = collapsed.reindex(paired.index)
+    learned = paired[(collapsed == 0).all(axis=1)]
     sign = -1.0 if lower_is_better(metric) else 1.0
-    loss, baseline = (sign * pair.iloc[:, column].to_numpy() for column in (0, 1))
-    with np.errstate(all="ignore"):
-        found = asdict(compare(loss, baseline, alpha=plan.alpha, gamma=plan.gamma))
-        sd = float(np.std(loss - baseline, ddof=1)) if len(pair) > 1 else float("nan")
-    row = {"baseline": plan.baseline, "n": found.pop("n")}
-    row |= {"mean_loss": sign * found.pop("mean_a"), "mean_baseline": sign * found.pop("mean_b"), **found}
+    (all_a, all_b), (learned_a, learned_b), (collapsed_a, collapsed_b) = (
+        unit.average(each).to_numpy().T if len(each) else np.empty((2, 0)) for each in (paired, learned, collapsed)
+    )
+    if unit.stream is not None:  # runs of a crossed design are not independent, so their collapses are counted alone
+        collapsed_a, collapsed_b = np.empty(0), np.empty(0)
+    bound = scale(metric) if scale(metric) > 1 else None
+    parts = {
+        "collapsed": asdict(compare_collapse(collapsed_a, collapsed_b, alpha=plan.alpha)),
+        "learned": asdict(compare_learned(learned_a, learned_b, alpha=plan.alpha, margin=plan.margin)),
+        "": asdict(compare_all(sign * all_a, sign * all_b, alpha=plan.alpha, bound=bound, anytime=plan.anytime)),
+    }
     if sign < 0:
-        row |= {name: -found[name] for name in ("difference",)}
-        row |= {"low": -found["high"], "high": -found["low"]}
-        row |= {"bca_low": -found["bca_high"], "bca_high": -found["bca_low"]}
-    row |= {"sd_difference": sd, "power": paired_power(row["difference"], sd, row["n"], plan.alpha)}
-    sizes = {"seen": row["difference"]} | ({str(size): float(size) for size in POINTS} if scale(metric) > 1 else {})
-    for name, size in sizes.items():
+        parts[""] |= _mirrored(parts[""])
+    row: dict[str, Any] = {"baseline": plan.baseline}
+    for part, found in parts.items():
+        row |= {_column(part, name): value for name, value in found.items()}
+    row |= {name: 100 * row[name] for name in ("collapsed_difference", "collapsed_low", "collapsed_high")}
+    row["equivalent"] = plan.margin is not None and bool(
+        -plan.margin < row["within_low"] and row["within_high"] < plan.margin
+    )
+    for size in POINTS if scale(metric) > 1 else ():
         for power in POWERS:
-            row[f"seeds_{power}_{name}"] = seeds_needed(size, sd, power / 100, plan.alpha)
+            row[f"seeds_{power}_{size}"] = seeds_needed(float(size), row["learned_sd"], power / 100, plan.alpha)
     return row
 
 
-def _corrected(rows: list[dict[str, Any]], plan: Plan) -> pd.DataFrame:
-    """Return the table with Holm's p values, the size of their family, and whether differences are significant."""
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    single = table["classes"].astype(str).str.isdecimal().to_numpy(dtype=bool)
-    adjusted: NDArray[np.floating] = np.full(len(table), np.nan)
-    size = np.zeros(len(table), dtype=int)
-    for family in (single, ~single):
-        adjusted[family] = holm(table.loc[family, "p_t"])
-        size[family] = int(table.loc[family, "p_t"].notna().sum())
-    table = table.assign(p_holm=adjusted, family=size, different=adjusted <= plan.alpha)
-    table["noether"] = noether(plan.gamma, plan.alpha, plan.alpha)
-    return table.astype({name: "Int64" for name in COLUMNS if name.startswith("seeds_")})
+def _mirrored(found: Mapping[str, Any]) -> dict[str, float]:
+    """Return means and differences with the sign of the metric, of which smaller values are better."""
+    ends = {("low", "high"), ("iqm_low", "iqm_high"), ("within_low", "within_high")}
+    swapped = {name: -found[name] for name in ("mean_a", "mean_b", "difference", "iqm")}
+    for low, high in ends:
+        swapped |= {low: -found[high], high: -found[low]}
+    return swapped
+
+
+def _column(part: str, name: str) -> str:
+    """Return the column of a number, such as ``collapsed_loss_low`` for ``a_low`` of the collapses."""
+    for side, who in (("a", "loss"), ("b", "baseline")):
+        words = [who if word == side else word for word in name.split("_")]
+        name = "_".join(words)
+    return f"{part}_{name}".removeprefix("_")
+
+
+def _decided(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return the table with Holm's p values over all its tests, the size of the family, and what is found."""
+    adjusted = holm(table[list(_TESTS)].to_numpy(dtype=float).ravel()).reshape(-1, len(_TESTS))
+    table = table.assign(**{f"{name}_holm": adjusted[:, index] for index, name in enumerate(_TESTS)})
+    table["family"] = int(np.isfinite(adjusted).sum())
+    table["learned_equivalent"] = table["learned_p_margin_holm"] <= plan.alpha
+    better = [-1.0 if lower_is_better(metric) else 1.0 for metric in table["metric"]]
+    for part, sign, (above, below) in (
+        ("collapsed", 1.0, (MORE, LESS)),
+        ("learned", np.array(better), (BETTER, WORSE)),
+    ):
+        p, difference = table[f"{part}_p_holm"], table[f"{part}_difference"].to_numpy(dtype=float) * sign
+        found = np.where(p <= plan.alpha, np.where(difference > 0, above, below), NOT_SHOWN)
+        table[f"{part}_finding"] = np.where(p.isna(), NOT_TESTED, found)
+    return table[list(COLUMNS)].astype({name: "Int64" for name in COLUMNS if name.startswith("seeds_")})

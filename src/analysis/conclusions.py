@@ -1,15 +1,14 @@
-"""Conclusions in sentences, from the corrected tests and the intervals."""
+"""Conclusions in sentences, from what the table of comparisons has found."""
 
 import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from src.analysis.comparisons import Plan, scale
+from src.analysis.comparisons import LESS, MORE, NOT_SHOWN, NOT_TESTED, Plan, scale
 from src.analysis.replication_unit import Unit
-from src.statistics.paired import BETTER, NOT_MEANINGFUL, WORSE
 
-_MAX_SENTENCES = 3  # comparisons described one by one
+_MAX_DESCRIBED = 3  # comparisons
 _MAX_NAMED = 3
 
 
@@ -24,12 +23,12 @@ def spoken(metric: str) -> str:
 
 
 def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> list[str]:
-    """Return the answer to the question of a study, in about three sentences.
+    """Return the answer to the question of a study, in a few sentences.
 
     Args:
         comparisons: What ``src.analysis.comparisons.compare_losses`` returns for the metric.
         metric: The metric.
-        plan: The baseline, alpha and gamma of the comparisons.
+        plan: The baseline, alpha and margin of the comparisons.
         unit: What n counts.
     """
     if comparisons.empty:
@@ -37,85 +36,136 @@ def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> li
             f"No other loss has runs with the class count, setting and seed of a run of {plan.baseline}: nothing "
             f"is compared."
         ]
-    family = comparisons[comparisons["classes"].str.isdecimal()]
-    contrasts = comparisons[~comparisons["classes"].str.isdecimal()]
-    on = f"On {spoken(metric)}, "
-    if len(family) <= _MAX_SENTENCES:
-        sentences = [f"{describe(row, unit)}." for _, row in family.iterrows()]
-        sentences += [f"{describe(row, unit)}." for _, row in contrasts.iterrows() if len(contrasts) == 1]
-        return [on + sentences[0], *sentences[1:]]
-    return [on + _overview(family, plan), *_largest(family), *_the_rest(family, unit), *_largest(contrasts)]
+    if len(comparisons) <= _MAX_DESCRIBED:
+        return [describe(row, plan, unit) for _, row in comparisons.iterrows()]
+    return [*_collapse_overview(comparisons, plan), *_learned_overview(comparisons, plan, unit)]
 
 
-def describe(row: pd.Series, unit: Unit) -> str:
-    """Describe one comparison: a difference only where the corrected test is significant."""
-    loss, baseline, n = row["loss"], row["baseline"], int(row["n"])
-    pair, where, seeds = f"{loss} and {baseline}", _where(row), _count(n, unit)
+def describe(row: pd.Series, plan: Plan, unit: Unit) -> str:
+    """Describe one comparison: its collapses, and the difference where both learned."""
+    pair = f"{row['loss']} and {row['baseline']}"
+    if row["n"] == 0:
+        return f"{pair} have no common {_count(1, unit)[2:]} {_where(row)}."
+    opening = f"At{_where(row).removeprefix('at')}"
+    if row["learned_n"] == 0 and row["collapsed_n"] == 0:
+        if unit.stream is None:
+            return (
+                f"{opening}, it is not recorded which seeds collapsed, so that only all {_count(row['n'], unit)} "
+                f"together are compared: {overall(row)}."
+            )
+        return f"{opening}, there is none of the {unit.name} in which both {pair} learned: {overall(row)}."
+    return f"{opening}, {'; '.join(filter(None, [collapses(row), learned(row, plan, unit)]))}."
+
+
+def collapses(row: pd.Series) -> str:
+    """Describe how often both losses of a comparison collapsed; empty where neither did or it is not compared."""
+    if row["collapsed_n"] == 0 or row["collapsed_loss"] + row["collapsed_baseline"] == 0:
+        return ""
+    counts = sorted(("baseline", "loss"), key=lambda side: -row[f"collapsed_{side}"])
+    first, second = (_collapse_count(row, side) for side in counts)
+    text = f"{row[counts[0]]} collapsed on {first} of {row['collapsed_n']} seeds"
+    text += f" {_percent(row, counts[0])}, {row[counts[1]]} on {second}"
+    if row["collapsed_finding"] in (MORE, LESS):
+        return f"{text}, and {row['loss']} collapses {row['collapsed_finding']} {_p(row, 'collapsed')}"
+    tested = "" if row["collapsed_finding"] == NOT_TESTED else f" {_p(row, 'collapsed')}"
+    return f"{text}, which shows no difference in how often they do{tested}"
+
+
+def learned(row: pd.Series, plan: Plan, unit: Unit) -> str:
+    """Describe the difference of a comparison where both losses learned."""
+    n, pair = int(row["learned_n"]), f"{row['loss']} and {row['baseline']}"
+    every = "" if n < row["n"] else "in all of "
+    where = f"where both learned ({every}{_count(n, unit)}), "
     if n == 0:
-        return f"{pair} have no common {_count(1, unit)[2:]} {where}"
-    if n == 1:
-        return f"{pair} differ by {_size(row, row['difference'])} {where} in their one common seed: no interval"
-    if pd.isna(row["low"]):
-        same = row["difference"] == 0
-        by = "do not differ" if same else f"differ by {_size(row, row['difference'])}"
-        return f"{pair} {by} {where} in any of {seeds}" if same else f"{pair} {by} {where} in each of {seeds}"
-    if row["different"]:
-        side, low, high = ("above", row["low"], row["high"])
-        if row["difference"] < 0:
-            side, low, high = ("below", -row["high"], -row["low"])
-        size = f"{_size(row, abs(row['difference']))} {_interval(row, low, high)}"
-        return f"{loss} is {size} {side} {baseline} {where}: a difference at {seeds}{_corrected(row)}, {_reading(row)}"
-    size = f"{_size(row, row['difference'])} {_interval(row, row['low'], row['high'])}"
-    excluded = row["low"] > 0 or row["high"] < 0
-    corrected = _corrected(row) if excluded else ""
-    return f"{pair} differ by {size} {where}: no evidence of a difference at {seeds}{corrected}{_needed(row)}"
+        return f"in none of {_count(int(row['n']), unit)} both learned"
+    if pd.isna(row["learned_low"]):
+        if row["learned_difference"] == 0 and n > 1:
+            return f"{where}{pair} do not differ at all"
+        return f"{where}{pair} differ by {_size(row, row['learned_difference'])}, without an interval"
+    if row["learned_finding"] != NOT_SHOWN:
+        low, high = sorted((abs(row["learned_low"]), abs(row["learned_high"])))
+        size = f"{_size(row, abs(row['learned_difference']))} {row['learned_finding']} {_interval(row, low, high)}"
+        return f"{where}{row['loss']} is {size} in {spoken(row['metric'])} {_p(row, 'learned')}{_margin(row, plan)}"
+    size = f"{_size(row, row['learned_difference'])} {_interval(row, row['learned_low'], row['learned_high'])}"
+    excluded = row["learned_low"] > 0 or row["learned_high"] < 0
+    after = f" after correction {_p(row, 'learned')}" if excluded else ""
+    none = f"no difference in {spoken(row['metric'])} is seen{after}"
+    return f"{where}{none}: {row['loss']} - {row['baseline']} = {size}{_margin(row, plan)}"
 
 
-def _overview(family: pd.DataFrame, plan: Plan) -> str:
-    """Return the number of significant comparisons as a sentence."""
-    found, tested = int(family["different"].sum()), int(family["p_t"].notna().sum())
-    untested = f" ({len(family) - tested} more could not be tested)" if tested < len(family) else ""
-    verb = "show" if found > 1 else "shows"
-    return (
-        f"{found or 'none'} of {tested} comparisons with {plan.baseline} {verb} a difference at alpha = {plan.alpha:g} "
-        f"after Holm's correction{untested}."
-    )
+def overall(row: pd.Series) -> str:
+    """Describe the difference over all seeds."""
+    share = f"P({row['loss']} better) = {row['superiority']:.2f}"
+    share += f" [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
+    places = decimals(row["low"], row["high"])
+    mean = f"mean difference {number(row['difference'], places)}{_unit(row)}"
+    ends = f" [{number(row['low'], places)}, {number(row['high'], places)}]" if pd.notna(row["low"]) else ""
+    return f"{share}, {mean}{ends}"
 
 
-def _largest(family: pd.DataFrame) -> list[str]:
-    """Return the largest significant differences as a sentence."""
-    significant = family[family["different"]]
-    largest = significant.loc[significant["difference"].abs().sort_values(ascending=False).index].head(_MAX_NAMED)
-    if largest.empty:
+def _margin(row: pd.Series, plan: Plan) -> str:
+    """Return whether both losses are equivalent, where a margin was given."""
+    if plan.margin is None:
+        return ""
+    within = f"within {plan.margin:g}{_unit(row).removesuffix('s') if plan.margin == 1 else _unit(row)}"
+    if row["learned_equivalent"]:
+        return f"; they are equivalent {within}"
+    neither = "neither a difference nor equivalence" if row["learned_finding"] == NOT_SHOWN else "no equivalence"
+    return f"; {neither} {within} is shown"
+
+
+def _collapse_overview(table: pd.DataFrame, plan: Plan) -> list[str]:
+    """Return the comparisons in which one loss collapses more often as a sentence; nothing where no seed collapsed."""
+    any_collapse = (table["collapsed_loss"] + table["collapsed_baseline"]) > 0
+    if not any_collapse.any():
         return []
-    texts = []
-    for _, row in largest.iterrows():
-        side = "above" if row["difference"] > 0 else "below"
-        low, high = sorted((abs(row["low"]), abs(row["high"])))
-        texts.append(
-            f"{row['loss']} is {_size(row, abs(row['difference']))} {_interval(row, low, high)} {side} "
-            f"{row['baseline']} {_where(row)}"
-        )
-    more = len(significant) - len(texts)
-    lead = "" if significant["classes"].iloc[0].isdecimal() else "Over class counts: "
-    return [f"{lead}{joined(texts)}{f', and {more} more' if more else ''}."]
+    found = table[table["collapsed_finding"].isin((MORE, LESS))]
+    texts = [
+        f"{row['loss']} collapses {row['collapsed_finding']} than {row['baseline']} {_where(row)} "
+        f"({_collapse_count(row, 'loss')} against {_collapse_count(row, 'baseline')} of {row['collapsed_n']} seeds)"
+        for _, row in found.loc[found["collapsed_p"].sort_values(kind="stable").index].head(_MAX_NAMED).iterrows()
+    ]
+    lead = f"Seeds collapsed in {int(any_collapse.sum())} of {len(table)} comparisons with {plan.baseline}"
+    if not texts:
+        return [f"{lead}; in none is it shown that one loss collapses more often."]
+    more = f", and {len(found) - len(texts)} more" if len(found) > len(texts) else ""
+    return [f"{lead}: {joined(texts)}{more}."]
 
 
-def _the_rest(family: pd.DataFrame, unit: Unit) -> list[str]:
-    """Return the widest interval among the comparisons without a difference as a sentence."""
-    rest = family[~family["different"] & family["low"].notna()]
-    if rest.empty:
-        return []
-    widest = rest.loc[(rest["high"] - rest["low"]).idxmax()]
-    name = f"{widest['loss']} {_where(widest)} on {_count(int(widest['n']), unit)}"
-    interval = _interval(widest, widest["low"], widest["high"])
-    text = f"Where there is no evidence of a difference, the widest interval is {interval}, of {name}{_needed(widest)}."
-    return [text]
+def _learned_overview(table: pd.DataFrame, plan: Plan, unit: Unit) -> list[str]:
+    """Return how many comparisons differ where both losses learned, the largest ones, and the widest other interval."""
+    tested = table[table["learned_finding"] != NOT_TESTED]
+    found, rest = (tested[(tested["learned_finding"] == NOT_SHOWN) == shown] for shown in (False, True))
+    untested = f" ({len(table) - len(tested)} more could not be tested)" if len(tested) < len(table) else ""
+    verb = "show" if len(found) > 1 else "shows"
+    sentences = [
+        f"Where both learned, {len(found) or 'none'} of {len(tested)} comparisons with {plan.baseline} {verb} a "
+        f"difference at alpha = {plan.alpha:g} after Holm's correction{untested}."
+    ]
+    if plan.margin is not None:
+        equal = int(table["learned_equivalent"].sum())
+        sentences.append(f"{equal or 'None'} of them {'is' if equal < 2 else 'are'} equivalent within {plan.margin:g}.")
+    largest = found.loc[found["learned_difference"].abs().sort_values(ascending=False, kind="stable").index]
+    if texts := [_short(row) for _, row in largest.head(_MAX_NAMED).iterrows()]:
+        more = f", and {len(found) - len(texts)} more" if len(found) > len(texts) else ""
+        sentences.append(f"{joined(texts)}{more}.")
+    known = rest[rest["learned_low"].notna()]
+    if len(known):
+        row = known.loc[(known["learned_high"] - known["learned_low"]).idxmax()]
+        interval = _interval(row, row["learned_low"], row["learned_high"])
+        name = f"{row['loss']} {_where(row)} on {_count(int(row['learned_n']), unit)}"
+        sentences.append(f"Where no difference is seen, the widest interval is {interval}, of {name}.")
+    return sentences
+
+
+def _short(row: pd.Series) -> str:
+    low, high = sorted((abs(row["learned_low"]), abs(row["learned_high"])))
+    size = f"{_size(row, abs(row['learned_difference']))} {row['learned_finding']} {_interval(row, low, high)}"
+    return f"{row['loss']} is {size} than {row['baseline']} {_where(row)}"
 
 
 def _where(row: pd.Series) -> str:
-    counts = row["classes"].split("+")
-    place = f"at C = {counts[0]}" if len(counts) == 1 else f"on the mean over C = {joined(counts)}"
+    place = f"at C = {row['classes']}"
     return f"{place} ({row['setting']})" if row["setting"] else place
 
 
@@ -123,28 +173,19 @@ def _count(n: int, unit: Unit) -> str:
     return f"{n} {unit.name.removesuffix('s') if n == 1 else unit.name}"
 
 
-def _corrected(row: pd.Series) -> str:
-    p = "p < 0.001" if row["p_holm"] < 0.001 else f"p = {row['p_holm']:.3f}"
-    return f" ({p}, corrected for {row['family']} comparisons)" if row["family"] > 1 else f" ({p})"
+def _collapse_count(row: pd.Series, side: str) -> str:
+    return str(row[f"collapsed_{side}"]) if row[f"collapsed_{side}"] else "none"
 
 
-def _reading(row: pd.Series) -> str:
-    """Return P(A > B) and its interpretation by Bouthillier et al."""
-    share = f"P({row['loss']} better) = {row['superiority']:.2f}"
-    share += f" [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
-    if row["verdict"] == NOT_MEANINGFUL:
-        return f"but not a meaningful one: {share}"
-    return f"with {share}" if row["verdict"] in (BETTER, WORSE) else f"but its sign varies between seeds: {share}"
+def _percent(row: pd.Series, side: str) -> str:
+    return f"[{100 * row[f'collapsed_{side}_low']:.0f}, {100 * row[f'collapsed_{side}_high']:.0f}]%"
 
 
-def _needed(row: pd.Series) -> str:
-    """Return how many seeds a difference of one point needs, where the metric is in points."""
-    needed = row.get("seeds_80_1")
-    if needed is None or pd.isna(needed):
-        return ""
-    if needed <= row["n"]:
-        return f"; {needed} are enough to detect one point"
-    return f"; {needed:,} would be needed to detect one point"
+def _p(row: pd.Series, part: str) -> str:
+    """Return Holm's p value of a part."""
+    value = row[f"{part}_p_holm"]
+    p = "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    return f"({p}, corrected for {row['family']} tests)" if row["family"] > 1 else f"({p})"
 
 
 def decimals(low: float, high: float) -> int:
@@ -167,11 +208,15 @@ def number(value: float, places: int) -> str:
 
 
 def _size(row: pd.Series, value: float) -> str:
-    return f"{number(value, decimals(row['low'], row['high']))}{' points' if scale(row['metric']) > 1 else ''}"
+    return f"{number(value, decimals(row['learned_low'], row['learned_high']))}{_unit(row)}"
+
+
+def _unit(row: pd.Series) -> str:
+    return " points" if scale(row["metric"]) > 1 else ""
 
 
 def _interval(row: pd.Series, low: float, high: float) -> str:
-    places = decimals(row["low"], row["high"])
+    places = decimals(row["learned_low"], row["learned_high"])
     return f"[{number(low, places)}, {number(high, places)}]"
 
 

@@ -23,11 +23,11 @@ class Findings:
     Attributes:
         collection: Its runs and their problems.
         metric: The metric that the question is about.
-        plan: The baseline, alpha and gamma.
+        plan: The baseline, alpha and margin.
         unit: The replicate that n counts.
         contenders: One row per condition, as ``name_contenders`` returns it.
         summary: One row per condition, as ``summarize`` returns it.
-        comparisons: One row per comparison, on the metric and then on regret, as ``compare_losses`` returns it.
+        comparisons: One row per comparison, as ``compare_losses`` returns it.
         variance: The parts of the variance, as ``decompose`` returns it.
         answer: The answer to the question, in sentences.
         notes: Remarks on how to read the numbers, in sentences.
@@ -46,15 +46,6 @@ class Findings:
     notes: list[str]
     left_out: dict[str, list[str]]
 
-    @property
-    def main(self) -> pd.DataFrame:
-        """The comparisons on the metric that the question is about."""
-        return self.of(self.metric)
-
-    def of(self, metric: str) -> pd.DataFrame:
-        """Return the comparisons on one metric."""
-        return self.comparisons[self.comparisons["metric"] == metric]
-
 
 def find(collection: Collection, metric: str, plan: Plan) -> Findings:
     """Return the findings of the completed runs of a study.
@@ -62,19 +53,12 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
     Args:
         collection: Runs of which at least one is completed and has the metric.
         metric: The metric that the question is about.
-        plan: The baseline, alpha and gamma.
+        plan: The baseline, alpha and margin.
     """
     runs = collection.completed
     unit = find_unit(runs)
     contenders = name_contenders(runs)
-    tables, unpaired = [], []
-    for name in dict.fromkeys([metric, REGRET]):
-        if name in runs.columns and runs[name].notna().any():
-            table, lines = compare_losses(runs, name, plan, unit)
-            tables.append(table)
-            unpaired += lines if name == metric else []
-    filled = [table for table in tables if len(table)] or tables[:1]
-    comparisons = pd.concat(filled, ignore_index=True)
+    comparisons, unpaired = compare_losses(runs, metric, plan, unit)
     variance, unbalanced = decompose(runs)
     summary = summarize(collection.runs, [*ACCURACIES, metric], 1 - plan.alpha, unit)
     return Findings(
@@ -86,7 +70,7 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
         summary,
         comparisons,
         variance,
-        answer(tables[0], metric, plan, unit),
+        answer(comparisons, metric, plan, unit),
         _notes(collection, metric, unit, variance),
         {**collection.problems, "without a partner": unpaired, "not in the crossed design": unbalanced},
     )

@@ -114,7 +114,7 @@ def _question(findings: Findings) -> str:
     names = list(dict.fromkeys(findings.contenders["contender"]))
     others = [name for name in names if name != findings.plan.baseline]
     counts = joined([str(classes) for classes in sorted(findings.contenders["classes"].unique())])
-    seeds = findings.main["n"].agg(["min", "max"]) if len(findings.main) else None
+    seeds = findings.comparisons["n"].agg(["min", "max"]) if len(findings.comparisons) else None
     many = "" if seeds is None else f", on {_range(int(seeds['min']), int(seeds['max']))} {findings.unit.name}"
     settings = findings.contenders["setting"].nunique()
     under = f", under {settings} settings" if settings > 1 else ""
@@ -146,8 +146,10 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
     return _CAPTIONS | {
         "differences": (
             "Paired differences",
-            f"{metric.capitalize()} minus that of {plan.baseline}, paired by seed. Filled diamonds are significant "
-            "after Holm's correction for all comparisons; an uncorrected interval may exclude 0 without that.",
+            f"{metric.capitalize()} minus that of {plan.baseline} in the seeds where both learned, and how much more "
+            "often the loss collapsed, paired by seed. Filled diamonds are significant after Holm's correction for all "
+            "tests of the study; an uncorrected interval may exclude 0 without that."
+            + ("" if plan.margin is None else " Grey: the margin of equivalence."),
         ),
         "regret": (
             "Regret" if findings.metric != REGRET else "Regret by class count",

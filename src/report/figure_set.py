@@ -59,8 +59,8 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
         figures["accuracy"] = accuracy_figure(runs, alpha, unit)
     else:
         problems.append("accuracy: no run has an accuracy")
-    if len(findings.main):
-        figures["differences"] = forest_figure(findings.main, findings.plan.baseline, alpha)
+    if len(findings.comparisons):
+        figures["differences"] = forest_figure(findings.comparisons, findings.plan)
     if _has(runs, REGRET):
         figures["regret"] = regret_figure(runs, alpha, unit)
         figures["sample_size"] = sample_size_figure(runs, alpha, unit)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from src.analysis.comparisons import lower_is_better, scale
-from src.analysis.conclusions import decimals, joined, number, spoken
+from src.analysis.conclusions import decimals, number, spoken
 from src.analysis.findings import Findings
 from src.report.report_tables import comparison_sheet
 
@@ -21,7 +21,7 @@ _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _PATTERN = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
-_COLUMNS = (0, 1, 2, 3, 6, 9)  # of the table of comparisons
+_COLUMNS = (0, 1, 2, 3, 4, 6, 8, 9, 12)  # of the table of comparisons
 
 
 def escape(text: str) -> str:
@@ -41,7 +41,7 @@ def latex_tables(findings: Findings) -> str:
     In the first, for each class count and setting, the best mean and every mean inside its interval are bold.
     """
     lines = ["% Needs \\usepackage{booktabs}.", *_accuracy_table(findings)]
-    if len(findings.main):
+    if len(findings.comparisons):
         lines += ["", *_comparison_table(findings)]
     return "\n".join(lines) + "\n"
 
@@ -101,11 +101,12 @@ def _cell(row: pd.Series, metric: str, bold: bool) -> str:
 
 
 def _comparison_table(findings: Findings) -> Iterator[str]:
-    sheet = comparison_sheet(findings, findings.metric)
+    sheet = comparison_sheet(findings)
     caption = (
-        f"{spoken(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired, with "
-        f"{1 - findings.plan.alpha:.0%} t interval. Holm's p value corrects for {_families(findings)}; a star marks a "
-        f"difference at alpha = {findings.plan.alpha:g}."
+        f"{spoken(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired. Collapsed "
+        f"seeds with Tango's {1 - findings.plan.alpha:.0%} interval of the difference, and the difference where both "
+        f"learned with its t interval. Holm's p values correct for {findings.comparisons['family'].max()} tests; a "
+        f"star marks a difference at alpha = {findings.plan.alpha:g}."
     )
     yield from _begin(caption, "comparisons", "lr" + "r" * (len(_COLUMNS) - 2))
     yield " & ".join(escape(sheet.head[index]) for index in _COLUMNS) + r" \\"
@@ -113,12 +114,6 @@ def _comparison_table(findings: Findings) -> Iterator[str]:
     for row in sheet.rows:
         yield " & ".join(escape(row[index]) for index in _COLUMNS) + r" \\"
     yield from _END
-
-
-def _families(findings: Findings) -> str:
-    sizes = findings.main.groupby(findings.main["classes"].str.isdecimal())["family"].max()
-    texts = {True: "over class counts", False: "of means over class counts"}
-    return joined([f"{sizes[single]} {text}" for single, text in texts.items() if single in sizes.index])
 
 
 def _begin(caption: str, label: str, columns: str) -> Iterator[str]:

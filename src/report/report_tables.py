@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from src.analysis.comparisons import POINTS, POWERS, scale
+from src.analysis.comparisons import NOT_SHOWN, NOT_TESTED, POINTS, POWERS, scale
 from src.analysis.conclusions import decimals, number, spoken
-from src.analysis.findings import REGRET, Findings
+from src.analysis.findings import Findings
 from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.variance import SEED
+from src.statistics.intervals import MIN_BOOTSTRAP
 
 _ENDS = {"population/regret mean": "regret", "bayes/accuracy": "Bayes", "ideal/accuracy": "ideal"}
 _LOG_ODDS = re.compile(r"log_odds/(\d+)/(b|w\d+)")
@@ -94,80 +95,128 @@ def _spread(row: pd.Series, metric: str) -> str:
     return f"{_interval(mean, low, high)} ({number(sd, places)})" if pd.notna(sd) else _plain(mean, 1)
 
 
-def comparison_sheet(findings: Findings, metric: str) -> Sheet:
-    """Return one row per comparison on one metric."""
-    table, plan = findings.of(metric), findings.plan
-    level = f"{1 - plan.alpha:.0%}"
-    unit = " (points)" if scale(metric) > 1 else ""
-    head = ["loss", "C", "n", f"difference{unit}", "BCa interval", "p (t test)", "p (Holm)", "p (signs)"]
-    head += ["d_z", "P(better)", "interpretation"]
+def comparison_sheet(findings: Findings) -> Sheet:
+    """Return one row per comparison: how often both losses collapse, and how they differ where both learned."""
+    table, plan = findings.comparisons, findings.plan
+    level, margin = f"{1 - plan.alpha:.0%}", plan.margin
+    unit = " (points)" if scale(findings.metric) > 1 else ""
+    head = [
+        "loss",
+        "C",
+        "collapsed",
+        f"{plan.baseline} collapsed",
+        "difference (points)",
+        "p",
+        "p (Holm)",
+        "more often",
+    ]
+    head += ["both learned", f"difference{unit}", "Hodges-Lehmann", "p", "p (Holm)", "better"]
+    head += [] if margin is None else [f"p (within {margin:g})", "equivalent"]
     rows = [
         [
             _name(row),
-            row["classes"],
-            str(row["n"]),
-            _interval(row["difference"], row["low"], row["high"]) + (" *" if row["different"] else ""),
-            _ends(row["bca_low"], row["bca_high"]),
-            *(_p(row[name]) for name in ("p_t", "p_holm", "p_permutation")),
-            _plain(row["d_z"], 2),
-            _share(row),
-            row["verdict"],
+            str(row["classes"]),
+            *(_share_of(row, side) for side in ("loss", "baseline")),
+            _interval(*(row[f"collapsed_{end}"] for end in ("difference", "low", "high")))
+            + _star(row["collapsed_finding"]),
+            *(_p(row[name]) for name in ("collapsed_p", "collapsed_p_holm")),
+            row["collapsed_finding"],
+            f"{row['learned_n']} of {row['n']}",
+            _interval(*(row[f"learned_{end}"] for end in ("difference", "low", "high")))
+            + _star(row["learned_finding"]),
+            _plain(row["learned_hodges_lehmann"], decimals(row["learned_low"], row["learned_high"])),
+            *(_p(row[name]) for name in ("learned_p", "learned_p_holm")),
+            row["learned_finding"],
+            *(
+                []
+                if margin is None
+                else [_p(row["learned_p_margin_holm"]), "yes" if row["learned_equivalent"] else "no"]
+            ),
         ]
         for _, row in table.iterrows()
     ]
     note = (
-        f"Loss minus baseline ({plan.baseline}), paired by seed; mean and {level} t interval, and the BCa "
-        f"bootstrap interval. "
-        f"{_family(table)} A star marks a significant difference at alpha = {plan.alpha:g} after Holm's correction. "
-        f"P(better) is the probability that the loss is better than the baseline for one of the "
-        f"{findings.unit.name}, ties "
-        f"counting one half, with its Wilson interval; its interpretation (Bouthillier et al. 2021, "
-        f"gamma = {plan.gamma:g}) is not corrected for the number of comparisons."
+        f"Loss minus baseline ({plan.baseline}), paired by seed. Collapses: McNemar's exact test, and Tango's {level} "
+        f"interval of the difference of both shares. Where both learned: the mean difference with its {level} paired t "
+        f"interval and test, and the Hodges-Lehmann estimate, which outliers do not move. That part is conditional on "
+        f"both having learned: it describes the networks that one would keep, not the whole effect of the choice. "
+        f"{_family(table)} A star marks what is significant at alpha = {plan.alpha:g} after Holm's correction; the "
+        f"intervals are not corrected."
     )
-    if metric != findings.metric:
-        note = f"As above, for {spoken(metric)}."
-    title = f"{spoken(metric).capitalize()} against {plan.baseline}"
-    return Sheet(f"comparisons_{spoken(metric).replace(' ', '_')}", title, note, head, rows)
+    return Sheet("comparisons", f"{spoken(findings.metric).capitalize()} against {plan.baseline}", note, head, rows)
+
+
+def overall_sheet(findings: Findings) -> Sheet:
+    """Return one row per comparison over all seeds, collapsed or not."""
+    plan = findings.plan
+    level = f"{1 - plan.alpha:.0%}"
+    unit = " (points)" if scale(findings.metric) > 1 else ""
+    head = ["loss", "C", "n", "P(better)", f"interquartile mean{unit}", f"mean difference{unit}"]
+    head += ["e-value"] if plan.anytime else []
+    head += [] if plan.margin is None else ["equivalent"]
+    rows = [
+        [
+            _name(row),
+            str(row["classes"]),
+            str(row["n"]),
+            _probability(row),
+            *(
+                _interval(*(row[name] for name in names))
+                for names in (("iqm", "iqm_low", "iqm_high"), ("difference", "low", "high"))
+            ),
+            *([_plain(row["e_value"], 2)] if plan.anytime else []),
+            *([] if plan.margin is None else ["yes" if row["equivalent"] else "no"]),
+        ]
+        for _, row in findings.comparisons.iterrows()
+    ]
+    kind = (
+        "a confidence sequence, which holds at every n at once, however the study grew"
+        if plan.anytime
+        else "which holds for this n if it was fixed before"
+    )
+    note = (
+        f"Loss minus baseline ({plan.baseline}), paired by seed, collapsed or not; none of it is tested. All intervals "
+        f"are {level}. P(better) is the probability that the loss is better for one of the {findings.unit.name}, ties "
+        f"counting one half, with its Wilson interval. The interquartile mean is that of the middle half of the "
+        f"differences, with its percentile bootstrap interval, which is left out below {MIN_BOOTSTRAP} "
+        f"{findings.unit.name}, as it would cover too rarely. The mean difference has a betting interval (Waudby-Smith "
+        f"and Ramdas 2024), {kind}, and for any distribution of the differences, which makes it wide."
+    )
+    return Sheet("overall", f"{spoken(findings.metric).capitalize()} over all seeds", note, head, rows)
 
 
 def _family(table: pd.DataFrame) -> str:
-    single = table["classes"].str.isdecimal()
-    counted = [
-        (table[single], "over losses, class counts and settings"),
-        (table[~single], "of means over class counts"),
-    ]
-    texts = [f"{len(each)} comparison{'s' * (len(each) > 1)} {what}" for each, what in counted if len(each)]
-    untested = int(table["p_t"].isna().sum())
-    missing = f"; {untested} could not be tested" if untested else ""
-    return f"The families: {' and '.join(texts)}{missing}." if len(texts) > 1 else f"The family: {texts[0]}{missing}."
+    return f"The family has {table['family'].max()} tests: those of both parts in all comparisons of the study."
+
+
+def _star(finding: str) -> str:
+    return "" if finding in (NOT_SHOWN, NOT_TESTED) else " *"
+
+
+def _share_of(row: pd.Series, side: str) -> str:
+    """Return how many of the seeds of one side collapsed."""
+    return f"{row[f'collapsed_{side}']} of {row['collapsed_n']}" if row["collapsed_n"] else _NONE
 
 
 def seeds_sheet(findings: Findings) -> Sheet:
     """Return the number of seeds that each comparison on the metric needs."""
-    plan = findings.plan
-    sizes = {"seen": "observed"}
-    if scale(findings.metric) > 1:
-        sizes |= {str(size): f"{size} point{'s' * (size > 1)}" for size in POINTS}
-    keys = [f"seeds_{power}_{size}" for size in sizes for power in POWERS]
-    head = ["loss", "C", "n", "power", *(f"{text} ({power}%)" for text in sizes.values() for power in POWERS)]
+    keys = [f"seeds_{power}_{size}" for size in POINTS for power in POWERS]
+    head = ["loss", "C", "both learned", "standard deviation"]
+    head += [f"{size} point{'s' * (size > 1)} ({power}%)" for size in POINTS for power in POWERS]
     rows = [
         [
             _name(row),
-            row["classes"],
-            str(row["n"]),
-            _NONE if pd.isna(row["power"]) else f"{row['power']:.0%}",
+            str(row["classes"]),
+            str(row["learned_n"]),
+            _plain(row["learned_sd"], 2),
             *(_NONE if pd.isna(row[key]) else f"{row[key]:,}" for key in keys),
         ]
-        for _, row in findings.main.iterrows()
+        for _, row in findings.comparisons.iterrows()
     ]
-    noether = findings.main["noether"].iloc[0]
     note = (
-        f"The power at the observed difference, which adds nothing to its p value, and the number of "
-        f"{findings.unit.name} "
-        f"for which the uncorrected paired t test at alpha = {plan.alpha:g} detects a difference of that size or of "
-        f"some points with a power of 80 or 95%. Distinguishing P(A > B) = {plan.gamma:g} from one half needs "
-        f"{noether} "
-        f"independent runs of each (Noether's number at alpha = beta = {plan.alpha:g})."
+        f"The number of {findings.unit.name} in which both learn for which the uncorrected paired t test at alpha = "
+        f"{findings.plan.alpha:g} detects a difference of some points with a power of 80 or 95%, from the standard "
+        f"deviation of the differences."
     )
     return Sheet("seeds", "How many seeds?", note, head, rows)
 
@@ -252,10 +301,10 @@ def _coefficient(row: pd.Series, metric: str) -> str:
 def sheets(findings: Findings) -> list[Sheet]:
     """Return the tables of the report, except the settings."""
     found = [condition_sheet(findings)]
-    if len(findings.main):
-        metrics = dict.fromkeys([findings.metric, REGRET])
-        found += [comparison_sheet(findings, metric) for metric in metrics if len(findings.of(metric))]
-        found.append(seeds_sheet(findings))
+    if len(findings.comparisons):
+        found += [comparison_sheet(findings), overall_sheet(findings)]
+        if scale(findings.metric) > 1:
+            found.append(seeds_sheet(findings))
     if len(findings.variance):
         found.append(variance_sheet(findings))
     return found
@@ -277,7 +326,7 @@ def _ends(low: float, high: float) -> str:
     return _NONE if pd.isna(low) else f"[{number(low, places)}, {number(high, places)}]"
 
 
-def _share(row: pd.Series) -> str:
+def _probability(row: pd.Series) -> str:
     if pd.isna(row["superiority"]):
         return _NONE
     return f"{row['superiority']:.2f} [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"

@@ -1,4 +1,4 @@
-"""Paired comparison of two conditions: arrays in, numbers out."""
+"""Paired comparison of two conditions in three parts: arrays in, numbers out."""
 
 import math
 from dataclasses import dataclass
@@ -7,39 +7,63 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from src.statistics.intervals import BATCH, RESAMPLES, bca_interval, check_range, mean_interval, wilson_interval
+from src.statistics.betting import betting_interval, e_value
+from src.statistics.intervals import (
+    clopper_pearson_interval,
+    interquartile_mean_interval,
+    mean_interval,
+    wilson_interval,
+)
+from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
-NOT_SIGNIFICANT = "not significant"
-NOT_MEANINGFUL = "significant but not meaningful"
-BETTER = "better"
-WORSE = "worse"
 DECIMALS = 12  # differences are rounded, so that floating-point error neither breaks ties nor adds variance
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Statistics of the paired differences A - B.
-
-    Without two pairs (n < 2), or where all differences are equal, intervals and effect size are NaN.
+class CollapseComparison:
+    """Does A collapse more often than B?
 
     Attributes:
-        n: Number of pairs of finite values; other pairs are left out.
+        n: Number of pairs of which it is known whether both collapsed.
+        a: Number of them in which A collapsed, with ``a_low`` and ``a_high``, the Clopper-Pearson interval of its
+            probability.
+        b: The same of B.
+        difference: Share of A less that of B; NaN where n = 0.
+        low: Lower end of Tango's interval of it.
+        high: Upper end.
+        p: Two-sided p value of McNemar's exact test; NaN where A and B collapsed in the same pairs.
+    """
+
+    n: int
+    a: int
+    a_low: float
+    a_high: float
+    b: int
+    b_low: float
+    b_high: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class LearnedComparison:
+    """How do A and B differ in the pairs in which both learned?
+
+    Without two pairs, or where all differences are equal, the interval is NaN.
+
+    Attributes:
+        n: Number of pairs.
         mean_a: Mean of A; NaN where n = 0.
-        mean_b: Mean of B; NaN where n = 0.
-        difference: Mean of A - B; NaN where n = 0.
+        mean_b: Mean of B.
+        difference: Mean of A - B.
         low: Lower end of the paired t interval.
-        high: Upper end of it.
-        bca_low: Lower end of the BCa bootstrap interval.
-        bca_high: Upper end of it.
-        p_t: Two-sided p value of the paired t test, which agrees with ``low`` and ``high``; 1 where all differences
-            are 0.
-        p_permutation: Two-sided p value of the sign-flip test; NaN where n < 2.
-        exact: Whether the sign-flip test enumerated all 2^n sign patterns.
-        d_z: Cohen's d_z, the mean over the standard deviation of the differences; 0 where all are 0.
-        superiority: Estimate of P(A > B), ties counting one half; NaN where n = 0.
-        superiority_low: Lower end of its Wilson interval; NaN where n = 0.
-        superiority_high: Upper end of it.
-        verdict: See ``verdict``.
+        high: Upper end.
+        hodges_lehmann: Median of the means of all pairs of differences, which a few outliers do not move.
+        sd: Standard deviation of the differences.
+        p: Two-sided p value of the paired t test, which agrees with the interval; 1 where all differences are 0.
+        p_margin: p value of two one-sided t tests that the difference is beyond the margin; NaN without a margin.
     """
 
     n: int
@@ -48,80 +72,164 @@ class Comparison:
     difference: float
     low: float
     high: float
-    bca_low: float
-    bca_high: float
-    p_t: float
-    p_permutation: float
-    exact: bool
-    d_z: float
+    hodges_lehmann: float
+    sd: float
+    p: float
+    p_margin: float
+
+
+@dataclass(frozen=True)
+class OverallComparison:
+    """How do A and B differ over all pairs, collapsed or not?
+
+    Attributes:
+        n: Number of pairs.
+        mean_a: Mean of A; NaN where n = 0.
+        mean_b: Mean of B.
+        difference: Mean of A - B.
+        low: Lower end of its betting interval, which holds for any distribution; NaN without a bound.
+        high: Upper end.
+        e_value: Evidence against a mean difference of 0, which holds however the study grew; NaN without a bound.
+        within_low: Lower end of the interval that has to lie within a margin, at twice the error rate.
+        within_high: Upper end.
+        iqm: Interquartile mean of A - B.
+        iqm_low: Lower end of its bootstrap interval; NaN below ten pairs.
+        iqm_high: Upper end.
+        superiority: Estimate of P(A > B), ties counting one half.
+        superiority_low: Lower end of its Wilson interval.
+        superiority_high: Upper end.
+    """
+
+    n: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    e_value: float
+    within_low: float
+    within_high: float
+    iqm: float
+    iqm_low: float
+    iqm_high: float
     superiority: float
     superiority_low: float
     superiority_high: float
-    verdict: str
 
 
-def compare(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, gamma: float = 0.75, seed: int = 0) -> Comparison:
-    """Compare A with B, paired by position.
+def compare_collapse(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05) -> CollapseComparison:
+    """Compare how often A and B collapse, paired by position.
 
     Args:
-        a: Values of A, (n,); larger is better.
-        b: Values of B, (n,), in the same units.
+        a: Whether A collapsed, (n,): 1, 0, or NaN where it is unknown.
+        b: The same of B.
         alpha: Error rate of the intervals, in (0, 1).
-        gamma: P(A > B) above which a difference is meaningful, in (0.5, 1).
-        seed: Seed of the resampling.
-
-    Raises:
-        ValueError: If a and b are not vectors of one length, or ``alpha`` or ``gamma`` is out of its range.
 
     Example:
-        >>> result = compare([0.74, 0.75, 0.73, 0.76, 0.75, 0.74], [0.72, 0.74, 0.73, 0.73, 0.72, 0.73])
-        >>> print(f"{result.difference:.4f} [{result.low:.4f}, {result.high:.4f}], p = {result.p_t:.3f}")
-        0.0167 [0.0040, 0.0294], p = 0.020
-        >>> print(f"{result.p_permutation:.4f}, {result.superiority:.3f}, {result.verdict}")
-        0.0625, 0.917, better
+        >>> found = compare_collapse([0, 0, 0, 0], [1, 0, 0, 1])
+        >>> print(f"{found.difference:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.2f}")
+        -0.50 [-0.85, 0.23], p = 0.50
     """
-    left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if left.ndim != 1 or left.shape != right.shape:
-        raise ValueError(f"Expected `a` and `b` to be vectors of one length, got {left.shape} and {right.shape}.")
-    check_range("alpha", alpha)
-    check_range("gamma", gamma, 0.5)
-    finite = np.isfinite(left) & np.isfinite(right)
-    left, right = left[finite], right[finite]
+    left, right = _pairs(a, b)
+    n, count_a, count_b = len(left), int(left.sum()), int(right.sum())
+    only_a, only_b = int((left > right).sum()), int((right > left).sum())
+    low, high = paired_difference_interval(only_a, only_b, n, 1 - alpha)
+    return CollapseComparison(
+        n,
+        count_a,
+        *clopper_pearson_interval(count_a, n, 1 - alpha),
+        count_b,
+        *clopper_pearson_interval(count_b, n, 1 - alpha),
+        (count_a - count_b) / n if n else math.nan,
+        low,
+        high,
+        mcnemar_test(only_a, only_b),
+    )
+
+
+def compare_learned(
+    a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, margin: float | None = None
+) -> LearnedComparison:
+    """Compare A with B, paired by position, in pairs in which both learned.
+
+    Args:
+        a: Values of A, (n,); pairs with a value that is not finite are left out.
+        b: Values of B, (n,), in the same units.
+        alpha: Error rate of the interval, in (0, 1).
+        margin: Differences below it do not matter, above 0; None for none.
+
+    Example:
+        >>> found = compare_learned([0.74, 0.75, 0.73, 0.76, 0.75, 0.74], [0.72, 0.74, 0.73, 0.73, 0.72, 0.73])
+        >>> print(f"{found.difference:.4f} [{found.low:.4f}, {found.high:.4f}], p = {found.p:.3f}")
+        0.0167 [0.0040, 0.0294], p = 0.020
+    """
+    left, right = _pairs(a, b)
     differences = np.round(left - right, DECIMALS)
     n = len(differences)
     _, low, high = mean_interval(differences if _varies(differences) else [], 1 - alpha)
-    bca_low, bca_high = bca_interval(differences, 1 - alpha, seed)
-    p_permutation, exact = sign_flip_test(differences, seed)
-    wins = float((differences > 0).sum() + (differences == 0).sum() / 2)
-    superiority_low, superiority_high = wilson_interval(wins, n, 1 - alpha)
-    return Comparison(
+    return LearnedComparison(
         n=n,
-        mean_a=float(left.mean()) if n else math.nan,
-        mean_b=float(right.mean()) if n else math.nan,
-        difference=float(differences.mean()) if n else math.nan,
+        mean_a=_mean(left),
+        mean_b=_mean(right),
+        difference=_mean(differences),
         low=low,
         high=high,
-        bca_low=bca_low,
-        bca_high=bca_high,
-        p_t=t_test(differences),
-        p_permutation=p_permutation,
-        exact=exact,
-        d_z=_effect_size(differences),
-        superiority=wins / n if n else math.nan,
-        superiority_low=superiority_low,
-        superiority_high=superiority_high,
-        verdict=verdict(superiority_low, superiority_high, gamma),
+        hodges_lehmann=hodges_lehmann(differences),
+        sd=float(differences.std(ddof=1)) if n > 1 else math.nan,
+        p=t_test(differences),
+        p_margin=math.nan if margin is None else equivalence_test(differences, margin),
     )
+
+
+def compare_all(
+    a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, bound: float | None = None, anytime: bool = False
+) -> OverallComparison:
+    """Compare A with B over all pairs, paired by position and in the order in which they were trained.
+
+    Args:
+        a: Values of A, (n,); larger is better. Pairs with a value that is not finite are left out.
+        b: Values of B, (n,), in the same units.
+        alpha: Error rate of the intervals, in (0, 1).
+        bound: The largest possible difference in absolute value, or None where there is none.
+        anytime: Whether the interval of the mean holds at every n at once, however the study grew.
+    """
+    left, right = _pairs(a, b)
+    differences = np.round(left - right, DECIMALS)
+    n = len(differences)
+    wins = float((differences > 0).sum() + (differences == 0).sum() / 2)
+    ends, within, evidence = (math.nan, math.nan), (math.nan, math.nan), math.nan
+    if bound is not None and n:
+        ends = betting_interval(differences, -bound, bound, 1 - alpha, anytime=anytime)
+        within = betting_interval(differences, -bound, bound, 1 - 2 * alpha, anytime=anytime)
+        evidence = e_value(differences, -bound, bound, 0.0)
+    return OverallComparison(
+        n,
+        _mean(left),
+        _mean(right),
+        _mean(differences),
+        *ends,
+        evidence,
+        *within,
+        *interquartile_mean_interval(differences, 1 - alpha),
+        wins / n if n else math.nan,
+        *wilson_interval(wins, n, 1 - alpha),
+    )
+
+
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if left.ndim != 1 or left.shape != right.shape:
+        raise ValueError(f"Expected `a` and `b` to be vectors of one length, got {left.shape} and {right.shape}.")
+    finite = np.isfinite(left) & np.isfinite(right)
+    return left[finite], right[finite]
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _varies(differences: NDArray[np.floating]) -> bool:
     return len(differences) > 1 and bool(np.ptp(differences) > 0)
-
-
-def _effect_size(differences: NDArray[np.floating]) -> float:
-    if _varies(differences):
-        return float(differences.mean() / differences.std(ddof=1))
-    return 0.0 if len(differences) > 1 and not differences.any() else math.nan
 
 
 def t_test(differences: ArrayLike) -> float:
@@ -140,54 +248,62 @@ def t_test(differences: ArrayLike) -> float:
     return 1.0 if len(sample) > 1 and not sample.any() else math.nan
 
 
-def sign_flip_test(differences: ArrayLike, seed: int = 0) -> tuple[float, bool]:
-    """Return the two-sided p value of the sign-flip permutation test, and whether it is exact.
-
-    If A and B are exchangeable, each difference could as well have the other sign. All 2^n sign patterns are
-    enumerated up to n = 13; otherwise 9,999 are drawn. The test assumes no normal distribution, but its p value cannot
-    be below 2 / 2^n.
+def equivalence_test(differences: ArrayLike, margin: float) -> float:
+    """Return the p value of two one-sided t tests that the mean of a sample is within a margin (Schuirmann 1987).
 
     Args:
-        differences: The sample, (n,), finite; rounded to 12 decimals.
-        seed: Seed of the draws.
+        differences: The sample, (n,), finite.
+        margin: The margin, above 0.
 
     Returns:
-        The p value, NaN where n < 2; and whether all patterns were enumerated.
+        The larger of both p values: at most alpha exactly where the t interval of confidence 1 - 2 alpha is inside of
+        (-margin, margin). NaN where n < 2 or all differences are equal.
     """
     sample = np.asarray(differences, dtype=float)
-    exact = 2 ** len(sample) <= RESAMPLES
-    if len(sample) < 2:
-        return math.nan, exact
-    result = stats.permutation_test(
-        (np.rint(sample * 10**DECIMALS),),  # sums of integers are exact, so that ties stay ties
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, BATCH // len(sample)),
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue), exact
+    if not _varies(sample):
+        return math.nan
+    above = stats.ttest_1samp(sample, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(sample, margin, alternative="less").pvalue
+    return float(max(above, below))
 
 
-def verdict(low: float, high: float, gamma: float) -> str:
-    """Interpret an interval of P(A > B) as Bouthillier et al. 2021 (Accounting for Variance in ML Benchmarks) do.
-
-    For A: ``not significant`` where low <= 0.5; ``significant but not meaningful`` where low > 0.5 and high <= gamma;
-    ``better`` where low > 0.5 and high > gamma. The same for B with 1 - high and 1 - low: ``worse``. They use a
-    percentile bootstrap interval, which has width 0 where all pairs agree; Wilson's does not. Still, 4 or 5 pairs that
-    all agree are ``better`` or ``worse``, which happens by chance in 12 and 6 % of studies.
+def hodges_lehmann(differences: ArrayLike) -> float:
+    """Return the median of the means of all pairs of values, each with itself included (Hodges and Lehmann 1963).
 
     Args:
-        low: Lower end; NaN is not significant.
-        high: Upper end.
-        gamma: P(A > B) above which a difference is meaningful.
+        differences: The sample, (n,), finite.
+
+    Returns:
+        The estimate; NaN where n = 0.
+
+    Example:
+        >>> hodges_lehmann([0.0, 1.0, 2.0, 100.0])
+        1.75
     """
-    if low > 0.5:
-        return BETTER if high > gamma else NOT_MEANINGFUL
-    if high < 0.5:
-        return WORSE if low < 1 - gamma else NOT_MEANINGFUL
-    return NOT_SIGNIFICANT
+    x = np.sort(np.asarray(differences, dtype=float))
+    n = len(x)
+    if n == 0:
+        return math.nan
+    pairs = n * (n + 1) // 2
+    middle = sorted({(pairs + 1) // 2, pairs // 2 + 1})
+    return sum(_ranked_sum(x, rank) for rank in middle) / (2 * len(middle))
+
+
+def _ranked_sum(x: NDArray[np.floating], rank: int) -> float:
+    """Return the sum with a rank, from 1, among those of all pairs of sorted values, in memory of order n.
+
+    The number of sums up to a limit is counted by binary search, and the limit is halved in on.
+    """
+    n = len(x)
+
+    def count(limit: float) -> int:
+        later = np.searchsorted(x, limit - x, side="right") - np.arange(n)  # partners from each value itself on
+        return int(np.maximum(later, 0).sum())
+
+    low, high = 2 * x[0], 2 * x[-1]
+    while count(low) < rank and (middle := (low + high) / 2) not in (low, high):
+        low, high = (low, middle) if count(middle) >= rank else (middle, high)
+    return float(low if count(low) >= rank else high)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.floating]:

@@ -74,31 +74,6 @@ def seeds_needed(difference: float, sd: float, power: float, alpha: float = 0.05
     return numbers.start + bisect_left(numbers, power, key=lambda n: paired_power(difference, sd, n, alpha))
 
 
-def noether(gamma: float, alpha: float = 0.05, beta: float = 0.05) -> int:
-    r"""Return the number of seeds that distinguishes P(A > B) = gamma from 1/2 (Noether 1987).
-
-    .. math:: n = \lceil \left( \frac{z_{1 - \alpha} + z_{1 - \beta}}{\sqrt 6 \, (\gamma - 1/2)} \right)^2 \rceil
-
-    The convention is that of Bouthillier et al. 2021: a one-sided test at alpha that misses with probability beta, and
-    n unpaired runs of each of A and B (Mann-Whitney). For the sign test of n pairs the formula has 2 instead of
-    sqrt(6): 44 pairs instead of 29.
-
-    Args:
-        gamma: P(A > B) to detect, in (0.5, 1).
-        alpha: Rate of false positives, in (0, 1).
-        beta: Rate of false negatives, in (0, 1).
-
-    Example:
-        >>> noether(0.75)
-        29
-    """
-    check_range("gamma", gamma, 0.5)
-    check_range("alpha", alpha)
-    check_range("beta", beta)
-    reach = float(stats.norm.isf(alpha) + stats.norm.isf(beta))
-    return max(1, math.ceil((reach / (math.sqrt(6) * (gamma - 0.5))) ** 2))
-
-
 def _check_test(sd: float, alpha: float) -> None:
     check_range("alpha", alpha)
     if sd < 0:

@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from src.analysis.comparisons import COLUMNS, Plan, compare_losses
+from src.analysis.comparisons import BETTER, COLUMNS, LESS, NOT_TESTED, Plan, compare_losses
 from src.analysis.replication_unit import find_unit
-from tests.analysis.studies import make_runs
+from tests.analysis.studies import COLLAPSED, make_runs
 
 PLAN = Plan("ce")
 
@@ -37,39 +38,76 @@ def test_every_comparison_has_the_numbers_of_scipy_and_statsmodels():
     assert lines == []
     assert tuple(table.columns) == COLUMNS
     assert list(zip(table["loss"], table["classes"], strict=True)) == [
-        (loss, classes) for loss in ("bce", "mse") for classes in ("2", "4", "2+4")
+        (loss, classes) for loss in ("bce", "mse") for classes in (2, 4)
     ]
-    single = table[table["classes"] != "2+4"]
-    for _, row in single.iterrows():
-        a, b = (100 * values(runs, loss, int(row["classes"])) for loss in (row["loss"], "ce"))
+    for _, row in table.iterrows():
+        a, b = (100 * values(runs, loss, row["classes"]) for loss in (row["loss"], "ce"))
         test = stats.ttest_rel(a, b)
-        assert row["difference"] == pytest.approx(np.mean(a - b))
-        assert row["p_t"] == pytest.approx(test.pvalue)
-        assert (row["low"], row["high"]) == pytest.approx(tuple(test.confidence_interval()))
-        assert (row["mean_loss"], row["mean_baseline"]) == pytest.approx((a.mean(), b.mean()))
-        assert row["sd_difference"] == pytest.approx(np.std(a - b, ddof=1))
-    assert set(single["family"]) == {4}
-    np.testing.assert_allclose(single["p_holm"], multipletests(single["p_t"], method="holm")[1])
+        assert row["learned_difference"] == row["difference"] == pytest.approx(np.mean(a - b))
+        assert row["learned_p"] == pytest.approx(test.pvalue)
+        assert (row["learned_low"], row["learned_high"]) == pytest.approx(tuple(test.confidence_interval()))
+        assert (row["learned_mean_loss"], row["mean_baseline"]) == pytest.approx((a.mean(), b.mean()))
+        assert row["learned_sd"] == pytest.approx(np.std(a - b, ddof=1))
+        assert -100 <= row["low"] < row["difference"] < row["high"] <= 100
+    assert set(table["family"]) == {4}
+    assert set(table["collapsed_finding"]) == {NOT_TESTED}
+    np.testing.assert_allclose(table["learned_p_holm"], multipletests(table["learned_p"], method="holm")[1])
 
 
-def test_the_contrast_is_the_mean_over_class_counts_of_each_seed():
-    runs = study()
-    table, _ = compare(runs)
-    row = table[(table["loss"] == "mse") & (table["classes"] == "2+4")].iloc[0]
-    gaps = [100 * (values(runs, "mse", classes) - values(runs, "ce", classes)) for classes in (2, 4)]
-    test = stats.ttest_1samp(np.mean(gaps, axis=0), 0)
-    assert (row["difference"], row["p_t"]) == pytest.approx((np.mean(gaps), test.pvalue))
+def test_collapsed_seeds_are_counted_and_left_out_of_the_comparison_of_those_that_learned():
+    base = normal(1, n=20)
+    mse, ce = base + 0.02 + normal(2, mean=0.0, n=20) / 10, base.copy()
+    mse[0], ce[:9] = COLLAPSED, COLLAPSED
+    table, _ = compare(make_runs({("mse", 4): mse, ("ce", 4): ce}))
+    [row] = [row for _, row in table.iterrows()]
+    assert (row["collapsed_n"], row["collapsed_loss"], row["collapsed_baseline"]) == (20, 1, 9)
+    assert row["collapsed_difference"] == pytest.approx(-40)
+    assert row["collapsed_p"] == pytest.approx(mcnemar([[1, 0], [8, 11]], exact=True).pvalue)
+    test = stats.ttest_rel(100 * mse[9:], 100 * ce[9:])
+    assert (row["learned_n"], row["n"]) == (11, 20)
+    assert row["learned_p"] == pytest.approx(test.pvalue)
+    assert row["difference"] == pytest.approx(100 * (mse - ce).mean())
     assert row["family"] == 2
+    adjusted = multipletests(row[["collapsed_p", "learned_p"]].astype(float), method="holm")[1]
+    assert list(row[["collapsed_p_holm", "learned_p_holm"]]) == pytest.approx(list(adjusted))
+    assert (row["collapsed_finding"], row["learned_finding"]) == (LESS, BETTER)
+
+
+def test_seeds_without_a_known_collapse_count_in_neither_part():
+    runs = study()
+    runs.loc[(runs["seed"] < 5) & (runs["loss"] == "ce"), "train/decided_classes"] = np.nan
+    table, _ = compare(runs)
+    assert set(table["n"]) == {12}
+    assert set(table["learned_n"]) == set(table["collapsed_n"]) == {7}
+    table, _ = compare(runs.drop(columns="train/decided_classes"))
+    assert set(table["learned_n"]) == set(table["collapsed_n"]) == {0}
+    assert set(table["learned_finding"]) == {NOT_TESTED}
 
 
 def test_regret_is_the_mirror_of_accuracy_and_lower_is_better():
     runs = study()
-    accuracy, regret = compare(runs)[0], compare(runs, "population/regret")[0]
-    for one, other in (("difference", "difference"), ("low", "high"), ("high", "low"), ("bca_low", "bca_high")):
-        np.testing.assert_allclose(accuracy[one], -regret[other], atol=1e-9)
-    for same in ("p_t", "p_holm", "superiority", "superiority_low", "d_z"):
+    plan = Plan("ce", margin=2.0)
+    accuracy, regret = compare(runs, plan=plan)[0], compare(runs, "population/regret", plan)[0]
+    for part in ("learned_", "", "iqm_"):
+        center = "iqm" if part == "iqm_" else f"{part}difference"
+        for one, other in ((center, center), (f"{part}low", f"{part}high"), (f"{part}high", f"{part}low")):
+            np.testing.assert_allclose(accuracy[one], -regret[other], atol=1e-9)
+    for same in ("learned_p", "learned_p_holm", "learned_p_margin", "superiority", "superiority_low", "e_value"):
         np.testing.assert_allclose(accuracy[same], regret[same], atol=1e-9)
-    assert list(accuracy["verdict"]) == list(regret["verdict"])
+    for same in ("learned_finding", "learned_equivalent", "equivalent"):
+        assert list(accuracy[same]) == list(regret[same])
+
+
+def test_equivalence_is_tested_within_the_margin_in_the_same_family():
+    base = np.linspace(0.6, 0.7, 200)
+    runs = make_runs({("ce", 2): base, ("mse", 2): base + 0.001 * np.sin(np.arange(200))})
+    (narrow, _), (wide, _) = (compare(runs, plan=Plan("ce", margin=margin)) for margin in (0.001, 20.0))
+    assert not narrow["learned_equivalent"].any()
+    assert not narrow["equivalent"].any()
+    assert wide["learned_equivalent"].all()
+    assert wide["equivalent"].all()
+    assert set(wide["family"]) == {2}
+    assert not compare(runs)[0][["learned_equivalent", "equivalent"]].any(axis=None)
 
 
 def test_unequal_seeds_are_paired_on_the_common_ones_and_the_others_listed():
@@ -78,21 +116,19 @@ def test_unequal_seeds_are_paired_on_the_common_ones_and_the_others_listed():
         (runs["loss"] == "ce") & (runs["classes"] == 2) & (runs["seed"] == 0)
     )
     table, lines = compare(runs[~gone])
-    row = table[(table["loss"] == "mse") & (table["classes"] == "2")].iloc[0]
+    row = table[(table["loss"] == "mse") & (table["classes"] == 2)].iloc[0]
     kept = [1, 2, 4, 5, 6, 9, 10, 11]
     assert row["n"] == 8
     assert row["difference"] == pytest.approx(100 * np.mean(values(runs, "mse", 2)[kept] - values(runs, "ce", 2)[kept]))
     assert "mse, 2 classes: seed 0 not compared, as ce has none" in lines
     assert "ce, 2 classes: seeds 3, 7-8 not compared, as mse has none" in lines
-    contrast = table[(table["loss"] == "mse") & (table["classes"] == "2+4")].iloc[0]
-    assert contrast["n"] == 8
 
 
 def test_one_seed_gives_a_difference_without_interval_and_no_test():
     table, _ = compare(study(n=1))
-    assert table["difference"].notna().all()
-    assert table[["low", "high", "p_t", "p_holm", "power"]].isna().all(axis=None)
-    assert not table["different"].any()
+    assert table[["difference", "learned_difference"]].notna().all(axis=None)
+    assert table[["learned_low", "learned_high", "learned_p", "learned_p_holm"]].isna().all(axis=None)
+    assert set(table["learned_finding"]) == {NOT_TESTED}
     assert set(table["family"]) == {0}
 
 
@@ -100,7 +136,7 @@ def test_no_common_seed_is_a_row_without_numbers():
     runs = study()
     table, lines = compare(runs[(runs["seed"] < 6) == (runs["loss"] == "ce")])
     assert set(table["n"]) == {0}
-    assert not table["different"].any()
+    assert set(table["learned_finding"]) == {NOT_TESTED}
     assert len(lines) == 8
 
 
@@ -110,7 +146,7 @@ def test_settings_are_compared_within_themselves():
     columns = [*runs.columns[:8], "optimizer.lr", *runs.columns[8:-1]]
     table, _ = compare(pd.concat([runs, other], ignore_index=True)[columns])
     assert list(dict.fromkeys(table["setting"])) == ["lr=0.1", "lr=0.2"]
-    assert set(table[table["classes"] != "2+4"]["family"]) == {8}
+    assert set(table["family"]) == {8}
 
 
 def test_one_loss_alone_is_compared_with_nothing():
@@ -135,5 +171,5 @@ def test_runs_of_a_crossed_design_count_once_a_data_seed():
     assert "n counts data seeds" in unit.note
     row = compare(runs)[0].iloc[0]
     means = 100 * (runs[runs["loss"] == "mse"].groupby("seeds.data")["population/accuracy"].mean() - 0.6)
-    assert row["n"] == 12
-    assert row["p_t"] == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
+    assert (row["n"], row["learned_n"], row["collapsed_n"]) == (12, 12, 0)
+    assert row["learned_p"] == pytest.approx(stats.ttest_1samp(means, 0).pvalue)

@@ -434,7 +434,7 @@ AGGREGATE = {
     ". ": "holds no completed run",
     ". --alpha 0": "(0, 0.5], got '0'",
     ". --alpha nan": "(0, 0.5], got 'nan'",
-    ". --gamma much": "(0.5, 1), got 'much'",
+    ". --margin much": "(0, inf), got 'much'",
     ". --baseline": "expected one argument",
     ". --out /dev/null": "/dev/null is not a folder",
     "--nonsense .": "--nonsense",

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.statistics.intervals import bca_interval, clopper_pearson_interval, mean_interval, wilson_interval
+from src.statistics.intervals import (
+    clopper_pearson_interval,
+    interquartile_mean_interval,
+    mean_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(("n", "confidence"), [(2, 0.95), (3, 0.5), (20, 0.95), (1000, 0.99)])
@@ -62,14 +67,24 @@ def test_wilson_refuses_an_impossible_count(successes: float):
         wilson_interval(successes, 3)
 
 
-def test_bca_interval_is_deterministic_and_wider_with_more_confidence():
-    values = np.random.default_rng(1).exponential(size=30)
-    assert bca_interval(values, seed=3) == bca_interval(values, seed=3) != bca_interval(values, seed=4)
-    (low, high), (lower, higher) = bca_interval(values, 0.9), bca_interval(values, 0.99)
-    assert lower < low < values.mean() < high < higher
-    assert values.mean() - low < high - values.mean()  # it follows the skew, as a t interval does not
-    for undefined in ([], [1.0], [1.0, 1.0]):
-        assert all(map(math.isnan, bca_interval(undefined)))
+def test_interquartile_mean_ignores_the_outer_quarters_and_follows_the_seed():
+    values = np.sort(np.random.default_rng(1).normal(size=40))
+    mean, low, high = interquartile_mean_interval(values)
+    assert mean == pytest.approx(values[10:30].mean())
+    assert interquartile_mean_interval([*values[:-1], 1e6]) == pytest.approx((mean, low, high), abs=0.2)
+    assert (mean, low, high) == interquartile_mean_interval(values) != interquartile_mean_interval(values, seed=1)
+    expected = stats.bootstrap(
+        (values,), lambda x, axis: stats.trim_mean(x, 0.25, axis=axis), n_resamples=2_000, method="percentile", rng=5
+    ).confidence_interval
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.05)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [0.5] * 30, list(range(9))])
+def test_few_or_equal_values_have_no_bootstrap_interval(values: list[float]):
+    mean, low, high = interquartile_mean_interval(values)
+    assert math.isnan(mean) == (not values)
+    assert math.isnan(low)
+    assert math.isnan(high)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 20), (20, 20), (1, 1), (499, 1000)])

@@ -1,6 +1,4 @@
 import math
-from dataclasses import asdict
-from itertools import product
 
 import numpy as np
 import pytest
@@ -9,19 +7,23 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import DescrStatsW
 
-from src.statistics.paired import Comparison, compare, holm, sign_flip_test, t_test, verdict
+from src.statistics.betting import betting_interval
+from src.statistics.intervals import clopper_pearson_interval, wilson_interval
+from src.statistics.paired import (
+    compare_all,
+    compare_collapse,
+    compare_learned,
+    equivalence_test,
+    hodges_lehmann,
+    holm,
+    t_test,
+)
+from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
 few = settings(max_examples=20, deadline=None, derandomize=True)
-accuracies = st.integers(0, 64).map(lambda correct: correct / 64)
 p_values = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=12)
-UNDEFINED_WITHOUT_SPREAD = ("low", "high", "bca_low", "bca_high")
-
-
-@st.composite
-def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    n = draw(st.integers(0, 16))
-    return draw(arrays(float, n, elements=accuracies)), draw(arrays(float, n, elements=accuracies))
 
 
 def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -31,163 +33,131 @@ def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return common + generator.normal(0.01, 0.02, n), common + generator.normal(0, 0.02, n)
 
 
+def test_collapses_are_counted_over_the_pairs_in_which_both_are_known():
+    a, b = [0, 0, 1, 0, 1, math.nan, 0], [1, 1, 1, 0, 0, 1, math.nan]
+    found = compare_collapse(a, b)
+    assert (found.n, found.a, found.b) == (5, 2, 3)
+    assert found.difference == pytest.approx(-0.2)
+    assert (found.low, found.high) == paired_difference_interval(1, 2, 5)
+    assert found.p == mcnemar_test(1, 2) == 1
+    assert (found.a_low, found.a_high) == clopper_pearson_interval(2, 5)
+    assert (found.b_low, found.b_high) == clopper_pearson_interval(3, 5)
+    assert math.isnan(compare_collapse([], []).difference)
+
+
 @pytest.mark.parametrize(("n", "alpha"), [(2, 0.05), (3, 0.01), (20, 0.05), (200, 0.01)])
 def test_interval_and_p_value_are_scipys_paired_t_test(n: int, alpha: float):
     a, b = sample(n)
     expected = stats.ttest_rel(a, b)
     interval = expected.confidence_interval(1 - alpha)
-    result = compare(a, b, alpha=alpha)
+    result = compare_learned(a, b, alpha=alpha)
     assert result.n == n
     assert (result.mean_a, result.mean_b) == (a.mean(), b.mean())
     assert result.difference == pytest.approx(a.mean() - b.mean(), abs=1e-12)
-    assert result.p_t == pytest.approx(expected.pvalue, rel=1e-8)
+    assert result.p == pytest.approx(expected.pvalue, rel=1e-8)
     assert (result.low, result.high) == pytest.approx((interval.low, interval.high), rel=1e-8)
-    assert result.d_z == pytest.approx(expected.statistic / math.sqrt(n), rel=1e-8)
+    assert result.sd == pytest.approx(np.std(a - b, ddof=1))
+    assert math.isnan(result.p_margin)
 
 
-def test_comparison_worked_by_hand():
-    # differences 0.01, 0.02, 0.03: mean 0.02, sd 0.01, t = 2 sqrt(3) on 2 degrees of freedom, p = 0.0741799;
-    # two of the eight choices of signs are as far from 0; Wilson of 3 out of 3 is [3 / (3 + 1.959964^2), 1]
-    result = compare([0.71, 0.73, 0.75], [0.70, 0.71, 0.72])
-    assert result.difference == pytest.approx(0.02)
-    assert result.d_z == pytest.approx(2)
-    assert result.p_t == pytest.approx(0.0741799, abs=1e-7)
-    assert (result.p_permutation, result.exact) == (0.25, True)
-    assert (result.low, result.high) == pytest.approx((0.02 - 0.0248414, 0.02 + 0.0248414), abs=1e-7)
-    assert (result.superiority, result.superiority_high) == (1, 1)
-    assert result.superiority_low == pytest.approx(0.4385030, abs=1e-7)
-    assert result.verdict == "not significant"
-
-
-@pytest.mark.parametrize("n", [2, 5, 9, 13])
-def test_few_pairs_go_through_every_choice_of_signs(n: int):
-    differences = np.round(np.random.default_rng(n).normal(0.01, 0.02, n) * 32) / 32
-    means = np.array(list(product([1, -1], repeat=n))) @ differences
-    expected = min(1, 2 * min((means >= differences.sum()).mean(), (means <= differences.sum()).mean()))
-    assert sign_flip_test(differences) == (pytest.approx(expected, abs=1e-12), True)
-
-
-def test_float_noise_breaks_no_tie_of_the_sign_flip_test():
-    differences = np.array([0.1, 0.2, -0.3, 0.1, -0.1])  # the sum is 0 up to rounding
-    assert sign_flip_test(differences)[0] == 1
-    assert compare(0.1 + np.array([0.2, 0.1, 0.3]), [0.3, 0.2, 0.4]).superiority == 0.5
-
-
-def test_many_pairs_draw_signs_from_the_seed_alone():
+@pytest.mark.parametrize("margin", [0.005, 0.02, 0.1])
+def test_equivalence_is_that_of_statsmodels_and_of_the_interval_at_twice_the_error_rate(margin: float):
     a, b = sample(20)
-    result = compare(a, b, seed=3)
-    assert not result.exact
-    assert result == compare(a, b, seed=3)
-    assert result.p_permutation != compare(a, b, seed=4).p_permutation
-    assert result.p_permutation == pytest.approx(result.p_t, abs=0.01)
-    state = np.random.get_state()[1].copy()
-    compare(a, b)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    expected = DescrStatsW(a - b).ttost_mean(-margin, margin)[0]
+    assert compare_learned(a, b, margin=margin).p_margin == pytest.approx(expected, rel=1e-6)
+    low, high = stats.ttest_1samp(a - b, 0).confidence_interval(0.9)
+    assert (equivalence_test(a - b, margin) <= 0.05) == (-margin < low and high < margin)
+
+
+def test_equivalence_is_rarely_found_at_the_margin():
+    values = np.random.default_rng(2).normal(0.02, 0.01, (1_000, 10))
+    found = np.mean([equivalence_test(row, 0.02) <= 0.05 for row in values])
+    assert stats.binom.sf(round(1_000 * found) - 1, 1_000, 0.05) > 0.001
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 20, 21])
+def test_hodges_lehmann_by_listing_every_pair(n: int):
+    values = np.random.default_rng(n).normal(0, 1, n)
+    for each in (values, np.round(4 * values) / 4):  # without and with ties
+        means = [(each[i] + each[j]) / 2 for i in range(n) for j in range(i, n)]
+        assert hodges_lehmann(each) == pytest.approx(np.median(means), abs=1e-12)
+
+
+def test_hodges_lehmann_of_nothing_is_unknown():
+    assert math.isnan(hodges_lehmann([]))
+
+
+def test_all_pairs_have_the_numbers_of_their_parts():
+    a, b = sample(30)
+    b[:3] = 0.25
+    found = compare_all(a, b, bound=1.0)
+    differences = np.round(a - b, 12)
+    assert (found.n, found.difference) == (30, pytest.approx((a - b).mean()))
+    assert (found.low, found.high) == betting_interval(differences, -1, 1)
+    assert (found.within_low, found.within_high) == betting_interval(differences, -1, 1, 0.9)
+    assert found.iqm == pytest.approx(np.sort(differences)[7:23].mean())
+    assert found.iqm_low < found.iqm < found.iqm_high
+    wins = (a > b).sum()
+    assert (found.superiority_low, found.superiority_high) == wilson_interval(wins, 30)
+    anytime = compare_all(a, b, bound=1.0, anytime=True)
+    assert (anytime.low, anytime.high) == betting_interval(differences, -1, 1, anytime=True)
+    assert math.isnan(compare_all(a, b).low)
+
+
+def test_a_tie_up_to_rounding_is_half_a_win():
+    assert compare_all(0.1 + np.array([0.2, 0.1, 0.3]), [0.3, 0.2, 0.4]).superiority == 0.5
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_fewer_than_two_pairs_leave_tests_undefined(n: int):
-    result = compare([0.75][:n], [0.5][:n])
-    assert (result.n, result.verdict) == (n, "not significant")
-    assert (result.difference, result.superiority) == pytest.approx((0.25, 1) if n else (math.nan,) * 2, nan_ok=True)
-    for name in (*UNDEFINED_WITHOUT_SPREAD, "p_t", "p_permutation", "d_z"):
-        assert math.isnan(getattr(result, name)), name
+    learned, overall = compare_learned([0.75][:n], [0.5][:n], margin=0.1), compare_all([0.75][:n], [0.5][:n])
+    expected = (0.25, 1) if n else (math.nan,) * 2
+    assert (learned.difference, overall.superiority) == pytest.approx(expected, nan_ok=True)
+    assert all(map(math.isnan, (learned.low, learned.high, learned.p, learned.p_margin, learned.sd)))
 
 
 @pytest.mark.parametrize("n", [2, 20])
 def test_equal_conditions_are_no_evidence(n: int):
     a, _ = sample(n)
-    result = compare(a, a)
-    assert (result.difference, result.d_z, result.superiority) == (0, 0, 0.5)
-    assert (result.p_t, result.p_permutation, result.verdict) == (1, 1, "not significant")
-    assert all(math.isnan(getattr(result, name)) for name in UNDEFINED_WITHOUT_SPREAD)
+    result = compare_learned(a, a)
+    assert (result.difference, result.p) == (0, 1)
+    assert math.isnan(result.low)
+    assert compare_all(a, a).superiority == 0.5
 
 
 @pytest.mark.parametrize("n", [2, 10])
 def test_a_constant_difference_has_no_known_error(n: int):
     base = np.linspace(0.4, 0.7, n)  # floats whose differences from the next line are not all the same
-    result = compare(base + 0.03, base)
+    result = compare_learned(base + 0.03, base)
     assert result.difference == pytest.approx(0.03)
-    assert all(math.isnan(getattr(result, name)) for name in (*UNDEFINED_WITHOUT_SPREAD, "p_t", "d_z"))
-    assert result.p_permutation == 2 / 2**n
+    assert all(map(math.isnan, (result.low, result.high, result.p)))
+
+
+@few
+@given(arrays(float, 12, elements=st.integers(0, 64).map(lambda correct: correct / 64)))
+def test_swapping_the_two_flips_the_signs(values: np.ndarray):
+    a, b = values[:6], values[6:]
+    forth, back = compare_learned(a, b, margin=0.1), compare_learned(b, a, margin=0.1)
+    assert (forth.difference, forth.low) == pytest.approx((-back.difference, -back.high), nan_ok=True)
+    assert (forth.hodges_lehmann, forth.p) == pytest.approx((-back.hodges_lehmann, back.p), nan_ok=True)
+    assert forth.p_margin == pytest.approx(back.p_margin, nan_ok=True)
+    overall, mirrored = compare_all(a, b, bound=1.0), compare_all(b, a, bound=1.0)
+    assert (overall.low, overall.superiority) == pytest.approx((-mirrored.high, 1 - mirrored.superiority), abs=1e-9)
+    assert overall.e_value == pytest.approx(mirrored.e_value)
 
 
 def test_pairs_with_a_missing_value_do_not_count():
     a, b = [0.7, math.nan, 0.8, 0.9, 0.75], [0.6, 0.7, math.inf, 0.7, 0.71]
-    assert compare(a, b) == compare([0.7, 0.9, 0.75], [0.6, 0.7, 0.71])
+    kept = [0.7, 0.9, 0.75], [0.6, 0.7, 0.71]
+    assert compare_learned(a, b).difference == compare_learned(*kept).difference
+    assert compare_all(a, b).n == 3
 
 
-@few
-@given(pairs())
-def test_swapping_the_two_flips_the_signs(values: tuple[np.ndarray, np.ndarray]):
-    forth, back = compare(*values), compare(*values[::-1])
-    swapped = {"not significant": "not significant", "better": "worse", "worse": "better"}
-    expected = Comparison(
-        n=back.n,
-        mean_a=back.mean_b,
-        mean_b=back.mean_a,
-        difference=-back.difference,
-        low=-back.high,
-        high=-back.low,
-        bca_low=-back.bca_high,
-        bca_high=-back.bca_low,
-        p_t=back.p_t,
-        p_permutation=back.p_permutation,
-        exact=back.exact,
-        d_z=-back.d_z,
-        superiority=1 - back.superiority,
-        superiority_low=1 - back.superiority_high,
-        superiority_high=1 - back.superiority_low,
-        verdict=swapped.get(back.verdict, back.verdict),
-    )
-    for name, value in asdict(expected).items():
-        actual = getattr(forth, name)
-        if isinstance(value, float):
-            assert actual == pytest.approx(value, abs=1e-10, nan_ok=True), name
-        else:
-            assert actual == value, name
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"a": [1, 2], "b": [1]}, r"vectors of one length, got \(2,\) and \(1,\)"),
-        ({"a": [[1]], "b": [[1]]}, "vectors of one length"),
-        ({"a": [1], "b": [1], "alpha": 0}, "`alpha` to be a number in"),
-        ({"a": [1], "b": [1], "alpha": math.nan}, "`alpha` to be a number in"),
-        ({"a": [1], "b": [1], "gamma": 0.5}, r"`gamma` to be a number in \(0.5, 1\), got 0.5"),
-    ],
-)
-def test_bad_arguments_are_named(arguments: dict, words: str):
-    with pytest.raises(ValueError, match=words):
-        compare(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0.50, 0.90, "not significant"),
-        (0.51, 0.75, "significant but not meaningful"),
-        (0.51, 0.76, "better"),
-        (0.80, 1.00, "better"),
-        (0.10, 0.50, "not significant"),
-        (0.25, 0.49, "significant but not meaningful"),
-        (0.24, 0.49, "worse"),
-        (0.00, 1.00, "not significant"),
-        (math.nan, math.nan, "not significant"),
-    ],
-)
-def test_verdict_at_the_edges(low: float, high: float, expected: str):
-    assert verdict(low, high, 0.75) == expected
-
-
-def test_verdict_follows_from_the_pairs():
-    win, tie, lose = [0.8], [0.7], [0.6]
-    assert compare(win * 16 + tie * 4, tie * 20).verdict == "better"
-    assert compare(lose * 16 + tie * 4, tie * 20).verdict == "worse"
-    assert compare(win * 60 + lose * 40, tie * 100).verdict == "significant but not meaningful"
-    assert compare(win * 60 + lose * 40, tie * 100, gamma=0.6).verdict == "better"
-    assert compare(win * 60 + lose * 40, tie * 100, alpha=0.01).verdict == "not significant"
+@pytest.mark.parametrize("shapes", [([1, 2], [1]), ([[1]], [[1]])])
+@pytest.mark.parametrize("compare", [compare_collapse, compare_learned, compare_all])
+def test_vectors_of_different_lengths_are_refused(compare, shapes):
+    with pytest.raises(ValueError, match="vectors of one length"):
+        compare(*shapes)
 
 
 @few
@@ -209,14 +179,6 @@ def test_holm_is_that_of_statsmodels():
     values = np.random.default_rng(8).beta(0.3, 1, 30).round(2)  # with ties
     expected = multipletests(values, method="holm")[1]
     np.testing.assert_allclose(holm([math.nan, *values, math.nan]), [math.nan, *expected, math.nan], rtol=1e-12)
-
-
-def test_holm_worked_by_hand():
-    # sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1: 0.02, 0.03, 0.06, 0.04 -> 0.06
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
-    assert holm([0.3]) == pytest.approx([0.3])
-    assert holm([]).shape == (0,)
 
 
 def test_t_test_has_no_p_value_without_spread():

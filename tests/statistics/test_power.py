@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import gammaincinv, ndtr, stdtrit
 from statsmodels.stats.power import TTestPower
 
-from src.statistics.power import noether, paired_power, seeds_needed
+from src.statistics.power import paired_power, seeds_needed
 
 
 @pytest.mark.parametrize(
@@ -65,27 +65,12 @@ def test_power_is_undefined_without_a_test():
 
 
 @pytest.mark.parametrize(
-    ("gamma", "alpha", "beta", "expected"),
-    [
-        (0.75, 0.05, 0.05, 29),  # (1.644854 + 1.644854)^2 / (6 * 0.25^2) = 28.86, the paper's 29
-        (0.70, 0.05, 0.05, 46),  # 45.09
-        (0.75, 0.05, 0.20, 17),  # (1.644854 + 0.841621)^2 / 0.375 = 16.49
-        (0.99, 0.5, 0.5, 1),  # 0
-    ],
-)
-def test_noether_worked_by_hand(gamma: float, alpha: float, beta: float, expected: int):
-    assert noether(gamma, alpha, beta) == expected
-
-
-@pytest.mark.parametrize(
     ("call", "name"),
     [
         (lambda: paired_power(0.1, -1, 20), "sd"),
         (lambda: paired_power(0.1, 1, 20, alpha=1), "alpha"),
         (lambda: seeds_needed(0.1, 1, 1), "power"),
         (lambda: seeds_needed(0.1, 1, 80), "power"),
-        (lambda: noether(0.5), "gamma"),
-        (lambda: noether(0.75, beta=0), "beta"),
     ],
 )
 def test_bad_arguments_are_named(call, name: str):
