@@ -10,11 +10,13 @@ from hydra.core.singleton import Singleton
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.experiments import run
+from src.training.single_thread import single_threaded
 from tests.commands import Finished
 
 torch.set_num_threads(1)  # as training does, and as the workers of pytest-xdist share the cores
 
 NUMERIC = ("data", "engines", "losses", "metrics", "models", "statistics", "training")  # directories of src and tests
+SINGLE_THREADED = ("data", "losses", "metrics", "models")  # directories of tests that compute as training does
 SLOWEST_FIRST = (
     "tests/faults/test_kills.py",
     "tests/faults/test_launches.py",
@@ -38,6 +40,16 @@ def pytest_collection_modifyitems(config, items):
 def _rank(path):
     ranks = [rank for rank, slow in enumerate(SLOWEST_FIRST) if f"{path}/".startswith(f"{slow}/")]
     return min(ranks, default=len(SLOWEST_FIRST))
+
+
+@pytest.fixture(autouse=True)
+def as_trained(request):
+    """Compute as the program does."""
+    if request.path.relative_to(request.config.rootpath).parts[1] not in SINGLE_THREADED:
+        yield
+        return
+    with single_threaded():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -73,14 +73,7 @@ class Gaussians(Distribution):
         self._factor = factor
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set per generator: first the class of every sample, then the features.
-
-        Args:
-            generators: One generator per seed.
-
-        Returns:
-            x (S, N, D), float64, and target (S, N), int64.
-        """
+        """Draw one data set per generator, all classes before the features: x (S, N, D), target (S, N)."""
         x = torch.empty(len(generators), self.size, self.features, dtype=torch.float64)
         target = torch.empty(len(generators), self.size, dtype=torch.int64)
         for row, label, generator in zip(x, target, generators, strict=True):

@@ -102,14 +102,7 @@ class NoisyCubic(Distribution):
         return (cubic(self._low + x1.double() * (self._high - self._low)) - bottom) / (top - bottom)
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set per generator, ordered by x and, unless there are priors, by class.
-
-        Args:
-            generators: One generator per seed.
-
-        Returns:
-            x (S, N, 2), float64, and target (S, N), int64.
-        """
+        """Draw one data set per generator, by x and, without priors, by class: x (S, N, 2), target (S, N)."""
         shape = (self.samples_per_class, self.classes)
         x = torch.empty(len(generators), *shape, 2, dtype=torch.float64)
         x[..., 0] = self._grid()[:, None]

@@ -45,14 +45,7 @@ class Xor(Distribution):
         self.noise_std = noise_std
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Draw one data set per generator, the four corners in turn.
-
-        Args:
-            generators: One generator per seed.
-
-        Returns:
-            x (S, N, 2), float64, and target (S, N), int64.
-        """
+        """Draw one data set per generator, the four corners in turn: x (S, N, 2), target (S, N)."""
         bits = torch.cartesian_prod(torch.arange(2), torch.arange(2))  # (4, 2)
         x = torch.empty(len(generators), self.samples_per_corner, *bits.shape, dtype=torch.float64)
         for row, generator in zip(x, generators, strict=True):
