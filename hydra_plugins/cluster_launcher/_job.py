@@ -1,14 +1,18 @@
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+MAX_SHOWN = 100  # characters of an override in the list of jobs
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,19 @@ class Job:
     def failed(self, error: Exception) -> JobReturn:
         """Return the result of a job that failed with an error, or whose process was lost."""
         return JobReturn(overrides=self.overrides, status=JobStatus.FAILED, _return_value=error)
+
+
+def prepare_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int, place: str) -> list[Job]:
+    """Set Hydra up and log the jobs, as its own launchers do, and return them; ``place`` is where they will run."""
+    setup_globals()
+    configure_log(launcher.config.hydra.hydra_logging, launcher.config.hydra.verbose)
+    singletons, folder = Singleton.get_state(), str(Path.cwd())
+    log = logging.getLogger(type(launcher).__module__)
+    log.info("Launching %d jobs %s", len(job_overrides), place)
+    jobs = []
+    for num, overrides in enumerate(job_overrides, start=first):
+        words = [word if len(word) <= MAX_SHOWN else f"{word[:MAX_SHOWN]}..." for word in filter_overrides(overrides)]
+        log.info("\t#%d : %s", num, " ".join(words))
+        context, task = launcher.hydra_context, launcher.task_function
+        jobs.append(Job(num, list(overrides), context, launcher.config, task, singletons, folder))
+    return jobs

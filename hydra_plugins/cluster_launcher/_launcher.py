@@ -2,17 +2,15 @@ import importlib.util
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.cluster_launcher._job import Job
+from hydra_plugins.cluster_launcher._job import Job, prepare_jobs
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +66,7 @@ class ClusterLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs and return their results in the order of the jobs."""
-        setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        singletons, folder = Singleton.get_state(), str(Path.cwd())
-        jobs = [
-            Job(num, list(overrides), self.hydra_context, self.config, self.task_function, singletons, folder)
-            for num, overrides in enumerate(job_overrides, start=initial_job_idx)
-        ]
-        log.info("Launching %d jobs with %s", len(jobs), self.package)
-        for job in jobs:
-            log.info("\t#%d : %s", job.num, " ".join(filter_overrides(job.overrides)))
+        jobs = prepare_jobs(self, job_overrides, initial_job_idx, f"with {self.package}")
         handles = self.submit(jobs)
         try:
             return [self._result(job, handle) for job, handle in zip(jobs, handles, strict=True)]

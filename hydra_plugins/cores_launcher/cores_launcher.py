@@ -4,21 +4,18 @@ from pathlib import Path
 
 # hydra-core is pinned below 1.4, as the modules in hydra._internal may change between its minor versions.
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.cluster_launcher._job import Job
+from hydra_plugins.cluster_launcher._job import prepare_jobs
 from src.parallel.cpu import available_cpus
 from src.parallel.process_pool import ProcessPool
 from src.parallel.progress import Display
 from src.parallel.schedule import Schedule
 
 log = logging.getLogger(__name__)
-
-MAX_SHOWN = 100  # characters of an override in the list of jobs
 
 
 class CoresLauncher(BasicLauncher):
@@ -60,19 +57,9 @@ class CoresLauncher(BasicLauncher):
         workers = min(self.workers, len(job_overrides))
         if workers < 2:
             return [self._run_here(job, num) for num, job in enumerate(job_overrides, start=initial_job_idx)]
-        assert self.config is not None and self.hydra_context is not None and self.task_function is not None  # noqa: S101, PT018
-        setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        assert self.config is not None  # noqa: S101 - set by setup
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        log.info("Launching %d jobs on %d cores", len(job_overrides), workers)
-        for number, job in enumerate(job_overrides, start=initial_job_idx):
-            words = (word if len(word) <= MAX_SHOWN else f"{word[:MAX_SHOWN]}..." for word in filter_overrides(job))
-            log.info("\t#%d : %s", number, " ".join(words))
-        singletons, folder = Singleton.get_state(), str(Path.cwd())
-        jobs = [
-            Job(num, list(overrides), self.hydra_context, self.config, self.task_function, singletons, folder)
-            for num, overrides in enumerate(job_overrides, start=initial_job_idx)
-        ]
+        jobs = prepare_jobs(self, job_overrides, initial_job_idx, f"on {workers} cores")
         order = Schedule.of(self.config, job_overrides, workers).order
         with Display(len(jobs)) as display:
             results = ProcessPool(lambda _, index: jobs[index](), workers).run(order, display.on_message)
