@@ -1,42 +1,11 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.losses.ce import CrossEntropy
-
-# The five rows of the slides: logits, labels, cross-entropies and softmax as printed there.
-LOGITS = [(-0.0180, 0.0855), (-0.0244, 0.0741), (-0.0187, 0.0850), (-0.0258, 0.0687), (-0.0267, 0.0617)]
-LABELS = [0, 0, 0, 1, 1]
-CROSS_ENTROPIES = [0.74624, 0.74361, 0.74634, 0.64701, 0.64992]
-SOFTMAX = [(0.4742, 0.5258), (0.4754, 0.5246), (0.4741, 0.5259), (0.4764, 0.5236), (0.4779, 0.5221)]
-
-slides = torch.tensor([LOGITS], dtype=torch.float64)
-labels = torch.tensor([LABELS])
-
-
-def test_the_slides_cross_entropies() -> None:
-    objective = CrossEntropy(classes=2)
-    rows = [objective.loss(slides[:, [row]], labels[:, [row]]).item() for row in range(5)]
-    assert rows == pytest.approx(CROSS_ENTROPIES, abs=1.1e-5)  # the printed logits are rounded too
-    mean = objective.loss(slides, labels).item()
-    assert mean == pytest.approx(0.706624521, abs=2e-6)
-    assert f"{mean:.4f}" == "0.7066"
-
-
-def test_the_slides_softmax_rows() -> None:
-    rows = CrossEntropy(classes=2).probabilities(slides)[0]
-    np.testing.assert_allclose(rows, SOFTMAX, rtol=0, atol=6e-5)  # the printed logits are rounded too
-
-
-def test_the_slides_decisions() -> None:
-    preds = CrossEntropy(classes=2).decode(slides)
-    assert preds.tolist() == [[1, 1, 1, 1, 1]]
-    assert (preds == labels).sum() == 2
-    assert (preds == labels).double().mean() == 0.40
 
 
 def test_equal_logits_cost_ln_c_and_decide_for_the_lowest_label() -> None:

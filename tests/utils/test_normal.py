@@ -7,6 +7,7 @@ import torch
 from scipy.special import expit
 from scipy.stats import multivariate_normal
 
+from scripts.worked_examples.examples import COUNT, COVARIANCE, MEAN, direct_posterior
 from src.utils.normal import (
     class_moments,
     gaussian_log_density,
@@ -16,11 +17,6 @@ from src.utils.normal import (
     shared_covariance,
 )
 from src.utils.validation import SettingsError
-
-# The slides' Pokemon: 79 of water, then 61 of normal type, by two features.
-COUNT = [79, 61]
-MEAN = [[75.0, 71.3], [55.6, 59.8]]
-COVARIANCE = [[[874, 327], [327, 929]], [[847, 422], [422, 685]]]
 
 
 def tensor(values: Any) -> torch.Tensor:
@@ -40,17 +36,6 @@ def random_classes(classes: int, features: int, seed: int = 0) -> tuple[torch.Te
         torch.from_numpy(generator.normal(0, 2, (classes, features))),
         torch.from_numpy(matrices),
     )
-
-
-def textbook_posterior(x: Any, matrices: Any = COVARIANCE) -> float:
-    """Return P(C1 | x) of the slides' example, every term written out."""
-    joint = []
-    for count, centre, ((a, b), (_, d)) in zip(COUNT, MEAN, matrices, strict=True):
-        u, v = x[0] - centre[0], x[1] - centre[1]
-        determinant = a * d - b * b
-        squared = (d * u * u - 2 * b * u * v + a * v * v) / determinant
-        joint.append(count / sum(COUNT) * math.exp(-squared / 2) / (2 * math.pi * math.sqrt(determinant)))
-    return joint[0] / sum(joint)
 
 
 @pytest.mark.parametrize("features", [1, 2, 5])
@@ -84,7 +69,7 @@ def test_shapes_that_do_not_fit_are_refused(centre: Any, matrix: Any) -> None:
 
 @pytest.mark.parametrize("x", [*MEAN, [65.3, 65.55], [0.0, 0.0], [200.0, 20.0]], ids=str)
 def test_the_slides_posterior_by_bayes_rule_and_as_a_sigmoid(x: list[float]) -> None:
-    expected = textbook_posterior(x)
+    expected = direct_posterior(x, COVARIANCE)
     assert log_posterior(tensor(x), prior, mean, covariance)[0].exp().item() == pytest.approx(expected, abs=1e-9)
     z = -log_odds(tensor(x), prior, mean, covariance)  # of the first class against the second
     assert torch.sigmoid(z).item() == pytest.approx(expected, abs=1e-9)
@@ -100,7 +85,7 @@ def test_the_slides_posterior_is_a_sigmoid_of_w_x_plus_b(x: list[float]) -> None
     weight, bias = linear_scores(prior, mean, tensor(shared))
     np.testing.assert_allclose(weight[0] - weight[1], w, rtol=1e-12)
     assert (bias[0] - bias[1]).item() == pytest.approx(b, rel=1e-12)
-    expected = textbook_posterior(x, [shared.tolist()] * 2)
+    expected = direct_posterior(x, [shared.tolist()] * 2)
     assert expit(w @ np.array(x) + b) == pytest.approx(expected, abs=1e-9)
     assert log_posterior(tensor(x), prior, mean, tensor(shared)[None])[0].exp().item() == pytest.approx(
         expected, abs=1e-9

@@ -4,7 +4,13 @@ import pytest
 
 from scripts.worked_examples import __main__ as command
 from scripts.worked_examples import examples
-from scripts.worked_examples.examples import Number
+from scripts.worked_examples.examples import Number, all_examples
+from src.training.single_thread import single_threaded
+
+
+def test_every_number_agrees() -> None:
+    with single_threaded():
+        assert [line for example in all_examples() for line in example.mismatches] == []
 
 
 @pytest.mark.integration
