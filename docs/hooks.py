@@ -37,8 +37,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     fence = {"name": "math", "class": "math", "format": mathml}
     config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
     reference = next(entry["Reference"] for entry in config.nav or [] if "Reference" in entry)
-    place = next(index for index, entry in enumerate(reference) if "API" in entry)
-    reference[place] = {"API": ["api.md", *({name: f"api/{name}.md"} for name in packages())]}
+    api = next(index for index, entry in enumerate(reference) if "API" in entry)
+    reference[api] = {"API": ["api.md", *({name: f"api/{name}.md"} for name in packages())]}
     return config
 
 

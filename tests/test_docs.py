@@ -71,7 +71,7 @@ def unique(*start: str, test: str = "") -> list[list[str]]:
     """Return each command that begins with ``start`` once, of all blocks or of those with one kind of test."""
     commands = [command for block in SHELL if test in ("", block.test) for command in block.commands]
     found = [command for command in commands if command[: len(start)] == list(start)]
-    return [command for place, command in enumerate(found) if command not in found[:place]]
+    return [command for index, command in enumerate(found) if command not in found[:index]]
 
 
 def test_blocks_have_a_known_language_and_test() -> None:

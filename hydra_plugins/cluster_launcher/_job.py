@@ -67,13 +67,13 @@ class Job:
         return JobReturn(overrides=self.overrides, status=JobStatus.FAILED, _return_value=error)
 
 
-def prepare_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int, place: str) -> list[Job]:
-    """Set Hydra up and log the jobs, as its own launchers do, and return them; ``place`` is where they will run."""
+def prepare_jobs(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int, workers: str) -> list[Job]:
+    """Set Hydra up and log the jobs, as its own launchers do, and return them; ``workers`` describes what runs them."""
     setup_globals()
     configure_log(launcher.config.hydra.hydra_logging, launcher.config.hydra.verbose)
     singletons, folder = Singleton.get_state(), str(Path.cwd())
     log = logging.getLogger(type(launcher).__module__)
-    log.info("Launching %d jobs %s", len(job_overrides), place)
+    log.info("Launching %d jobs %s", len(job_overrides), workers)
     jobs = []
     for num, overrides in enumerate(job_overrides, start=first):
         words = [word if len(word) <= MAX_SHOWN else f"{word[:MAX_SHOWN]}..." for word in filter_overrides(overrides)]

@@ -163,9 +163,9 @@ def generative() -> list[Example]:
     pooled = [[[float(cell) for cell in row] for row in shared]] * 2
     middle = tuple((first + second) / 2 for first, second in zip(*MEAN, strict=True))
     rows = {}
-    for name, place in {"mean of class 1": MEAN[0], "mean of class 2": MEAN[1], "midpoint": middle}.items():
-        x, expected, linear = double(place), direct_posterior(place, COVARIANCE), direct_posterior(place, pooled)
-        rows[f"{name} ({place[0]:.4g}, {place[1]:.4g})"] = [
+    for name, point in {"mean of class 1": MEAN[0], "mean of class 2": MEAN[1], "midpoint": middle}.items():
+        x, expected, linear = double(point), direct_posterior(point, COVARIANCE), direct_posterior(point, pooled)
+        rows[f"{name} ({point[0]:.4g}, {point[1]:.4g})"] = [
             Number(log_posterior(x, prior, mean, covariance)[0].exp().item(), expected),
             Number(torch.sigmoid(-log_odds(x, prior, mean, covariance)).item(), expected),
             Number(torch.sigmoid(w @ x + b).item(), linear),

@@ -125,31 +125,31 @@ def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -
     return build_one
 
 
-def _partial(place: str, settings: dict[str, Any], allow_targets: Sequence[str]) -> partial[Any]:
+def _partial(path: str, settings: dict[str, Any], allow_targets: Sequence[str]) -> partial[Any]:
     """Return the target of some settings with the settings as its arguments; nested ones first.
 
     Raises:
         SettingsError: If a target must not be called, or a nested one refuses its settings.
     """
-    make = find_target(place, settings["_target_"], allow_targets)
+    make = find_target(path, settings["_target_"], allow_targets)
     arguments = {
-        name: _nested(f"{place}.{name}", value, allow_targets)
+        name: _nested(f"{path}.{name}", value, allow_targets)
         for name, value in settings.items()
         if name not in HYDRA_KEYS
     }
     return partial(make, **arguments)
 
 
-def _nested(place: str, value: Any, allow_targets: Sequence[str]) -> Any:
+def _nested(path: str, value: Any, allow_targets: Sequence[str]) -> Any:
     """Return a value with the targets in it built; one with ``_partial_: true`` is still to be called."""
     if isinstance(value, list):
-        return [_nested(f"{place}.{index}", item, allow_targets) for index, item in enumerate(value)]
+        return [_nested(f"{path}.{index}", item, allow_targets) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     if "_target_" not in value:
-        return {name: _nested(f"{place}.{name}", item, allow_targets) for name, item in value.items()}
-    make = _partial(place, value, allow_targets)
-    return make if value.get("_partial_") is True else _named(place, value, make)
+        return {name: _nested(f"{path}.{name}", item, allow_targets) for name, item in value.items()}
+    make = _partial(path, value, allow_targets)
+    return make if value.get("_partial_") is True else _named(path, value, make)
 
 
 def _unknown(group: str, make: partial[Any]) -> Problem | None:

@@ -37,5 +37,5 @@ def log_odds(network: nn.Module, objective: Objective, index: int) -> dict[str, 
     for label in range(1, len(bias)):
         named[f"log_odds/{label}/b"] = (bias[label] - bias[0]).item()
         slopes = (weight[:, label] - weight[:, 0]).tolist()
-        named |= {f"log_odds/{label}/w{place}": slope for place, slope in enumerate(slopes, start=1)}
+        named |= {f"log_odds/{label}/w{feature}": slope for feature, slope in enumerate(slopes, start=1)}
     return named

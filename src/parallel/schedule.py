@@ -67,9 +67,9 @@ class ScheduledJob:
     def _with_seeds(self, key: str, seeds: list[str]) -> "ScheduledJob":
         text = f"{key}=[{','.join(seeds)}]"
         overrides = [word for word in self.overrides if _key(word) != key]
-        place = next((at for at, word in enumerate(self.overrides) if _key(word) == key), len(overrides))
-        prefix = self.overrides[place].partition(key)[0] if place < len(self.overrides) else ""
-        overrides.insert(place, prefix + text)
+        index = next((at for at, word in enumerate(self.overrides) if _key(word) == key), len(overrides))
+        prefix = self.overrides[index].partition(key)[0] if index < len(self.overrides) else ""
+        overrides.insert(index, prefix + text)
         share = len(seeds) / len(self.seeds[key])
         return replace(self, overrides=tuple(overrides), seeds=self.seeds | {key: seeds}, cost=self.cost * share)
 

@@ -36,7 +36,7 @@ def samples(seeds: int) -> Tensor:
     return torch.randn(seeds, 5, 2, generator=Generator().manual_seed(1))
 
 
-def places(flat: FlatParameters, network: nn.Module) -> list[Tensor]:
+def indices(flat: FlatParameters, network: nn.Module) -> list[Tensor]:
     """Return the indices in the buffer of the elements of each parameter; no element has two owners."""
     index = torch.arange(len(flat.values))
     found = []
@@ -51,7 +51,7 @@ def places(flat: FlatParameters, network: nn.Module) -> list[Tensor]:
 def own(flat: FlatParameters, network: nn.Module) -> Tensor:
     """Return which elements of the buffer some parameter owns: (P,), bool."""
     owned = torch.zeros(len(flat.values), dtype=torch.bool)
-    owned[torch.cat(places(flat, network))] = True
+    owned[torch.cat(indices(flat, network))] = True
     return owned
 
 
@@ -108,8 +108,8 @@ def test_backward_writes_the_gradient_of_plain_autograd(activation: str) -> None
         flat.backward(loss(network, x).sum())
     gradients = torch.autograd.grad(loss(plain, x).sum(), list(plain.parameters()))
     assert flat.values.grad is not None
-    for place, gradient in zip(places(flat, network), gradients, strict=True):
-        assert torch.equal(flat.values.grad[place], gradient.flatten())
+    for index, gradient in zip(indices(flat, network), gradients, strict=True):
+        assert torch.equal(flat.values.grad[index], gradient.flatten())
     assert not flat.values.grad[~own(flat, network)].any()
     assert all(parameter.grad is None for parameter in network.parameters())
 

@@ -66,8 +66,8 @@ def test_a_buffer_and_its_moments_start_at_different_places_of_a_page(size: int,
     parameter = torch.nn.Parameter(torch.zeros(size, dtype=dtype))
     state = adam_state(Adam([parameter], lr=0.1, fused=True))
     moments = state["exp_avg"], state["exp_avg_sq"]
-    places = sorted(tensor.data_ptr() % 4096 for tensor in (parameter, *moments))
-    gaps = [(after - before) % 4096 for before, after in zip(places, places[1:] + places[:1], strict=True)]
+    addresses = sorted(tensor.data_ptr() % 4096 for tensor in (parameter, *moments))
+    gaps = [(after - before) % 4096 for before, after in zip(addresses, addresses[1:] + addresses[:1], strict=True)]
     assert min(gaps) >= 1024  # bytes, many registers
     for moment in moments:
         assert (moment.shape, moment.dtype) == (parameter.shape, dtype)

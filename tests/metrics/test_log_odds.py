@@ -49,7 +49,7 @@ def test_they_are_the_log_odds_of_the_probabilities(
         probabilities = objective.probabilities(outputs)
         assert probabilities is not None
         for label in range(1, classes):
-            w = np.array([found[f"log_odds/{label}/w{place}"] for place in (1, 2, 3)])
+            w = np.array([found[f"log_odds/{label}/w{feature}"] for feature in (1, 2, 3)])
             expected = (probabilities[0, :, label] / probabilities[0, :, 0]).log()
             got = x[index].double().numpy() @ w + found[f"log_odds/{label}/b"]
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

@@ -13,13 +13,13 @@ from src.parallel.process_pool import START_METHOD, DeadWorkerError, ProcessPool
 from src.parallel.worker import JobResult, Progress, StdoutChunk, reporter
 from tests.commands import is_running, started, wait_until
 
-Heard = list[tuple[int, Any]]
+Messages = list[tuple[int, Any]]
 
 
-def run(execute: Callable[[int, Any], Any], jobs: list[Any], workers: int = 2) -> tuple[list[JobResult], Heard]:
-    heard: Heard = []
-    results = ProcessPool(execute, workers).run(jobs, lambda number, message: heard.append((number, message)))
-    return results, heard
+def run(execute: Callable[[int, Any], Any], jobs: list[Any], workers: int = 2) -> tuple[list[JobResult], Messages]:
+    received: Messages = []
+    results = ProcessPool(execute, workers).run(jobs, lambda number, message: received.append((number, message)))
+    return results, received
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -67,12 +67,12 @@ def test_what_cannot_be_pickled_is_told_in_words() -> None:
         def __reduce__(self) -> Any:
             raise TypeError("no")
 
-    def awkward(_: int, job: str) -> Any:
+    def return_frame(_: int, job: str) -> Any:
         if job == "raised":
             raise AwkwardError("stuck")
         return sys._getframe()
 
-    results, _ = run(awkward, ["raised", "returned"])
+    results, _ = run(return_frame, ["raised", "returned"])
     assert str(results[0].error) == "AwkwardError: stuck"
     assert "pickle" in str(results[1].error)
 
@@ -93,16 +93,16 @@ def test_a_worker_that_dies_costs_its_own_job_only() -> None:
 
 
 def test_what_a_job_prints_and_reports_is_heard_before_its_result() -> None:
-    def speak(number: int, job: str) -> None:
+    def print_and_report(number: int, job: str) -> None:
         print("out", job)
         print("err", job, file=sys.stderr, end="")
         report = reporter()
         assert report is not None
         report(job, 1, 2, "half")
 
-    _, heard = run(speak, ["one", "two"])
+    _, received = run(print_and_report, ["one", "two"])
     for number, job in enumerate(("one", "two")):
-        messages = [message for who, message in heard if who == number]
+        messages = [message for who, message in received if who == number]
         assert messages[0] == StdoutChunk("stdout", f"out {job}\n")
         assert sorted(map(str, messages[1:3])) == sorted(
             map(str, [Progress(job, 1, 2, "half"), StdoutChunk("stderr", f"err {job}")])

@@ -232,8 +232,8 @@ def test_arbitrary_metrics_are_read_or_refused(scratch: Path, metrics: Any) -> N
 @given(start=st.floats(0, 1, allow_subnormal=False), length=st.integers(0, 40), junk=st.binary(max_size=6))
 def test_damaged_bytes_are_read_or_refused(scratch: Path, start: float, length: int, junk: bytes) -> None:
     text = json.dumps(CONTENT, ensure_ascii=False).encode()
-    place = int(start * len(text))
-    read_or_refuse(scratch, text[:place] + junk + text[place + length :])
+    position = int(start * len(text))
+    read_or_refuse(scratch, text[:position] + junk + text[position + length :])
 
 
 def test_truncated_results_are_refused_wherever_they_end(tmp_path: Path) -> None:

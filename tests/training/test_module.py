@@ -66,7 +66,7 @@ def kept(parts: Components, index: int) -> list[Tensor]:
     ]
 
 
-# About 50 steps of a seed alone and in an odd place of a stack, as the even ones happen to lie at better alignments.
+# About 50 steps of a seed alone and at an odd index of a stack, as the even ones happen to lie at better alignments.
 # The optimizer sees nothing but the buffer, so its kind and the activation are met by one loss each.
 OTHERS = [("adam", "sigmoid"), ("adam", "tanh"), ("sgd", "relu"), ("adamw", "relu")]
 

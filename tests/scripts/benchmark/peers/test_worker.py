@@ -25,7 +25,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def reports(assignment: Assignment, words: int) -> list[object]:
-    """Return what a worker says that is told to go on some times."""
+    """Return the reports of a worker that is resumed some times."""
     mine, theirs = multiprocessing.Pipe()
     thread = threading.Thread(target=worker.run, args=(assignment, theirs))
     thread.start()
