@@ -261,12 +261,8 @@ def session_groups(get: Get) -> dict[str, Any]:
     return {group["name"]: group for group in groups}
 
 
-@pytest.mark.integration
-def test_server_lists_every_seed_as_a_run(get: Get) -> None:
+def test_server_serves_scalars_of_every_seed(get: Get) -> None:
     assert sorted(get("runs")) == [CE_0, CE_1, MSE_2]
-
-
-def test_server_serves_scalars(get: Get) -> None:
     tags = get("plugin/scalars/tags")
     assert set(tags[CE_0]) == set(tags[CE_1]) == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
     assert set(tags[MSE_2]) == {"train/loss", "train/accuracy"}
@@ -277,23 +273,16 @@ def test_server_serves_scalars(get: Get) -> None:
         assert [point[2] for point in points] == history["train/loss"].astype(np.float32).tolist()
         ((wall_time, step, value),) = get("plugin/scalars/scalars", run=run, tag="test/accuracy")
         assert (wall_time, step, value) == (ENDED, 780, 0.5 + seed / 4)
-
-
-def test_server_serves_curves_that_end_in_nan(get: Get) -> None:
     points = get("plugin/scalars/scalars", run=MSE_2, tag="train/loss")
-    assert len(points) == 30
-    assert points[-1][2] == "NaN"
+    assert (len(points), points[-1][2]) == (30, "NaN")
 
 
-def test_server_has_hparams_columns_of_all_runs(get: Get) -> None:
+def test_server_has_hparams_columns_and_rows_of_all_runs(get: Get) -> None:
     experiment = get("plugin/hparams/experiment", post={})
     assert {info["name"] for info in experiment["hparamInfos"]} == {*HPARAMS, *MOMENTUM}
     metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
     assert metrics == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
     assert [info["name"] for info in experiment["hparamInfos"] if info["differs"]] == ["loss", "seed"]
-
-
-def test_server_has_hparams_rows_with_final_metrics(get: Get) -> None:
     groups = session_groups(get)
     assert set(groups) == {CE_0, CE_1, MSE_2}
     for seed, run in enumerate((CE_0, CE_1)):
