@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from src.config.instantiate import build_components, check_optimizer, stack
+from src.config.instantiate import LOADER_SETTINGS, build_components, check_optimizer, stack
 from src.config.paths import CONFIG_DIR
 from src.engines.autograd import AutogradEngine
 from src.engines.flat_parameters import FlatParameters
@@ -129,6 +130,67 @@ def test_each_setting_takes_effect_or_is_refused(
             results.append(after)
     for result in results[1:]:  # the engines that take the setting agree on what it does
         torch.testing.assert_close(result, results[0], rtol=1e-3, atol=1e-4)
+
+
+OTHER_DATA: dict[str, Any] = {
+    "batch_size": 7,
+    "covariances": [[[800, 300], [300, 900]], [[800, 400], [400, 600]]],
+    "flip": 0.3,
+    "half_width": 0.4,
+    "label_order": [1, 0],
+    "means": [[70, 71], [55, 60]],
+    "missing": "mean",
+    "name": "wine",
+    "noise": "gaussian",
+    "noise_std": 0.3,
+    "path": "other.csv",
+    "priors": [0.2, 0.8],
+    "samples": 100,
+    "samples_per_class": 40,
+    "samples_per_corner": 30,
+    "sha256": "0",
+    "spacing": 0.5,
+    "target": "x",
+    "test_fraction": 0.3,
+    "val_fraction": 0.2,
+}
+
+
+def data_cases() -> Iterator[Any]:
+    for choice in ("noisy_cubic", "gaussians", "xor", "iris", "csv"):  # the other tables are of the class of iris
+        settings: Any = OmegaConf.load(CONFIG_DIR / "data" / f"{choice}.yaml")
+        target = settings.get("data", settings)["_target_"]
+        for name in [*inspect.signature(get_object(target)).parameters, *LOADER_SETTINGS]:
+            if name not in BY_CODE:
+                yield pytest.param(choice, name, id=f"{choice}-{name}")
+
+
+def mini_batches(config: dict[str, Any]) -> list[Tensor]:
+    """Return the samples of an epoch in their mini-batches, as every engine is given them."""
+    datamodule = build_components(config, stack(config)).datamodule
+    datamodule.setup()
+    return [tensor for block in datamodule.train_dataloader() for batch in block for tensor in batch]
+
+
+@pytest.mark.parametrize(("choice", "name"), data_cases())
+def test_each_setting_of_the_data_changes_what_is_trained_on_or_is_refused(
+    choice: str, name: str, settings: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for table, scale in (("table.csv", 1), ("other.csv", 2)):
+        rows = [f"{scale * number % 7},{number % 2}" for number in range(40)]
+        Path(table).write_text("\n".join(["x,y", ",1", *rows]), encoding="utf-8")
+    words = ("data.path=table.csv", "data.target=y", "data.missing=drop") if choice == "csv" else ()
+    config = settings(f"data={choice}", *words)
+    changed = config | {"data": config["data"] | {name: OTHER_DATA[name]}}
+    before = mini_batches(config)
+    try:
+        after = mini_batches(changed)
+    except SettingsError as error:
+        if any(problem.name.partition(".")[0] not in ("data", "classes") for problem in error.problems):
+            raise
+        return
+    assert len(before) != len(after) or not all(map(torch.equal, before, after))
 
 
 @pytest.mark.skipif(library()[0] is None, reason="there is no C compiler")
