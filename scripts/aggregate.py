@@ -7,17 +7,18 @@ import argparse
 import math
 import sys
 import webbrowser
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
-from scripts.cli import Parser
+from scripts.cli import Parser, between
 from src.analysis.collect import Collection, Progress, collect
 from src.analysis.comparison_groups import choose_baseline, name_contenders
 from src.analysis.comparisons import Plan
 from src.analysis.findings import Findings, find
+from src.analysis.growth import was_extended
 from src.analysis.summary import ACCURACIES
 from src.report.figure_set import study_figures
 from src.report.tables import summary_table
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     try:
         out = _out_folder(options.studies, options.out)
-        collection = _collect(options.studies, _progress(errors))
-        findings = find(collection, _metric(collection, options.metric), _plan(collection, options))
+        collection = collect_completed(options.studies, _progress(errors))
+        findings = find(collection, chosen_metric(collection, options.metric), _plan(collection, options))
         drawn = study_figures(findings, _progress(errors))
         problems = {**findings.left_out, "left out of a figure": drawn.problems}
         write_report(out, findings, drawn, problems)
@@ -78,16 +79,21 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--alpha",
-        type=_between(0, 0.5, closed=True),
+        type=between(0, 0.5, closed=True),
         default=Plan.alpha,
         metavar="A",
         help="error rate of intervals and of the corrected family of tests, in (0, 0.5] (default: %(default)s)",
     )
     parser.add_argument(
         "--margin",
-        type=_between(0, math.inf),
+        type=between(0, math.inf),
         metavar="POINTS",
         help="differences below it do not matter: test whether losses are equivalent within it (default: not tested)",
+    )
+    parser.add_argument(
+        "--anytime",
+        action=argparse.BooleanOptionalAction,
+        help="tests and intervals that hold however the study grew, which are wider (default: if it was extended)",
     )
     parser.add_argument(
         "--metric",
@@ -97,22 +103,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
-
-
-def _between(low: float, high: float, *, closed: bool = False) -> Callable[[str], float]:
-    """Return a parser of numbers in (low, high), or (low, high] if ``closed``."""
-
-    def read(text: str) -> float:
-        allowed = f"a number in ({low:g}, {high:g}{']' if closed else ')'}"
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low < value < high or (closed and value == high)):
-            raise argparse.ArgumentTypeError(f"expected {allowed}, got {text!r}")
-        return value
-
-    return read
 
 
 def _progress(console: Console) -> Progress:
@@ -125,9 +115,6 @@ def _progress(console: Console) -> Progress:
 
 
 def _out_folder(studies: Sequence[Path], out: Path | None) -> Path:
-    for study in studies:
-        if not study.is_dir():
-            raise AggregateError(f"STUDY: {study} is not a folder; expected the folder of a study, as outputs/hw4")
     if out is None and (studies[0] / "report").is_symlink():
         raise AggregateError(f"--out: {studies[0] / 'report'} is a link, which is not followed; expected a folder")
     out = studies[0] / "report" if out is None else out
@@ -136,8 +123,15 @@ def _out_folder(studies: Sequence[Path], out: Path | None) -> Path:
     return out
 
 
-def _collect(studies: Sequence[Path], progress: Progress) -> Collection:
-    """Read the studies, of which at least one run must have completed."""
+def collect_completed(studies: Sequence[Path], progress: Progress = lambda folders, _: folders) -> Collection:
+    """Read the studies, of which at least one run must have completed.
+
+    Raises:
+        AggregateError: If a study is not a folder, or none has a completed run.
+    """
+    for study in studies:
+        if not study.is_dir():
+            raise AggregateError(f"STUDY: {study} is not a folder; expected the folder of a study, as outputs/hw4")
     collection = collect(studies, progress)
     if collection.completed.empty:
         found = ", ".join(f"{len(lines)} {kind}" for kind, lines in collection.problems.items() if lines)
@@ -149,8 +143,12 @@ def _collect(studies: Sequence[Path], progress: Progress) -> Collection:
     return collection
 
 
-def _metric(collection: Collection, name: str | None) -> str:
-    """Return the requested metric, by default the most informative accuracy."""
+def chosen_metric(collection: Collection, name: str | None) -> str:
+    """Return the requested metric, by default the most informative accuracy.
+
+    Raises:
+        AggregateError: If no run has it.
+    """
     if name is None:
         return next((each for each in reversed(ACCURACIES) if each in collection.metrics), ACCURACIES[0])
     if name not in collection.metrics:
@@ -159,12 +157,22 @@ def _metric(collection: Collection, name: str | None) -> str:
 
 
 def _plan(collection: Collection, options: argparse.Namespace) -> Plan:
-    """Return the parameters of the comparisons, with a baseline that exists."""
+    anytime = was_extended(options.studies, collection.completed) if options.anytime is None else options.anytime
+    return chosen_plan(collection, options.baseline, options.alpha, options.margin, anytime=anytime)
+
+
+def chosen_plan(
+    collection: Collection, baseline: str | None, alpha: float, margin: float | None = None, *, anytime: bool
+) -> Plan:
+    """Return the parameters of the comparisons, with a baseline that exists.
+
+    Raises:
+        AggregateError: If it does not exist.
+    """
     try:
-        baseline = choose_baseline(name_contenders(collection.completed), options.baseline)
+        return Plan(choose_baseline(name_contenders(collection.completed), baseline), alpha, margin, anytime)
     except ValueError as error:
         raise AggregateError(f"--baseline: {error}") from None
-    return Plan(baseline, options.alpha, options.margin)
 
 
 def _print_findings(findings: Findings) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": Command("src.train", "train the seeds of one condition"),
     "sweep": Command("src.train", "train every condition of a sweep", ("--multirun",)),
     "report": Command("scripts.aggregate", "write the tables, figures and the page of a study"),
+    "grow": Command("scripts.grow", "train further seeds until every interval is narrow enough"),
     "evaluate": Command("src.evaluate", "measure a finished run again, or let it predict"),
     "plan": Command("scripts.plan.__main__", "predict the time, memory and disk of a sweep"),
     "benchmark": Command("scripts.benchmark.__main__", "measure the speed of training"),

@@ -86,6 +86,7 @@ def test_every_command_is_known() -> None:
         ("python", "-m", "pytest"),
         ("python", "-m", "scripts.aggregate"),
         ("python", "-m", "scripts.benchmark"),
+        ("python", "-m", "scripts.grow"),
         ("python", "-m", "scripts.plan"),
         ("python", "-m", "scripts.worked_examples"),
         ("python", "-m", "src.evaluate"),

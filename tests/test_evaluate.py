@@ -44,6 +44,15 @@ def test_changed_metric_is_noticed(copy, capsys):
     assert capsys.readouterr().err == "1 of the stored metrics are not reproduced\n"
 
 
+def test_metrics_that_an_older_losslab_did_not_store_are_no_difference(copy, capsys):
+    content = json.loads((copy / "results.json").read_text())
+    for name in [name for name in content["metrics"] if name.startswith("train/d")]:
+        del content["metrics"][name]
+    (copy / "results.json").write_text(json.dumps(content))
+    assert main([f"run={copy}"]) == 0
+    assert capsys.readouterr().out.count("not stored") == 4  # decided classes, and dead units of three layers
+
+
 def test_samples_of_the_users_own(finished, tmp_path, capsys):
     table = pd.read_csv(finished / "predictions.csv")
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"

@@ -50,7 +50,7 @@ class Plan:
         baseline: The contender that the others are compared with.
         alpha: Error rate of the intervals and of the corrected family, in (0, 0.5].
         margin: Differences below it do not matter, in the units of ``scale``; None to test no equivalence.
-        anytime: Whether the intervals of the mean over all seeds hold however the study grew.
+        anytime: Whether tests and intervals hold however the study grew.
     """
 
     baseline: str
@@ -129,8 +129,10 @@ def _compare(values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, unit: Un
         collapsed_a, collapsed_b = np.empty(0), np.empty(0)
     bound = scale(metric) if scale(metric) > 1 else None
     parts = {
-        "collapsed": asdict(compare_collapse(collapsed_a, collapsed_b, alpha=plan.alpha)),
-        "learned": asdict(compare_learned(learned_a, learned_b, alpha=plan.alpha, margin=plan.margin)),
+        "collapsed": asdict(compare_collapse(collapsed_a, collapsed_b, alpha=plan.alpha, anytime=plan.anytime)),
+        "learned": asdict(
+            compare_learned(learned_a, learned_b, alpha=plan.alpha, margin=plan.margin, anytime=plan.anytime)
+        ),
         "": asdict(compare_all(sign * all_a, sign * all_b, alpha=plan.alpha, bound=bound, anytime=plan.anytime)),
     }
     if sign < 0:

@@ -14,6 +14,11 @@ from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.variance import decompose, test_set_sentence
 
 REGRET = "population/regret"
+_ANYTIME = (
+    "The study was extended by further seeds, or --anytime was given: the tests are e-values, and the intervals of "
+    "differences confidence sequences, which hold at every number of seeds at once, however it was chosen, and are "
+    "wider. Other intervals, such as those of one share or of P(better), hold for a fixed number."
+)
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,14 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
         comparisons,
         variance,
         answer(comparisons, metric, plan, unit),
-        _notes(collection, metric, unit, variance),
+        _notes(collection, metric, unit, variance, plan),
         {**collection.problems, "without a partner": unpaired, "not in the crossed design": unbalanced},
     )
 
 
-def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFrame) -> list[str]:
+def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFrame, plan: Plan) -> list[str]:
     runs = collection.completed
-    notes = [unit.note, test_set_sentence(variance), _tuned_sentence(collection)]
+    notes = [_ANYTIME if plan.anytime else "", unit.note, test_set_sentence(variance), _tuned_sentence(collection)]
     if runs.groupby("fingerprint").size().max() == 1:
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:

@@ -102,11 +102,12 @@ def _cell(row: pd.Series, metric: str, bold: bool) -> str:
 
 def _comparison_table(findings: Findings) -> Iterator[str]:
     sheet = comparison_sheet(findings)
+    kind = "confidence sequence" if findings.plan.anytime else "interval"
     caption = (
-        f"{spoken(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired. Collapsed "
-        f"seeds with Tango's {1 - findings.plan.alpha:.0%} interval of the difference, and the difference where both "
-        f"learned with its t interval. Holm's p values correct for {findings.comparisons['family'].max()} tests; a "
-        f"star marks a difference at alpha = {findings.plan.alpha:g}."
+        f"{spoken(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired, with "
+        f"{1 - findings.plan.alpha:.0%} {kind}s: the share of collapsed seeds, and the metric where both learned. "
+        f"Holm's p values correct for {findings.comparisons['family'].max()} tests; a star marks a difference at "
+        f"alpha = {findings.plan.alpha:g}."
     )
     yield from _begin(caption, "comparisons", "lr" + "r" * (len(_COLUMNS) - 2))
     yield " & ".join(escape(sheet.head[index]) for index in _COLUMNS) + r" \\"

@@ -135,12 +135,21 @@ def comparison_sheet(findings: Findings) -> Sheet:
         ]
         for _, row in table.iterrows()
     ]
+    collapses, learned = (
+        (
+            "an e-value by a mixture of sign tests, and the betting confidence sequence",
+            "t confidence sequence and e-value",
+        )
+        if plan.anytime
+        else ("McNemar's exact test, and Tango's interval", "paired t interval and test")
+    )
+    p = " Each p is 1/e, and holds however the study grew." if plan.anytime else ""
     note = (
-        f"Loss minus baseline ({plan.baseline}), paired by seed. Collapses: McNemar's exact test, and Tango's {level} "
-        f"interval of the difference of both shares. Where both learned: the mean difference with its {level} paired t "
-        f"interval and test, and the Hodges-Lehmann estimate, which outliers do not move. That part is conditional on "
+        f"Loss minus baseline ({plan.baseline}), paired by seed; intervals are {level}. Collapses: {collapses} of the "
+        f"difference of both shares. Where both learned: the mean difference with its {learned}, and the "
+        f"Hodges-Lehmann estimate, which outliers do not move. That part is conditional on "
         f"both having learned: it describes the networks that one would keep, not the whole effect of the choice. "
-        f"{_family(table)} A star marks what is significant at alpha = {plan.alpha:g} after Holm's correction; the "
+        f"{_family(table)}{p} A star marks what is significant at alpha = {plan.alpha:g} after Holm's correction; the "
         f"intervals are not corrected."
     )
     return Sheet("comparisons", f"{spoken(findings.metric).capitalize()} against {plan.baseline}", note, head, rows)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from src.statistics.anytime import sign_e_value, t_confidence_sequence, t_e_value
 from src.statistics.betting import betting_interval, e_value
 from src.statistics.intervals import (
     clopper_pearson_interval,
@@ -29,9 +30,10 @@ class CollapseComparison:
             probability.
         b: The same of B.
         difference: Share of A less that of B; NaN where n = 0.
-        low: Lower end of Tango's interval of it.
+        low: Lower end of Tango's interval of it, or of its confidence sequence by betting.
         high: Upper end.
-        p: Two-sided p value of McNemar's exact test; NaN where A and B collapsed in the same pairs.
+        p: Two-sided p value of McNemar's exact test, or 1 / e of ``sign_e_value``; NaN where A and B collapsed in the
+            same pairs.
     """
 
     n: int
@@ -58,11 +60,12 @@ class LearnedComparison:
         mean_a: Mean of A; NaN where n = 0.
         mean_b: Mean of B.
         difference: Mean of A - B.
-        low: Lower end of the paired t interval.
+        low: Lower end of the paired t interval, or of the t confidence sequence.
         high: Upper end.
         hodges_lehmann: Median of the means of all pairs of differences, which a few outliers do not move.
         sd: Standard deviation of the differences.
-        p: Two-sided p value of the paired t test, which agrees with the interval; 1 where all differences are 0.
+        p: Two-sided p value of the paired t test, or 1 / e of ``t_e_value``, which agrees with the interval; 1 where
+            all differences are 0.
         p_margin: p value of two one-sided t tests that the difference is beyond the margin; NaN without a margin.
     """
 
@@ -117,13 +120,14 @@ class OverallComparison:
     superiority_high: float
 
 
-def compare_collapse(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05) -> CollapseComparison:
+def compare_collapse(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, anytime: bool = False) -> CollapseComparison:
     """Compare how often A and B collapse, paired by position.
 
     Args:
         a: Whether A collapsed, (n,): 1, 0, or NaN where it is unknown.
         b: The same of B.
         alpha: Error rate of the intervals, in (0, 1).
+        anytime: Whether interval and p value hold however the study grew; those of A and B alone do not.
 
     Example:
         >>> found = compare_collapse([0, 0, 0, 0], [1, 0, 0, 1])
@@ -133,7 +137,10 @@ def compare_collapse(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05) -> Coll
     left, right = _pairs(a, b)
     n, count_a, count_b = len(left), int(left.sum()), int(right.sum())
     only_a, only_b = int((left > right).sum()), int((right > left).sum())
-    low, high = paired_difference_interval(only_a, only_b, n, 1 - alpha)
+    p, low, high = mcnemar_test(only_a, only_b), *paired_difference_interval(only_a, only_b, n, 1 - alpha)
+    if anytime and n:
+        low, high = betting_interval(left - right, -1, 1, 1 - alpha, anytime=True)
+        p = _p_of(sign_e_value(only_a, only_b)) if only_a + only_b else math.nan
     return CollapseComparison(
         n,
         count_a,
@@ -143,12 +150,12 @@ def compare_collapse(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05) -> Coll
         (count_a - count_b) / n if n else math.nan,
         low,
         high,
-        mcnemar_test(only_a, only_b),
+        p,
     )
 
 
 def compare_learned(
-    a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, margin: float | None = None
+    a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, margin: float | None = None, anytime: bool = False
 ) -> LearnedComparison:
     """Compare A with B, paired by position, in pairs in which both learned.
 
@@ -157,6 +164,7 @@ def compare_learned(
         b: Values of B, (n,), in the same units.
         alpha: Error rate of the interval, in (0, 1).
         margin: Differences below it do not matter, above 0; None for none.
+        anytime: Whether interval and p values hold however the study grew.
 
     Example:
         >>> found = compare_learned([0.74, 0.75, 0.73, 0.76, 0.75, 0.74], [0.72, 0.74, 0.73, 0.73, 0.72, 0.73])
@@ -167,6 +175,10 @@ def compare_learned(
     differences = np.round(left - right, DECIMALS)
     n = len(differences)
     _, low, high = mean_interval(differences if _varies(differences) else [], 1 - alpha)
+    p, test = t_test(differences), equivalence_test
+    if anytime:
+        low, high = t_confidence_sequence(differences, 1 - alpha)
+        p, test = _p_of(t_e_value(differences)) if n > 1 else math.nan, anytime_equivalence_test
     return LearnedComparison(
         n=n,
         mean_a=_mean(left),
@@ -176,8 +188,8 @@ def compare_learned(
         high=high,
         hodges_lehmann=hodges_lehmann(differences),
         sd=float(differences.std(ddof=1)) if n > 1 else math.nan,
-        p=t_test(differences),
-        p_margin=math.nan if margin is None else equivalence_test(differences, margin),
+        p=p,
+        p_margin=math.nan if margin is None else test(differences, margin),
     )
 
 
@@ -214,6 +226,11 @@ def compare_all(
         wins / n if n else math.nan,
         *wilson_interval(wins, n, 1 - alpha),
     )
+
+
+def _p_of(e: float) -> float:
+    """Return the p value that holds wherever an e-value does."""
+    return min(1.0, 1 / e) if e > 0 else 1.0
 
 
 def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -265,6 +282,14 @@ def equivalence_test(differences: ArrayLike, margin: float) -> float:
     above = stats.ttest_1samp(sample, -margin, alternative="greater").pvalue
     below = stats.ttest_1samp(sample, margin, alternative="less").pvalue
     return float(max(above, below))
+
+
+def anytime_equivalence_test(differences: ArrayLike, margin: float) -> float:
+    """Return a p value as ``equivalence_test`` does that holds however the sample grew, from ``t_e_value``."""
+    sample = np.asarray(differences, dtype=float)
+    if not _varies(sample) or abs(sample.mean()) >= margin:
+        return 1.0 if _varies(sample) else math.nan
+    return max(_p_of(t_e_value(sample + margin)), _p_of(t_e_value(sample - margin)))
 
 
 def hodges_lehmann(differences: ArrayLike) -> float:

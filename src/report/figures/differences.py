@@ -75,7 +75,7 @@ def forest_figure(comparisons: pd.DataFrame, plan: Plan) -> Figure:
         comparisons: At least one row of what ``src.analysis.comparisons.compare_losses`` returns.
         plan: The baseline, alpha and margin.
     """
-    metric = comparisons["metric"].iloc[0]
+    metric, kind = comparisons["metric"].iloc[0], "confidence sequence" if plan.anytime else "interval"
     unit = " (points)" if scale(metric) > 1 else ""
     panels = {"learned": f"{spoken(metric)}{unit}\nwhere both learned"}
     if (comparisons["collapsed_loss"] + comparisons["collapsed_baseline"]).any():
@@ -92,7 +92,7 @@ def forest_figure(comparisons: pd.DataFrame, plan: Plan) -> Figure:
             ax.set(title=title, xlabel=plain(f"difference from {wrapped(plan.baseline)}"))
         if plan.margin is not None:
             grid[0].axvspan(-plan.margin, plan.margin, color=MUTED, alpha=0.15, linewidth=0, zorder=0)
-        figure.legend(handles=forest_legend(grid, f"{1 - plan.alpha:.0%} interval"), loc="outside lower center")
+        figure.legend(handles=forest_legend(grid, f"{1 - plan.alpha:.0%} {kind}"), loc="outside lower center")
     return figure
 
 

@@ -1,0 +1,44 @@
+"""Whether a study was extended by further seeds after some were finished."""
+
+from collections.abc import Iterable
+from itertools import permutations
+from pathlib import Path
+
+import pandas as pd
+
+from src.storage.manifest import read_manifests
+from src.storage.schema import RESULTS
+
+
+def was_extended(studies: Iterable[Path], runs: pd.DataFrame) -> bool:
+    """Return whether some seeds of a condition were requested after all seeds of an earlier request were finished.
+
+    Args:
+        studies: Folders of the studies, with the manifests of their sweeps.
+        runs: The completed runs.
+
+    Returns:
+        The answer from the requested seeds and the time at which each run was written; False where all seeds were
+        requested at once, or the missing ones of a request again.
+    """
+    requests: dict[str, set[frozenset[str]]] = {}
+    for study in studies:
+        for requested in read_manifests(study):
+            requests.setdefault(requested.fingerprint, set()).add(frozenset(requested.seed_folders()))
+    for fingerprint, group in runs.groupby("fingerprint"):
+        folders = [Path(folder) for folder in group["folder"]]
+        stacks = dict(zip([folder.name for folder in folders], group["seconds"], strict=True))
+        if any(
+            _follows(earlier & stacks.keys(), (later - earlier) & stacks.keys(), folders, stacks)
+            for earlier, later in permutations(requests.get(str(fingerprint), ()), 2)
+        ):
+            return True
+    return False
+
+
+def _follows(first: Iterable[str], added: Iterable[str], folders: Iterable[Path], stacks: dict[str, float]) -> bool:
+    """Whether both are some runs, of different stacks, and the second ones were written later than all the first."""
+    written = {folder.name: (folder / RESULTS).stat().st_mtime for folder in folders}
+    before, after = ([written[name] for name in names] for names in (first, added))
+    apart = {stacks[name] for name in first}.isdisjoint(stacks[name] for name in added)
+    return bool(before and after and apart and max(before) <= min(after))

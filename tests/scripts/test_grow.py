@@ -1,0 +1,73 @@
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import grow
+from tests.analysis.studies import write_run, write_study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    for seed in range(4):
+        add(tmp_path / "hw4", seed)
+    return tmp_path / "hw4"
+
+
+def add(study: Path, seed: int) -> None:
+    """Write one seed of both losses, whose difference has a standard deviation of one point."""
+    common, own = np.random.default_rng(seed).normal(0, 0.01, 2)
+    for loss, accuracy in (("ce", 0.7 + common), ("mse", 0.7 + common + own)):
+        metrics = {"population/accuracy": accuracy, "test/accuracy": 0.7, "train/decided_classes": 2}
+        write_run(study, loss, seed=seed, metrics=metrics, files=False, overrides=[f"loss={loss}", f"seed={seed}"])
+
+
+@pytest.fixture
+def trained(study: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Write seeds in place of training, and return the command lines."""
+    calls: list[list[str]] = []
+
+    def run(words, check):
+        calls.append(words[3:])
+        last = int(words[-1].removeprefix("seed=range(").removesuffix(")"))
+        present = len(list(study.glob("loss=ce*/seed=*")))
+        for seed in range(present, last):
+            add(study, seed)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(grow.subprocess, "run", run)
+    return calls
+
+
+def test_seeds_are_added_until_the_widest_interval_is_narrow(study: Path, trained, capsys):
+    assert grow.main([str(study), "--until", "1.5", "--step", "10"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    widths = [float(line.split(" is ")[1].split()[0]) for line in lines]
+    assert widths[-1] < 1.5 <= min(widths[:-1])
+    assert [line.split()[0] for line in lines] == [str(4 + 10 * step) for step in range(len(lines))]
+    assert lines[-1].endswith("points, of mse at C = 2")
+    words = ["--multirun", "loss=ce,mse", "study=hw4"]
+    assert trained == [[*words, f"seed=range({14 + 10 * step})"] for step in range(len(lines) - 1)]
+    assert grow.main([str(study), "--until", "1.5"]) == 0  # nothing is left to do
+    assert len(trained) == len(lines) - 1
+
+
+def test_it_stops_at_the_largest_number_of_seeds(study: Path, trained, capsys):
+    assert grow.main([str(study), "--until", "0.01", "--max-seeds", "9", "--step", "3"]) == 1
+    assert [words[-1] for words in trained] == ["seed=range(7)", "seed=range(9)"]
+    assert "stopped at --max-seeds 9" in capsys.readouterr().out
+
+
+def test_what_cannot_grow_is_named_in_one_line(tmp_path: Path, study: Path, monkeypatch, capsys):
+    assert grow.main([str(tmp_path / "nowhere"), "--until", "1"]) == 1
+    assert "is not a folder" in capsys.readouterr().err
+    alone = write_study(tmp_path / "alone", ("ce",), (2,), files=False)
+    assert grow.main([str(alone), "--until", "1"]) == 1
+    assert "has one loss alone" in capsys.readouterr().err
+    monkeypatch.setattr(grow.subprocess, "run", lambda words, check: subprocess.CompletedProcess(words, 0))
+    assert grow.main([str(study), "--until", "0.1"]) == 1
+    assert "no seeds were added" in capsys.readouterr().err
+    monkeypatch.setattr(grow.subprocess, "run", lambda words, check: subprocess.CompletedProcess(words, 1))
+    assert grow.main([str(study), "--until", "0.1"]) == 1
+    assert "training ended with exit code 1" in capsys.readouterr().err
