@@ -243,6 +243,14 @@ def test_named_files_exist(page: Path) -> None:
         assert name in examples or (ROOT / name).exists(), name
 
 
+def test_the_tests_of_the_threat_model_exist() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", page)
+    assert len(named) == page.count("\n| ") - 1
+    for path, name in named:
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
+
+
 def test_the_trees_list_every_package() -> None:
     packages = {path.parent.name for path in ROOT.glob("src/*/__init__.py")}
     readme, api = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/api.md"))

@@ -39,7 +39,7 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
         progress = TrainingProgress(label, stdout())
         trainer = build_trainer(config, [progress, *condition.checkpoints(members)])
         histories = fit(components.classifier, components.datamodule, trainer)
-        span = (started, time.time())
+        span = (started, max(started, time.time()))  # a clock may go backwards
         results = {}
         for index, history in enumerate(histories):
             folder = condition.seed_folder(members[index])
