@@ -151,6 +151,13 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
             "tests of the study; an uncorrected interval may exclude 0 without that."
             + ("" if plan.margin is None else " Grey: the margin of equivalence."),
         ),
+        "ranks": (
+            "Average ranks",
+            "Each class count, data set and setting is one block, in which the losses are ranked by their mean over "
+            "the seeds, collapsed or not. Nemenyi's test at alpha = "
+            f"{plan.alpha:g}, which corrects for all pairs, tells two losses apart where the dot of one is beyond the "
+            "bar of the other; it needs many blocks for that.",
+        ),
         "regret": (
             "Regret" if findings.metric != REGRET else "Regret by class count",
             "Bayes accuracy minus population accuracy: 0 is the best that any classifier can achieve.",

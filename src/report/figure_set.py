@@ -21,6 +21,7 @@ from src.report.figures.collapse import (
 )
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
 from src.report.figures.differences import forest_figure
+from src.report.figures.ranks import ranks_figure
 from src.report.figures.regret import regret_figure
 from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
 from src.report.figures.sample_size import sample_size_figure
@@ -28,7 +29,17 @@ from src.report.figures.variance import variance_bars, variance_figure
 from src.storage.schema import HISTORY, REGIONS, ArtifactError, read_table
 
 FIGURES = (
-    *("accuracy", "differences", "regret", "sample_size", "loss_curves", "scatter", "reliability", "calibration"),
+    *(
+        "accuracy",
+        "differences",
+        "ranks",
+        "regret",
+        "sample_size",
+        "loss_curves",
+        "scatter",
+        "reliability",
+        "calibration",
+    ),
     *("variance", "collapse", "collapse_map"),
 )
 _MAX_LABELS = 60  # legible panels in one figure
@@ -61,6 +72,7 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
         problems.append("accuracy: no run has an accuracy")
     if len(findings.comparisons):
         figures["differences"] = forest_figure(findings.comparisons, findings.plan)
+    figures["ranks"] = ranks_figure(runs, findings.metric, alpha)
     if _has(runs, REGRET):
         figures["regret"] = regret_figure(runs, alpha, unit)
         figures["sample_size"] = sample_size_figure(runs, alpha, unit)

@@ -23,8 +23,8 @@ def test_a_whole_study_gives_all_figures_and_no_problem(tmp_path: Path):
     drawn = study_figures(findings(write_study(tmp_path, seeds=2)), untouched)
     assert tuple(drawn.figures) == FIGURES
     without = [name for name, figure in drawn.figures.items() if figure is None]
-    missing = ["sample_size", "reliability", "calibration", "collapse", "collapse_map"]
-    assert without == missing  # one size, no probabilities, and nothing collapsed
+    missing = ["ranks", "sample_size", "reliability", "calibration", "collapse", "collapse_map"]
+    assert without == missing  # two losses, one size, no probabilities, no collapse
     assert drawn.problems == []
 
 
