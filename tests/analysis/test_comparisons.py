@@ -54,7 +54,7 @@ def test_every_comparison_has_the_numbers_of_scipy_and_statsmodels():
     np.testing.assert_allclose(table["learned_p_holm"], multipletests(table["learned_p"], method="holm")[1])
 
 
-def test_collapsed_seeds_are_counted_and_left_out_of_the_comparison_of_those_that_learned():
+def test_collapsed_seeds_are_counted_and_left_out_of_the_others():
     base = normal(1, n=20)
     mse, ce = base + 0.02 + normal(2, mean=0.0, n=20) / 10, base.copy()
     mse[0], ce[:9] = COLLAPSED, COLLAPSED

@@ -5,7 +5,7 @@ from scipy import stats
 from src.metrics.collapse import collapse_epoch, collapsed
 
 
-def test_one_decided_class_is_a_collapse_and_an_unknown_number_stays_unknown():
+def test_one_decided_class_is_a_collapse_and_unknown_stays_unknown():
     assert collapsed(1) == 1
     assert collapsed(2) == 0
     assert np.isnan(collapsed(float("nan")))

@@ -67,7 +67,7 @@ def test_wilson_refuses_an_impossible_count(successes: float):
         wilson_interval(successes, 3)
 
 
-def test_interquartile_mean_ignores_the_outer_quarters_and_follows_the_seed():
+def test_interquartile_mean_ignores_the_outer_quarters():
     values = np.sort(np.random.default_rng(1).normal(size=40))
     mean, low, high = interquartile_mean_interval(values)
     assert mean == pytest.approx(values[10:30].mean())

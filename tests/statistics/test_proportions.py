@@ -26,7 +26,7 @@ def test_interval_of_a_published_example():
 
 
 @pytest.mark.parametrize(("only_a", "only_b", "n"), [(0, 3, 20), (2, 9, 40), (0, 0, 20), (5, 0, 5)])
-def test_ends_solve_the_score_equation_with_the_likelihood_maximised_on_a_grid(only_a: int, only_b: int, n: int):
+def test_ends_solve_the_score_equation_maximised_on_a_grid(only_a: int, only_b: int, n: int):
     z = stats.norm.isf(0.025)
     same = n - only_a - only_b
     for end in paired_difference_interval(only_a, only_b, n):
