@@ -98,7 +98,7 @@ def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path,
             raise
         if not (_out_of_memory(error) and len(members) > 1):
             log.exception("%d seeds failed", len(members))
-            seconds = time.time() - started
+            seconds = max(0.0, time.time() - started)  # a clock may go backwards
             return {
                 condition.seed_folder(member): write_failure(condition, member, error, seconds) for member in members
             }
