@@ -245,8 +245,8 @@ def test_a_learning_rate_is_an_axis_whose_stacks_the_report_compares(tmp_path, t
     assert done.out.count("seed=[0,1,2,3,4]") == 3  # one stack per rate
     assert len(results(tmp_path / "outputs" / "s")) == 15
     findings = find(collect([tmp_path / "outputs" / "s"]), "population/accuracy", Plan("ce, lr=0.0001"))
-    assert list(findings.main["loss"]) == ["ce, lr=0.001", "ce, lr=0.01"]
-    assert set(findings.main["n"]) == {5}
+    assert list(findings.comparisons["loss"]) == ["ce, lr=0.001", "ce, lr=0.01"]
+    assert set(findings.comparisons["n"]) == {5}
 
 
 def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
