@@ -24,6 +24,7 @@ def trained(composed: dict[str, Any]) -> tuple[Components, torch.Tensor]:
         return parts, parts.network(parts.datamodule.train.x)
 
 
+@pytest.mark.filterwarnings("ignore:Setting penalty=None")  # which scikit-learn 1.8 says of C=inf
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logistic_regression_reaches_scikit_learns_optimum(
     classes: int, settings: Callable[..., dict[str, Any]]
