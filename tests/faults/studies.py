@@ -50,7 +50,7 @@ class Forked:
     """
 
     def __init__(self, folder, *words):
-        self.outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 - __exit__ closes them
+        self.outputs = [tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2)]  # noqa: SIM115 - __exit__ closes them
         handles = [reduction.DupFd(file.fileno()) for file in self.outputs]
         self.process = server().Process(target=_command, args=(folder, words, handles))
         self.process.start()
@@ -117,7 +117,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 def _content(path: Path) -> object:
     if path.name == "results.json":
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         del content["seconds"]
         return content
     if "tfevents" in path.name:

@@ -187,7 +187,10 @@ def content(folder: Path) -> dict[str, Any]:
 
 def _timeless(path: Path) -> Any:
     if path.name == "results.json":
-        return json.loads(path.read_text()) | {"seconds": None, "versions": None}  # which name the last commit
+        return json.loads(path.read_text(encoding="utf-8")) | {
+            "seconds": None,
+            "versions": None,
+        }  # which name the last commit
     if path.name.startswith("events"):
         values = [value for event in EventFileLoader(str(path)).Load() for value in event.summary.value]
         return [(value.tag, value.tensor.SerializeToString()) for value in values]
@@ -307,7 +310,11 @@ def test_slurm_is_asked_for_a_device_a_job(submitted: Path, tmp_path: Path) -> N
     launcher = SlurmLauncher("slurm", str(tmp_path / "submitit"), {**parameters, "slurm_account": None})
     launcher.check()
     assert len(launcher.submit([lambda: None, lambda: None])) == 2  # type: ignore[list-item]
-    options = {line.removeprefix("#SBATCH --") for line in submitted.read_text().splitlines() if "#SBATCH" in line}
+    options = {
+        line.removeprefix("#SBATCH --")
+        for line in submitted.read_text(encoding="utf-8").splitlines()
+        if "#SBATCH" in line
+    }
     assert {"gpus-per-node=1", "cpus-per-task=1", "partition=gpu", "array=0-1%1"} <= options
     assert not [option for option in options if "account" in option]
 

@@ -234,13 +234,13 @@ def wait_until_loaded(server: "subprocess.Popen[bytes]", log: Path) -> Get:
     """Return a function that asks the server, when it has read the last event of all three runs."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
-        if address := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text()):
+        if address := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(encoding="utf-8")):
             get = client(address.group() + "data")
             ended = [group["sessions"][0].get("status") for group in session_groups(get).values()]
             if sum(status in ("STATUS_SUCCESS", "STATUS_FAILURE") for status in ended) == 3:
                 return get
         time.sleep(0.1)
-    raise AssertionError(f"TensorBoard was not ready in time: {log.read_text()}")
+    raise AssertionError(f"TensorBoard was not ready in time: {log.read_text(encoding='utf-8')}")
 
 
 def client(base: str) -> Get:
