@@ -13,7 +13,7 @@ from tests.commands import posix
 from tests.faults.studies import SWEEP, Forked, contents, leftovers, start
 
 pytestmark = posix
-KILLS = 20
+KILLS = 10
 SEEDS = 8  # of the sweep
 TYPED = (1, 2)  # of these are sweeps that start as a user starts them; the others do not import torch anew
 

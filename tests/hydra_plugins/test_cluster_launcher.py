@@ -205,7 +205,7 @@ def test_a_killed_worker_loses_its_unfinished_seeds_alone(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     parts, ready = (1, {0}) if cluster == "joblib" else (2, {0, 1, 2})  # joblib would end the other process too
     sweep = ("--multirun", "loss=ce", "seed=range(4)", f"hydra.sweeper.stack_size={4 // parts}", "study=s")
-    sweep += ("trainer.max_epochs=2", "data.samples_per_class=10", "export=tensorboard")
+    sweep += ("trainer.max_epochs=2", "data.samples_per_class=10", "export=tensorboard", "allow_targets=[tests]")
     train(*sweep, "hydra/launcher=basic")
     (tmp_path / "outputs").rename(tmp_path / "serial")
     callback = tmp_path / "conf" / "hydra" / "callbacks" / "die.yaml"
