@@ -74,6 +74,7 @@ FEW = ("trainer.max_epochs=1",)
 TABLES = ("breast_cancer", "csv", "digits", "iris", "wine")  # samples that no distribution draws
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("file", CONF, ids=str)
 def test_every_file_of_conf_composes_and_trains_for_a_moment(
     file: Path, settings: Callable[..., dict[str, Any]], tmp_path: Path

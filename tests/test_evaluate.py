@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from src.evaluate import main
+from tests.commands import parametrize
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_metrics_are_reproduced_exactly_from_the_folder_alone(finished, tmp_path
     assert "different" not in out
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
+@parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"], quick=1)
 def test_other_precisions_are_reproduced_too(precision, train, tmp_path, capfd):
     train("data.samples_per_class=10", "trainer.max_epochs=2", "figures=none", f"trainer.precision={precision}")
     [folder] = tmp_path.glob("outputs/runs/*/seed=0")

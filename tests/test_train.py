@@ -206,6 +206,7 @@ def test_interrupt_leaves_no_half_written_seed(tmp_path, seconds):
     assert not list(tmp_path.glob("outputs/runs/*/*seed*"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
 def test_help_and_configuration_do_not_wait_for_torch(flag, tmp_path):
     code = (
@@ -260,6 +261,7 @@ def test_predictions_can_be_left_out_of_a_large_sweep(train, tmp_path):
     assert "predictions" in train(*words, "predictions=nope", code=1).err
 
 
+@pytest.mark.integration
 def test_results_say_which_engine_trained(train, tmp_path):
     cases = {
         ("engine=torch",): "layerwise",

@@ -121,6 +121,7 @@ def test_a_file_that_has_changed_since_its_hash_is_refused(tmp_path: Path) -> No
         CsvTable(2, **arguments)
 
 
+@pytest.mark.integration
 def test_training_on_real_data_is_the_same_alone_and_in_a_stack(train: Any, tmp_path: Path) -> None:
     short = ("data=iris", "trainer.max_epochs=2", "figures=first", "loss=brier")
     train(*short, "seed=[0,1,2]", "study=stack")

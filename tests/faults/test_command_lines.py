@@ -11,7 +11,7 @@ import scripts.plan.__main__
 import scripts.worked_examples.__main__
 import src.evaluate
 from src.config.paths import CONFIG_DIR
-from tests.commands import files
+from tests.commands import files, parametrize
 
 LINES = """
 model.hiden=[5] ~ hiden, hidden?
@@ -392,7 +392,7 @@ def split(line):
 
 
 CASES = [
-    pytest.param(line, marks=() if index % 9 == 0 else pytest.mark.integration)
+    pytest.param(line, marks=() if index % 15 == 0 else pytest.mark.integration)
     for index, line in enumerate(LINES.strip().splitlines())
 ]
 
@@ -495,7 +495,7 @@ OTHERS = [
 
 
 @pytest.mark.usefixtures("hydra_restore_singletons")
-@pytest.mark.parametrize(("main", "line", "words"), OTHERS)
+@parametrize("main, line, words", OTHERS[::3] + OTHERS[1::3] + OTHERS[2::3], quick=len(OTHERS) // 3)
 def test_the_other_commands_answer_in_a_line_too(main, line, words, tmp_path, monkeypatch, capsys, count):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["command"])

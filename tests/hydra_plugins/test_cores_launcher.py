@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.cores_launcher.cores_launcher import CoresLauncher
 from src.analysis.collect import collect
 from src.storage.manifest import read_manifests
-from tests.commands import SHORT, files, results
+from tests.commands import SHORT, files, parametrize, results
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory")
@@ -112,7 +112,7 @@ def test_a_bad_number_of_workers_ends_the_sweep_before_it_writes(train: Any, tmp
     assert files(tmp_path) == set()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@parametrize("workers", [2, 1], quick=1)
 def test_a_disk_that_fills_ends_with_the_failed_jobs_and_their_reruns(
     workers: int, train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

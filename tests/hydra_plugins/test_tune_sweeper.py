@@ -54,7 +54,7 @@ def test_each_condition_runs_untuned_and_tuned_and_resumes(train, tmp_path: Path
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/*/*/*/results.json")} == written
 
     findings = find(collect([tmp_path / "outputs" / "tuned"]), "population/accuracy", Plan("ce"))
-    assert set(findings.comparisons["setting"]) == {"lr=0.005", "tuned=optimizer.lr"}  # side by side, each with its baseline
+    assert set(findings.comparisons["setting"]) == {"lr=0.005", "tuned=optimizer.lr"}  # each with its baseline
     assert f"optimizer.lr = {rates['ce', True]:.4g} for ce at C = 2" in " ".join(findings.notes)
 
 

@@ -11,7 +11,7 @@ from hydra.errors import CompactHydraException
 
 from src.parallel.process_pool import START_METHOD, DeadWorkerError, ProcessPool
 from src.parallel.worker import JobResult, Progress, StdoutChunk, reporter
-from tests.commands import is_running, started, wait_until
+from tests.commands import is_running, parametrize, started, wait_until
 
 Messages = list[tuple[int, Any]]
 
@@ -123,7 +123,7 @@ ProcessPool(job, 2).run([sys.argv[1]] * 3, lambda *_: None)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], quick=1)
 def test_no_worker_outlives_the_process_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
     def pids() -> list[str]:
         return [path.read_text() for path in tmp_path.iterdir()]

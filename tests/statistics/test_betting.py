@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from src.statistics.betting import betting_interval, e_value
+from tests.commands import parametrize
 
 
 def capital(values: np.ndarray, mean: float, sign: int, confidence: float, anytime: bool) -> list[float]:
@@ -23,7 +24,7 @@ def capital(values: np.ndarray, mean: float, sign: int, confidence: float, anyti
 
 
 @pytest.mark.parametrize("anytime", [False, True])
-@pytest.mark.parametrize(("n", "confidence"), [(3, 0.95), (25, 0.95), (60, 0.8)])
+@parametrize("n, confidence", [(3, 0.95), (25, 0.95), (60, 0.8)], quick=1)
 def test_interval_is_that_of_a_slow_search_over_a_grid(n: int, confidence: float, anytime: bool):
     values = np.random.default_rng(n).beta(8, 2, n)
     grid = np.linspace(0.0005, 0.9995, 1_000)

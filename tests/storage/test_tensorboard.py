@@ -261,6 +261,7 @@ def session_groups(get: Get) -> dict[str, Any]:
     return {group["name"]: group for group in groups}
 
 
+@pytest.mark.integration
 def test_server_serves_scalars_of_every_seed(get: Get) -> None:
     assert sorted(get("runs")) == [CE_0, CE_1, MSE_2]
     tags = get("plugin/scalars/tags")

@@ -72,6 +72,7 @@ class Noisy(nn.Sequential):
 """
 
 
+@pytest.mark.integration
 def test_buffers_and_random_numbers_of_a_network_continue_too(train, killed, tmp_path, monkeypatch):
     (tmp_path / "noisy.py").write_text(NOISY)
     monkeypatch.syspath_prepend(tmp_path)
