@@ -350,6 +350,7 @@ trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, 0, 2
 +trainer.benchmark=often ~ trainer.benchmark, true or false, often
 +trainer.deterministic=maybe ~ trainer.deterministic, warn, maybe
 +export.nope=1 ~ export.nope, write_events, 1
++export.failed=true ~ export.failed, left out, True
 export._target_=5 ~ export._target_, 5
 --multirun hydra.launcher.workers=0 ~ hydra.launcher.workers, at least 1, 0
 --multirun hydra.launcher.workers=all ~ hydra.launcher.workers, at least 1, all

@@ -1,25 +1,29 @@
 """Every argument of every class that a group can build changes the training, in every engine, or is refused by name."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hydra.utils import get_object
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelSummary
+from lightning.pytorch.profilers import SimpleProfiler
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from src.config.instantiate import LOADER_SETTINGS, build_components, check_optimizer, stack
+from src.config.instantiate import LOADER_SETTINGS, build_components, build_trainer, check_optimizer, stack
 from src.config.paths import CONFIG_DIR
+from src.config.validation import setting_problems
 from src.engines.autograd import AutogradEngine
 from src.engines.flat_parameters import FlatParameters
 from src.engines.native.engine import library
 from src.engines.select import select_engine
 from src.models.base import ClosedForm
 from src.training.single_thread import single_threaded
-from src.utils.validation import SettingsError
+from src.utils.validation import SettingsError, check
 
 ENGINES = ("native", "torch", "autograd")
 BY_CODE = ("classes", "in_features", "out_features", "generators", "params")  # arguments that no setting gives
@@ -191,6 +195,41 @@ def test_each_setting_of_the_data_changes_what_is_trained_on_or_is_refused(
             raise
         return
     assert len(before) != len(after) or not all(map(torch.equal, before, after))
+
+
+TRAINER: dict[str, tuple[Any, Callable[[Trainer], Any]]] = {  # another value, and what the trainer then has
+    "accelerator": ("auto", lambda trainer: trainer.accelerator is not None),
+    "benchmark": (True, lambda trainer: torch.backends.cudnn.benchmark),
+    "detect_anomaly": (True, lambda trainer: trainer._detect_anomaly),
+    "deterministic": (True, lambda trainer: torch.are_deterministic_algorithms_enabled()),
+    "enable_model_summary": (True, lambda trainer: any(isinstance(c, ModelSummary) for c in trainer.callbacks)),
+    "enable_progress_bar": (True, lambda trainer: trainer.progress_bar_callback is not None),
+    "log_every_n_steps": (7, lambda trainer: trainer.log_every_n_steps == 7),
+    "max_epochs": (3, lambda trainer: trainer.max_epochs == 3),
+    "precision": ("64-true", lambda trainer: trainer.precision == "64-true"),
+    "profiler": ("simple", lambda trainer: isinstance(trainer.profiler, SimpleProfiler)),
+}
+
+
+@pytest.fixture
+def _torch_settings() -> Iterator[None]:
+    yield
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("_torch_settings")
+@pytest.mark.parametrize("name", list(inspect.signature(Trainer).parameters))
+def test_each_setting_of_the_trainer_reaches_it_or_is_refused(name: str, config: dict[str, Any]) -> None:
+    value, arrived = TRAINER.get(name, ("another", bool))
+    changed = config | {"trainer": config["trainer"] | {name: value}}
+    if name in TRAINER:
+        check(*setting_problems(changed))
+        assert arrived(build_trainer(changed, []))
+    else:
+        with pytest.raises(SettingsError) as refused:
+            check(*setting_problems(changed))
+        assert [problem.name for problem in refused.value.problems] == [f"trainer.{name}"]
 
 
 @pytest.mark.skipif(library()[0] is None, reason="there is no C compiler")
