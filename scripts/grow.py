@@ -1,22 +1,29 @@
 """Growth of a study: train further seeds until every interval is narrow enough.
 
 python -m scripts.grow outputs/hw4 --until 1 --max-seeds 200
+
+The settings are those that the runs of the study were trained with. What names code of others or is Hydra's own has to
+be typed again, as the files may be those of somebody else.
 """
 
 import argparse
 import math
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
 from scripts.aggregate import AggregateError, chosen_metric, chosen_plan, collect_completed
 from scripts.cli import Parser, at_least_one, between
 from src.analysis.collect import Collection
 from src.analysis.comparisons import Plan, compare_losses, scale
 from src.analysis.conclusions import spoken
-from src.analysis.provenance import commands
+from src.analysis.provenance import command_words
 from src.analysis.replication_unit import find_unit
 from src.utils.console import command_name, console_output
 
@@ -24,7 +31,7 @@ from src.utils.console import command_name, console_output
 @console_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 where the intervals are narrow enough, otherwise 1."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     try:
         while True:
             collection = collect_completed([options.study])
@@ -36,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if seeds >= options.max_seeds:
                 print(f"grow: stopped at --max-seeds {options.max_seeds}, before every interval was narrow enough")
                 return 1
-            _train(options.study, collection, min(seeds + options.step, options.max_seeds))
+            _train(options, collection, min(seeds + options.step, options.max_seeds))
     except AggregateError as error:
         print(f"grow: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -51,6 +58,9 @@ def _parser() -> Parser:
         epilog="Example: python -m scripts.grow outputs/hw4 --until 1 --max-seeds 200",
     )
     parser.add_argument("study", type=Path, metavar="STUDY", help="folder of a study, as outputs/hw4")
+    parser.add_argument(
+        "typed", nargs="*", metavar="SETTING", help="of its runs, such as allow_targets=[mypackage], if you trust them"
+    )
     parser.add_argument(
         "--until", type=between(0, math.inf), required=True, metavar="POINTS", help="width of the widest interval"
     )
@@ -81,17 +91,45 @@ def _widest(collection: Collection, options: argparse.Namespace) -> tuple[float,
     return float(widths.max()), f"the widest interval of {spoken(metric)} is {widths.max():.2f}{points}, of {where}"
 
 
-def _train(study: Path, collection: Collection, seeds: int) -> None:
+def _train(options: argparse.Namespace, collection: Collection, seeds: int) -> None:
     """Train the conditions of the study with seeds from 0, of which finished ones are kept."""
-    done = len(collection.completed)
-    for line in commands(collection.results):
-        words = [word for word in shlex.split(line)[3:] if word != "--multirun" and not word.startswith("seed=")]
+    study, done = options.study, len(collection.completed)
+    commands = [_settings(words, options.typed) for words in command_words(collection.results)]
+    for words in commands:
         words += [f"study={study.resolve().name}", f"seed=range({seeds})"]
         finished = subprocess.run([sys.executable, "-m", "src.train", "--multirun", *words], check=False)
         if finished.returncode:
             raise AggregateError(f"training ended with exit code {finished.returncode}: {shlex.join(words)}")
     if len(collect_completed([study]).completed) <= done:
         raise AggregateError(f"STUDY: no seeds were added to {study}; run this where outputs/ is that of the study")
+
+
+def _settings(command: Sequence[str], typed: Sequence[str]) -> list[str]:
+    """Return the settings of a command of ``command_words`` without study and seed.
+
+    Raises:
+        AggregateError: If one of them names code of others, or is Hydra's own and was not typed, or is no setting.
+    """
+    settings = []
+    for word in command[3:]:
+        if word == "--multirun":
+            continue
+        if (key := _key(word)) is None:
+            raise AggregateError(f"STUDY: expected its runs to be trained with settings alone, got {word}")
+        if {"hydra", "allow_targets"} & set(key) and word not in typed:
+            raise AggregateError(f"STUDY: its runs were trained with {word}; add that to this command if you trust it")
+        if key not in (["study"], ["seed"]):
+            settings.append(word)
+    return settings
+
+
+def _key(word: str) -> list[str] | None:
+    """Return the parts of a setting's name and of its package, or None for what is no setting."""
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None
+    return re.split(r"[./@]", "@".join(filter(None, [override.key_or_group, override.package])))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which runs of a study collapsed, and the command that tries the usual cure."""
+"""Which runs of a study collapsed, and the command that repeats them from the initial weights of He et al."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from src.analysis.provenance import commands
+from src.analysis.provenance import command_words
 from src.metrics.collapse import COLLAPSE_EPOCH, DECIDED_CLASSES, collapsed
 from src.storage.schema import Results
 
@@ -45,7 +45,7 @@ def collapse_sentences(runs: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def cure(results: Sequence[Results]) -> list[str]:
+def kaiming_commands(results: Sequence[Results]) -> list[str]:
     """Return the commands that repeat the conditions with collapsed runs from the initial weights of He et al. 2015.
 
     Args:
@@ -59,8 +59,8 @@ def cure(results: Sequence[Results]) -> list[str]:
     for study in dict.fromkeys(each.study for each in results):
         mine = [each for each in results if each.study == study and _has_normal_init(each)]
         collapses = {each.fingerprint for each in mine if collapsed(each.metrics.get(DECIDED_CLASSES, np.nan)) == 1}
-        found = commands([each for each in mine if each.fingerprint in collapses]) if collapses else []
-        lines += [shlex.join([*shlex.split(line), "model.init=kaiming", f"study={study}_kaiming"]) for line in found]
+        found = command_words([each for each in mine if each.fingerprint in collapses]) if collapses else []
+        lines += [shlex.join([*words, "model.init=kaiming", f"study={study}_kaiming"]) for words in found]
     return lines
 
 

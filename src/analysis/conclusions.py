@@ -190,10 +190,10 @@ def _p(row: pd.Series, part: str) -> str:
 
 def decimals(low: float, high: float) -> int:
     """Return the number of decimals that shows two digits of the half-width of an interval, at least one."""
-    reach = abs(high - low) / 2
-    if not math.isfinite(reach) or reach == 0:
+    half_width = abs(high - low) / 2
+    if not math.isfinite(half_width) or half_width == 0:
         return 2
-    return int(min(6, max(1, 1 - math.floor(math.log10(reach)))))
+    return int(min(6, max(1, 1 - math.floor(math.log10(half_width)))))
 
 
 def number(value: float, places: int) -> str:

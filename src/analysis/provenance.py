@@ -42,7 +42,15 @@ def provenance(results: Sequence[Results]) -> Provenance:
 
 
 def commands(results: Sequence[Results]) -> list[str]:
-    """Return one command for runs of a study that are a full product of its settings, otherwise one per condition."""
+    """Return ``command_words`` as lines for a shell."""
+    return [shlex.join(words) for words in command_words(results)]
+
+
+def command_words(results: Sequence[Results]) -> list[list[str]]:
+    """Return one command for runs of a study that are a full product of its settings, otherwise one per condition.
+
+    Each starts with ``python -m src.train``. The settings are those of the files, which others may have written.
+    """
     conditions: dict[tuple[tuple[str, str], ...], list[Results]] = {}
     for each in results:
         conditions.setdefault(tuple(_settings(each.overrides).items()), []).append(each)
@@ -69,12 +77,12 @@ def _seeds(results: Sequence[Results]) -> dict[str, tuple[int, ...]]:
     return {key: tuple(sorted({row[key] for row in rows})) for key in keys}
 
 
-def _command(settings: Mapping[str, Sequence[str]], seeds: Mapping[str, Sequence[int]]) -> str:
+def _command(settings: Mapping[str, Sequence[str]], seeds: Mapping[str, Sequence[int]]) -> list[str]:
     words = [f"{key}={','.join(value.removeprefix('=') for value in found)}" for key, found in settings.items()]
     words = [key if found == [""] else word for word, (key, found) in zip(words, settings.items(), strict=True)]
     words += [f"{key}={as_range(found)}" for key, found in seeds.items() if key == "seed" or len(found)]
     swept = any(len(found) > 1 for found in [*settings.values(), *seeds.values()])
-    return shlex.join(["python", "-m", "src.train", *["--multirun"] * swept, *words])
+    return ["python", "-m", "src.train", *["--multirun"] * swept, *words]
 
 
 def as_range(numbers: Sequence[int]) -> str:

@@ -31,7 +31,6 @@ from src.utils.validation import Problem, SettingsError, check
 ATTRIBUTES = {"data": ("features", "size", "classes"), "loss": ("out_features",)}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # which are no arguments
 LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
-GIVEN = {"export": ("folder", "history", "metrics", "hparams", "started", "ended", "images", "failed")}  # by the code
 NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
 
 
@@ -154,16 +153,9 @@ def _nested(path: str, value: Any, allow_targets: Sequence[str]) -> Any:
 
 
 def _unknown(group: str, make: partial[Any]) -> Problem | None:
-    """Return a problem if a target does not accept all settings of its group, or the code gives one of them.
-
-    Positional arguments that the code gives are refused by Python when it calls the target.
-    """
-    given = {name: value for name, value in make.keywords.items() if name in GIVEN.get(group, ())}
-    if given:
-        names = ", ".join(f"{group}.{name}" for name in given)
-        return Problem(names, "left out, as each run gives its own", ", ".join(map(str, given.values())))
+    """Return a problem if a target whose signature is known does not accept all settings of its group."""
     try:
-        parameters = inspect.signature(make.func).parameters
+        parameters = {} if group == "export" else inspect.signature(make.func).parameters  # each run gives all of them
     except ValueError:  # of what is not written in Python
         return None
     unknown = {name: value for name, value in make.keywords.items() if name not in parameters}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from src.analysis.collapse import collapse_sentences, cure
+from src.analysis.collapse import collapse_sentences, kaiming_commands
 from src.analysis.conclusions import joined, spoken
 from src.analysis.findings import REGRET, Findings
 from src.analysis.provenance import Provenance, provenance
@@ -62,7 +62,7 @@ class Content:
         pictures: The figures.
         collapse: What is known of the seeds that did not learn, in sentences; empty where every seed learned.
         collapse_pictures: The figures of them.
-        cure: Commands that try the usual cure.
+        kaiming_commands: Commands that repeat these conditions from other initial weights.
         sheets: The tables.
         left_out: Failed, missing and broken runs and other omissions, as lines by heading.
         settings: The settings in which the conditions differ.
@@ -76,7 +76,7 @@ class Content:
     pictures: list[Picture]
     collapse: list[str]
     collapse_pictures: list[Picture]
-    cure: list[str]
+    kaiming_commands: list[str]
     sheets: list[Sheet]
     left_out: dict[str, list[str]]
     settings: Sheet
@@ -101,7 +101,7 @@ def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, S
         pictures=[each for each in pictures if each.name not in _OF_COLLAPSE],
         collapse=collapse_sentences(findings.collection.completed),
         collapse_pictures=[each for each in pictures if each.name in _OF_COLLAPSE],
-        cure=cure(findings.collection.results),
+        kaiming_commands=kaiming_commands(findings.collection.results),
         sheets=[*sheets(findings), *filter(None, [coefficient_sheet(findings)])],
         left_out={kind: list(lines) for kind, lines in left_out.items() if lines},
         settings=settings_sheet(findings),

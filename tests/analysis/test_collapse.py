@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.analysis.collapse import collapse_sentences, collapsed_runs, cure
+from src.analysis.collapse import collapse_sentences, collapsed_runs, kaiming_commands
 from src.analysis.collect import collect
 from tests.analysis.studies import make_runs, write_collapsed, write_run
 
@@ -31,5 +31,5 @@ def test_the_cure_repeats_the_conditions_with_collapsed_seeds_elsewhere(tmp_path
         kaiming = {"model": {"init": "kaiming"}}
         write_collapsed(tmp_path / "b", "ce", seed=seed, overrides=["loss=ce"], config=kaiming)
     command = "python -m src.train --multirun loss=ce seed=0,1 model.init=kaiming study=a_kaiming"
-    assert cure(collect([tmp_path / "a", tmp_path / "b"]).results) == [command]
-    assert cure(collect([tmp_path / "b"]).results) == []
+    assert kaiming_commands(collect([tmp_path / "a", tmp_path / "b"]).results) == [command]
+    assert kaiming_commands(collect([tmp_path / "b"]).results) == []

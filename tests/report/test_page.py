@@ -94,7 +94,7 @@ def test_seeds_that_did_not_learn_have_a_section_with_the_cure(tmp_path: Path):
         (write_collapsed if seed else write_run)(tmp_path / "hw4", seed=seed, overrides=["loss=ce", f"seed={seed}"])
     found = content(find(collect([tmp_path / "hw4"]), "population/accuracy", Plan("ce")), ["collapse"], {})
     command = "python -m src.train --multirun loss=ce 'seed=range(3)' model.init=kaiming study=hw4_kaiming"
-    assert found.cure == [command]
+    assert found.kaiming_commands == [command]
     assert [picture.name for picture in found.collapse_pictures] == ["collapse"]
     assert not found.pictures
     page, markdown = html_page(found, {"collapse": SVG}), markdown_page(found)

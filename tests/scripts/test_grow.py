@@ -1,3 +1,4 @@
+import json
 import subprocess
 from pathlib import Path
 
@@ -57,6 +58,40 @@ def test_it_stops_at_the_largest_number_of_seeds(study: Path, trained, capsys):
     assert grow.main([str(study), "--until", "0.01", "--max-seeds", "9", "--step", "3"]) == 1
     assert [words[-1] for words in trained] == ["seed=range(7)", "seed=range(9)"]
     assert "stopped at --max-seeds 9" in capsys.readouterr().out
+
+
+def trained_with(study: Path, word: str) -> None:
+    """Add an override to the results of all runs."""
+    for path in study.glob("*/seed=*/results.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(content | {"overrides": [*content["overrides"], word]}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "allow_targets=[mine]",
+        "hydra.searchpath=[file:///mine]",
+        "hydra/launcher=slurm",
+        "+optimizer@hydra.job.env_set=adam",
+    ],
+)
+def test_what_names_code_of_others_has_to_be_typed(word: str, study: Path, trained, capsys):
+    trained_with(study, word)
+    command = [str(study), "--until", "0.01", "--max-seeds", "5"]
+    assert grow.main(command) == 1
+    assert f"its runs were trained with {word}; add that" in capsys.readouterr().err
+    assert trained == []
+    assert grow.main([*command, word]) == 1
+    assert trained == [["--multirun", "loss=ce,mse", word, "study=hw4", "seed=range(5)"]]
+
+
+@pytest.mark.parametrize("word", ["--config-dir=/mine", "-cd", "loss", " +allow_targets=[mine]"])
+def test_what_is_no_setting_is_never_repeated(word: str, study: Path, trained, capsys):
+    trained_with(study, word)
+    assert grow.main([str(study), "--until", "0.01"]) == 1
+    assert f"settings alone, got {word.strip()}" in capsys.readouterr().err
+    assert trained == []
 
 
 def test_what_cannot_grow_is_named_in_one_line(tmp_path: Path, study: Path, monkeypatch, capsys):
