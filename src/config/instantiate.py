@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -84,7 +85,10 @@ def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Comp
     check(_loss_problem(network, objective, config))
     engine = config.get("engine", "auto")
     return Components(
-        datamodule, objective, network, StackedClassifier(network, objective, factory(config, "optimizer"), engine)
+        datamodule,
+        objective,
+        network,
+        StackedClassifier(network, objective, factory(config, "optimizer"), engine=engine),
     )
 
 
@@ -92,7 +96,9 @@ def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trai
     """Build Lightning's trainer, without console output of its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")  # Lightning's own use of torch's pytrees
-    validation = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}
+    validation: dict[str, Any] = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}
+    if any(isinstance(callback, Checkpoint) for callback in callbacks):
+        validation["enable_checkpointing"] = True
     return factory(config, "trainer", without=["checkpoint_every"])(callbacks=callbacks, **validation)
 
 
@@ -186,7 +192,8 @@ def check_settings(config: dict[str, Any]) -> None:
     with _collected(problems):
         components = build_components(config, stack(config)[:1])
         if config.get("engine") == "native" and not isinstance(components.network, ClosedForm):
-            components.classifier.configure_optimizers()  # selects the engine
+            components.classifier.configure_model()
+            components.classifier.select_engine(factory(config, "optimizer")([components.classifier.flat.values]))
     with _collected(problems):
         build_trainer(config, [])
     check(*problems)

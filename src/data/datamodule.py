@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 import pandas as pd
@@ -117,6 +118,8 @@ class StackedDataModule(L.LightningDataModule):
         self.source = source
         self.streams = streams
         self.batch_size = batch_size
+        self.generators: list[torch.Generator] = []  # of the shuffles of the training
+        self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
         test_size, val_size = round(source.size * test_fraction), round(source.size * val_fraction)
         train_size = source.size - test_size - val_size
         self.sizes = (test_size, val_size, train_size)
@@ -155,8 +158,28 @@ class StackedDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> EpochLoader:
         """Return the loader of the mini-batches, one block of them at a time."""
-        return EpochLoader(self.train, [streams.generator("shuffle") for streams in self.streams], self.batch_size)
+        self.generators = [streams.generator("shuffle") for streams in self.streams]
+        restored, self._restored = self._restored, []
+        for generator, state in zip(self.generators, restored, strict=False):  # mostly there are none
+            generator.set_state(state)
+        return EpochLoader(self.train, self.generators, self.batch_size)
 
     def val_dataloader(self) -> WholeLoader:
         """Return the loader whose one item is the whole validation split, which may be empty."""
         return WholeLoader(self.val)
+
+    def test_dataloader(self) -> WholeLoader:
+        """Return the loader whose one item is the whole test split."""
+        return WholeLoader(self.test)
+
+    def predict_dataloader(self) -> WholeLoader:
+        """Return the loader of the samples to predict, which are those of the test split."""
+        return WholeLoader(self.test)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the shuffles, which a checkpoint has to have."""
+        return {"shuffle": [generator.get_state() for generator in self.generators]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training continue the shuffles of a checkpoint."""
+        self._restored = state_dict["shuffle"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, take_steps
+from src.engines.base import Engine, Schedule, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 
@@ -29,9 +29,9 @@ class AutogradEngine(Engine):
         self._objective = objective
         self._flat = flat
 
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        return take_steps(self._backward, self._optimizer, batches)
+        return take_steps(self._backward, self._optimizer, batches, schedule)
 
     @torch.enable_grad()
     def _backward(self, x: Tensor, target: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The base class of engines, and the gradient that they share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from torch.optim import Optimizer
 
 from src.engines.fused_adam import stepper
 from src.losses.base import Objective
+
+Schedule = Sequence[dict[str, Any]]  # of each step, the settings of the optimizer's group, such as lr
 
 
 class Engine(ABC):
@@ -22,12 +24,20 @@ class Engine(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
+        """Take a step on each mini-batch, and return the outputs (S, B, O) before each step.
+
+        Args:
+            batches: The mini-batches, (S, B, D) and (S, B).
+            schedule: For each mini-batch the settings that the optimizer's group has at its step; empty to keep them.
+        """
 
 
 def take_steps(
-    backward: Callable[[Tensor, Tensor], Tensor], optimizer: Optimizer, batches: Iterable[tuple[Tensor, Tensor]]
+    backward: Callable[[Tensor, Tensor], Tensor],
+    optimizer: Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    schedule: Schedule = (),
 ) -> list[Tensor]:
     """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B).
 
@@ -35,13 +45,16 @@ def take_steps(
         backward: Fills the gradient of the optimizer's parameter from a mini-batch and returns the outputs (S, B, O).
         optimizer: An optimizer of one parameter.
         batches: The mini-batches.
+        schedule: For each mini-batch the settings that the optimizer's group has at its step; empty to keep them.
 
     Returns:
         The outputs before each step.
     """
     step = stepper(optimizer)
     outputs = []
-    for x, target in batches:
+    for index, (x, target) in enumerate(batches):
+        if schedule:
+            optimizer.param_groups[0].update(schedule[index])
         outputs.append(backward(x, target))
         step()
     return outputs

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, output_gradient, take_steps
+from src.engines.base import Engine, Schedule, output_gradient, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 from src.models.activations import Activation
@@ -42,9 +42,9 @@ class LayerwiseEngine(Engine):
         self._layers = [_Layer(layer, activation, flat) for layer, activation in layers]
         self._gradient = output_gradient(objective)
 
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        return take_steps(self._backward, self._optimizer, batches)
+        return take_steps(self._backward, self._optimizer, batches, schedule)
 
     @torch.no_grad()
     def _backward(self, x: Tensor, target: Tensor) -> Tensor:

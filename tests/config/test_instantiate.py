@@ -43,7 +43,9 @@ def test_pinned_stream_is_shared_and_the_others_follow_the_seed(settings):
 
 
 def test_optimizer_takes_its_settings_from_the_group(settings):
-    optimizer = build_all(settings("optimizer=sgd", "optimizer.lr=0.25")).classifier.configure_optimizers()
+    classifier = build_all(settings("optimizer=sgd", "optimizer.lr=0.25")).classifier
+    classifier.configure_model()
+    optimizer = classifier.configure_optimizers().optimizer
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.defaults["lr"] == 0.25
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine
+from src.engines.base import Engine, Schedule
 from src.engines.flat_parameters import SIMD_WIDTH, FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.engines.native.compile import load_kernel
@@ -69,7 +69,7 @@ class NativeEngine(Engine):
         self._max_samples = 0  # of a mini-batch, in the memory that is allocated
 
     @torch.no_grad()
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
         kernel, _ = library()
         first, last = self._layers[0][0].weight, self._layers[-1][0].weight
@@ -81,8 +81,11 @@ class NativeEngine(Engine):
         done = int(state["step"])
         for chunk in self._chunks():
             self._point_to(layers, chunk)
-            for step, ((x, target), y) in enumerate(zip(batches, outputs, strict=True), done + 1):
-                self._correct_bias(adam, step)
+            for index, ((x, target), y) in enumerate(zip(batches, outputs, strict=True)):
+                if schedule:
+                    self._optimizer.param_groups[0].update(schedule[index])
+                    adam = self._adam(state)
+                self._correct_bias(adam, done + index + 1)
                 x, y, target = x[chunk], y[chunk], target[chunk]
                 layers[-1].y = y.data_ptr()
                 kernel.forward(layers, len(layers), adam.values, *target.shape, x.data_ptr())

@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from src.data.datamodule import EpochLoader
 from src.engines.flat_parameters import FlatParameters
 from src.storage.atomic import replacing_file
 from src.storage.schema import ArtifactError
+from src.training.callbacks.base import SeedCallback
 from src.training.checkpoint_file import load_checkpoint
 from src.training.history import Curves
 from src.training.module import StackedClassifier
@@ -23,12 +25,13 @@ from src.utils.errors import first_line
 log = logging.getLogger(__name__)
 
 
-class StackCheckpoint(L.Callback):
+class StackCheckpoint(SeedCallback, Checkpoint):
     """Saves a stack every few epochs, and resumes from the latest checkpoint that contains all of its seeds.
 
-    A checkpoint has all that the rest of the training depends on: weights and buffers, the optimizer's state, the
-    random states of the shuffles and of a network that draws numbers itself, the epoch, and the curves so far. Every
-    tensor has the axis S, so some seeds of a stack can resume from the checkpoint of the whole.
+    A checkpoint has all that the rest of the training depends on: weights and buffers, the states of the optimizer, its
+    scheduler and the callbacks, the random states of the shuffles and of a network that draws numbers itself, the
+    epoch, and the curves so far. Every tensor has the axis S, so some seeds of a stack can resume from the checkpoint
+    of the whole.
 
     Args:
         folder: The directory of the condition.
@@ -54,13 +57,16 @@ class StackCheckpoint(L.Callback):
         rows = torch.tensor([content["members"].index(member) for member in self.members])
         try:
             _restore(cast(StackedClassifier, pl_module), content, rows)
+            _restore_callbacks(trainer, content["callbacks"], rows)
             for generator, row in zip(_generators(trainer), rows.tolist(), strict=True):
                 generator.set_state(content["generators"][row])
         except Exception as error:  # of any type, as the file may hold anything in the place of the state
             broken = f"{self.path.parent}/.stack-*.ckpt does not fit these seeds, remove it ({first_line(error)})"
             raise ArtifactError(broken) from error
-        progress: Any = trainer.fit_loop.epoch_progress.current
-        progress.ready = progress.started = progress.processed = progress.completed = content["epoch"]
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        epochs.ready = epochs.started = epochs.processed = epochs.completed = content["epoch"]
+        blocks = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
+        blocks.ready = blocks.completed = content["global_step"]
         log.info("%d seeds continue after epoch %d", len(self.members), content["epoch"])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,8 +79,12 @@ class StackCheckpoint(L.Callback):
             "members": self.members,
             "fingerprint": self.fingerprint,
             "epoch": epoch,
+            "global_step": trainer.global_step,
             "values": classifier.flat.rows(classifier.flat.values.detach()),
             "optimizer": _by_seed(classifier.flat, trainer.optimizers[0].state_dict()["state"].get(0, {})),
+            "groups": trainer.optimizers[0].state_dict()["param_groups"],
+            "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
+            "callbacks": {each.state_key: each.state_dict() for each in _callbacks(trainer)},
             "buffers": dict(classifier.network.named_buffers()),
             "random_states": getattr(classifier.network, "random_states", []),
             "generators": [generator.get_state() for generator in _generators(trainer)],
@@ -104,13 +114,28 @@ def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tenso
     optimizer = cast(torch.optim.Optimizer, classifier.optimizers(use_pl_optimizer=False))
     by_seed, shared = content["optimizer"]
     state = shared | {name: flat.from_rows(value[rows]) for name, value in by_seed.items()}
-    optimizer.load_state_dict({"state": {0: state}, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": {0: state}, "param_groups": content["groups"]})
+    for config, saved in zip(classifier.trainer.lr_scheduler_configs, content["schedulers"], strict=True):
+        config.scheduler.load_state_dict(saved)
     network: Any = classifier.network
     for name, buffer in network.named_buffers():
         buffer.copy_(content["buffers"][name][rows])
     if content["random_states"]:
         network.random_states = [content["random_states"][row] for row in rows.tolist()]
     classifier.curves = Curves(**content["curves"]).of_seeds(rows)
+
+
+def _restore_callbacks(trainer: L.Trainer, states: dict[str, dict[str, Any]], rows: Tensor) -> None:
+    """Restore the states of the callbacks, of which those that act on each seed have rows in their tensors."""
+    for callback in _callbacks(trainer):
+        state = states[callback.state_key]
+        if isinstance(callback, SeedCallback):
+            state = {name: value[rows] if isinstance(value, Tensor) else value for name, value in state.items()}
+        callback.load_state_dict(state)
+
+
+def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
+    return cast(Any, trainer).callbacks
 
 
 def _by_seed(flat: FlatParameters, state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -128,7 +153,14 @@ def _load(path: Path) -> dict[str, Any] | None:
     """Return the content of a checkpoint, or None if it is damaged; no code in it is run."""
     try:
         content = load_checkpoint(path)
-        types = {"members": list, "fingerprint": str, "epoch": int, "values": Tensor, "generators": list}
+        types = {
+            "members": list,
+            "fingerprint": str,
+            "epoch": int,
+            "values": Tensor,
+            "generators": list,
+            "groups": list,
+        }
         if wrong := [name for name, kind in types.items() if not isinstance(content.get(name), kind)]:
             raise ValueError(f"its {wrong[0]} is of another type")
         return content | {"members": list(map(str, content["members"]))}

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from src.parallel.worker import reporter
+from src.training.callbacks.base import SeedCallback
 from src.training.module import StackedClassifier
 
 MAX_UPDATES = 10  # of the progress, per second
 
 
-class TrainingProgress(L.Callback):
+class TrainingProgress(SeedCallback):
     """A bar with the epochs, the time left and the mean loss over the seeds; without a terminal it draws nothing.
 
     In a worker process of a sweep it reports to the launcher, which draws the bars of all workers.
