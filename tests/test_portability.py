@@ -13,7 +13,16 @@ from tests.commands import results
 ROOT = Path(__file__).parents[1]
 FOLDER = "Größe λ"  # every command runs in a directory with a blank and letters that few consoles show
 CLASSES = ("löß", "λ→", "ß")
-WORDS = ("data=csv", 'data.path="table λ.csv"', "data.target=label", "trainer.max_epochs=1", "study=s", "seed=0,1")
+LABELS = 'data.labels=["löß","λ→","ß"]'
+WORDS = (
+    "data=csv",
+    'data.path="table λ.csv"',
+    "data.target=label",
+    LABELS,
+    "trainer.max_epochs=1",
+    "study=s",
+    "seed=0,1",
+)
 SWEEP = ("--multirun", "loss=ce,mse", "hydra.launcher.workers=2")  # two worker processes on any machine
 
 HIDDEN = """
@@ -102,7 +111,7 @@ def test_a_sweep_and_its_report_where_all_is_odd_at_once(folder: Path):
 def test_every_program_is_imported_without_posix(folder: Path):
     modules = (
         "src.train, src.evaluate, src.cli, src.experiments.runner, scripts.aggregate, scripts.plan.__main__, "
-        "scripts.plan.calibration, scripts.benchmark.__main__, scripts.worked_examples.__main__"
+        "scripts.plan.calibration, scripts.benchmark.__main__, scripts.worked_examples.__main__, scripts.inspect"
     )
     program = f"import sys, {modules}; print('without', sys.modules['fcntl'], sys.modules['resource'])"
     no_kill = "signal.__dict__.pop('SIGKILL', None)"  # with which multiprocessing itself ends its workers on POSIX

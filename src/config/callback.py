@@ -8,7 +8,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config.cli import explain
+from src.config.resolvers import resolve
 from src.config.validation import validate_job
+from src.utils.console import stdout
 from src.utils.validation import SettingsError
 
 
@@ -29,9 +31,12 @@ class ValidateSettings(Callback):
             raise SystemExit(explain(error, sys.argv[1:])) from None
 
     def validate(self, config: DictConfig) -> None:
-        """Validate a composed job.
+        """Validate a composed job, and show the columns of its table if it has one.
 
         Raises:
             SettingsError: If a setting is wrong.
         """
         validate_job(config)
+        from src.data.column_table import show_table_once  # pandas takes half a second to import
+
+        show_table_once(stdout(), resolve(config)["data"])

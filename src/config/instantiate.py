@@ -5,7 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from src.config.allowlist import find_target
 from src.config.validation import setting_problems
 from src.data.datamodule import StackedDataModule
+from src.data.protocols import DataSource
 from src.engines.fused_adam import stepper
 from src.losses.base import Objective
 from src.losses.none import LogProbabilities
@@ -82,7 +83,7 @@ def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Comp
     objective = factory(config, "loss")(source.classes)
     initial = [member.generator("init") for member in members]
     network = factory(config, "model")(source.features, objective.out_features, initial)
-    check(_loss_problem(network, objective, config))
+    check(_loss_problem(network, objective, config), _order_problem(source, objective))
     engine = config.get("engine", "auto")
     return Components(
         datamodule,
@@ -244,15 +245,19 @@ def _named(group: str, settings: dict[str, Any], make: Callable[..., Any], *args
     try:
         return make(*args, **kwargs)
     except SettingsError as error:
-        wrong = (
-            replace(problem, name=f"{group}.{problem.name}") if problem.name in settings else problem
-            for problem in error.problems
-        )
-        raise SettingsError(*wrong) from None
+        raise error.within(group, settings) from None
     except (TypeError, ValueError, RuntimeError, AssertionError, MisconfigurationException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         shown = ", ".join(f"{name}={value}" for name, value in settings.items())
         raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error
+
+
+def _order_problem(source: DataSource, objective: Objective) -> Problem | None:
+    """Return a problem if the loss uses the order of labels that nobody has ordered."""
+    if source.ordered or not getattr(objective, "ordinal", False):
+        return None
+    rule = f"the labels {', '.join(map(str, source.class_names))} in their order, which this loss uses"
+    return Problem("data.labels", rule, None)
 
 
 def _loss_problem(network: nn.Module, objective: Objective, config: dict[str, Any]) -> Problem | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,28 @@ from src.storage.schema import (
 log = logging.getLogger(__name__)
 
 GROUPS = ("loss", "model", "data")
+_UNSET: dict[str, Any] = {  # settings of a table by the values that leave the fingerprint as it was without them
+    **dict.fromkeys(("features", "groups", "labels", "min_frequency", "max_categories")),
+    **{name: [] for name in ("drop", "categorical", "numeric")},
+    **{name: {} for name in ("ordered", "read")},
+    "merge_labels": False,
+    "unknown": "error",
+}
 MAX_NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
 
 
 def scientific(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the part of a resolved configuration that decides the results, except the seed."""
-    return {
+    found = {
         name: scientific(value, f"{prefix}{name}.") if isinstance(value, dict) else value
         for name, value in config.items()
         if f"{prefix}{name}" not in EXCLUDED_FROM_FINGERPRINT
     }
+    if prefix == "data.read.":
+        return {name: value for name, value in found.items() if value is not None}
+    if prefix == "data.":
+        return {name: value for name, value in found.items() if name not in _UNSET or value != _UNSET[name]}
+    return found
 
 
 def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:
@@ -41,12 +54,24 @@ def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:
         False
     """
     content = {
-        "config": scientific(config),
+        "config": scientific(_with_plain_path(config)),
         "choices": {group: choices.get(group) for group in GROUPS},
         "pinned": pinned(config),
     }
     text = json.dumps(_canonical(content), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _with_plain_path(config: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with one spelling of the path of a table: below the current directory, or absolute."""
+    data = config.get("data")
+    if not (isinstance(data, dict) and "sha256" in data and isinstance(path := data.get("path"), str)):
+        return config
+    here, full = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - without following links
+    if not full.is_relative_to(here):
+        here, full = here.resolve(), full.resolve()
+    plain = full.relative_to(here) if full.is_relative_to(here) else full
+    return config | {"data": data | {"path": plain.as_posix()}}
 
 
 def pinned(config: dict[str, Any]) -> list[str]:

@@ -27,11 +27,12 @@ def condition(root: DictConfig) -> str:
     return condition_folder(Path(str(root.hydra.sweep.dir)), name, fingerprint(config, choices))
 
 
-def classes_in(path: str, target: str, missing: str) -> int | None:
-    """Return the number of classes in a table; the resolver ``${classes_in:PATH,TARGET,MISSING}``."""
-    from src.data.dataframe import count_classes  # pandas takes half a second to import
+def classes_in(settings: DictConfig) -> int | None:
+    """Return the number of classes in a table; the resolver ``${classes_in:${data}}``."""
+    from src.data.dataframe import TableSettings, count_classes  # pandas takes half a second to import
 
-    return count_classes(path, target, missing)
+    plain = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
+    return count_classes(plain["path"], TableSettings.of(plain))
 
 
 def sha256(path: str) -> str | None:

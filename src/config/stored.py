@@ -22,6 +22,7 @@ from src.storage.schema import CHECKPOINT, ArtifactError, Results, check_contain
 from src.utils.validation import Problem, check
 
 _GROUPS = ("data", "loss", "model")
+_TABLES = (("data", "read"), ("data", "ordered"))  # settings of plain values by name
 _NETWORK = ("model", "network")  # the one place below a group that names code
 _CHECKPOINT_OVERHEAD = 2**20  # bytes of a checkpoint beside the weights, generously
 
@@ -118,7 +119,8 @@ def _merged(
         if inner == _NETWORK and isinstance(value, dict):
             merged[name] = _merged(inner, own.get(name, {}), value, choice, allow_targets) | {"_partial_": True}
             continue
-        check(None if _is_plain(value) else Problem(".".join(inner), "a plain value or a list of such", value))
+        good = _is_plain(value) or (inner in _TABLES and _is_plain_by_name(value))
+        check(None if good else Problem(".".join(inner), "a plain value or a list of such", value))
         merged[name] = value
     return merged
 
@@ -135,6 +137,12 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _is_plain_by_name(value: Any) -> bool:
+    """Return whether a value is a dict of plain values and such dicts, which names no code."""
+    named = isinstance(value, dict) and "_target_" not in value
+    return _is_plain(value) or (named and all(map(_is_plain_by_name, value.values())))
 
 
 def _table_problem(settings: dict[str, Any]) -> Problem | None:

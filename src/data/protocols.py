@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
@@ -23,11 +24,13 @@ class DataSource(ABC):
         features: Number of features D.
         classes: Number of classes C.
         size: Number of samples N of one data set.
+        ordered: Whether the order of the classes has a meaning, as losses of ordinal regression need.
     """
 
     features: int
     classes: int
     size: int
+    ordered: bool = True
 
     @abstractmethod
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
@@ -76,6 +79,11 @@ class DataSource(ABC):
         shown = f"row {bad[0] + 1}: {features.iloc[bad[0]].to_dict()}" if bad else ""
         check(Problem("samples", "finite numbers", shown) if bad else None)
         return x
+
+    @property
+    def class_names(self) -> list[Any]:
+        """The label of each class, (C,)."""
+        return list(range(self.classes))
 
     @property
     def _names(self) -> list[str]:

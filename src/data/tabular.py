@@ -1,17 +1,20 @@
 """Real data: fixed tables whose distribution is unknown. Seeds differ in their splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from torch import Generator, Tensor
 
-from src.data.dataframe import Frame, digest, make_frame, read_frame
+from src.data.dataframe import Frame, TableSettings, digest, make_frame, read_frame
+from src.data.encoding import Encoder, Layout, layout_problems
 from src.data.protocols import DataSource
-from src.utils.validation import Problem, check, choice
+from src.utils.validation import Problem, SettingsError, check, choice
 
 BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 
@@ -19,33 +22,55 @@ BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 class Table(DataSource):
     """The samples of a table, the same for every seed.
 
-    Splits are stratified. Features are standardised, and missing values filled with the mean, both by the training
-    samples of each seed alone.
+    Splits are stratified. Categories are encoded one-hot, features standardised and missing values filled with the
+    mean, all by the training samples of each seed alone.
 
     Args:
         frame: The table.
         classes: Number of classes C, which has to be that of the table.
+        unknown: What a category is that no sample of the table has: an ``error``, or ``none`` of the others.
+        min_frequency: Number or share of the training samples below which categories are grouped; None for none.
+        max_categories: Largest number of categories of a column, beyond which the rarest are grouped; None for any.
+        indicator: Whether a column with missing values has an input that is 1 where they are.
 
     Attributes:
-        features: Number of features D; a column of texts counts as one per distinct text.
+        features: Number of features D; a column of categories counts as one per category.
         classes: Number of classes C.
         size: Number of samples N.
+        class_names: The label of each class, (C,).
 
     Raises:
         SettingsError: If the table has another number of classes.
     """
 
-    def __init__(self, frame: Frame, classes: int) -> None:
-        found = len(frame.names)
+    def __init__(
+        self,
+        frame: Frame,
+        classes: int,
+        *,
+        unknown: str = "error",
+        min_frequency: float | None = None,
+        max_categories: int | None = None,
+        indicator: bool = False,
+    ) -> None:
+        found = len(frame.classes.names)
         check(None if classes == found else Problem("classes", f"{found}, as the data have", classes))
+        check(*layout_problems(unknown, min_frequency, max_categories))
         self.frame = frame
-        self.x = self.encode(frame.features)  # (N, D)
-        self.target = torch.from_numpy(frame.labels)  # (N,)
-        self.size, self.features = self.x.shape
+        self.layout = Layout(frame.used, unknown, min_frequency, max_categories, indicator)
+        self.x = self.encode(frame.features)  # (N, K)
+        self.target = torch.from_numpy(frame.classes.target)  # (N,)
+        self.size, self.features = len(self.x), sum(self.layout.widths())
         self.classes = classes
+        self.ordered = frame.classes.ordered
+
+    @property
+    def class_names(self) -> list[Any]:
+        """The label of each class, (C,)."""
+        return self.frame.classes.names
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Return all samples for every seed: x (S, N, D), float64, NaN where missing, and target (S, N), int64."""
+        """Return all samples for every seed: x (S, N, K), float64, see ``Layout.codes``, and target (S, N), int64."""
         seeds = len(generators)
         return self.x.expand(seeds, -1, -1), self.target.expand(seeds, -1)
 
@@ -55,14 +80,12 @@ class Table(DataSource):
         Raises:
             SettingsError: If a class has fewer samples than there are splits, or a split fewer than there are classes.
         """
-        splits, counts = 2 + (val > 0), np.bincount(self.frame.labels)
+        splits, counts = 2 + (val > 0), np.bincount(self.frame.classes.target)
         rarest = int(counts.argmin())
-        label = self.frame.names[rarest]
-        shown = f"{label:g}" if isinstance(label, float) else label
         problems = []
         if counts[rarest] < splits:
             rule = f"a column with at least {splits} samples of every class, one for each split"
-            problems.append(Problem("target", rule, f"{counts[rarest]} of class {shown}"))
+            problems.append(Problem("target", rule, f"{counts[rarest]} of class {self.class_names[rarest]}"))
         for name, size in (("test_fraction", test), ("val_fraction", val)):
             if 0 < size < self.classes:
                 rule = f"a fraction of {self.size} samples that gives each of {self.classes} classes one"
@@ -70,30 +93,31 @@ class Table(DataSource):
         check(*problems)
 
     def split_order(self, sizes: Sequence[int], generator: Generator) -> Tensor:
-        """Return a permutation (N,) whose consecutive parts of the given sizes are stratified."""
+        """Return a permutation (N,) whose consecutive parts of the given sizes are stratified and have every class."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        rest, parts = np.arange(self.size), []
-        for size in sizes[:-1]:
+        labels, rest, parts = self.frame.classes.target, np.arange(self.size), []
+        for index, size in enumerate(sizes[:-1]):
             if size:
-                rest, part = train_test_split(rest, test_size=size, stratify=self.frame.labels[rest], random_state=seed)
+                later = sum(size > 0 for size in sizes[index + 1 :])
+                rest, part = _stratified_cut(labels, rest, size, seed, later)
                 parts.append(part)
         return torch.from_numpy(np.concatenate([*parts, rest]))
 
-    def preprocessing(self, x: Tensor, train: Tensor) -> "Standardization":
-        """Return the standardisation by each seed's training samples: x (S, N, D), train (S, n)."""
-        return Standardization(x[torch.arange(len(x))[:, None], train])
+    def preprocessing(self, x: Tensor, train: Tensor) -> "Preprocessing":
+        """Return the encoding and standardisation by each seed's training samples: x (S, N, K), train (S, n)."""
+        return Preprocessing(self.layout, x, train)
 
     def feature_frame(self, x: Tensor, indices: Tensor) -> pd.DataFrame:
         """Return the features of some samples, (n,), as the table has them."""
         return self.frame.features.iloc[indices.numpy()].reset_index(drop=True)
 
     def encode(self, features: pd.DataFrame) -> Tensor:
-        """Return a table with the same columns as samples (n, D), float64, NaN where missing.
+        """Return a table with the same columns as samples (n, K), float64, NaN where missing; see ``Layout.codes``.
 
         Raises:
             SettingsError: If a column is missing or has an invalid value.
         """
-        return torch.from_numpy(self.frame.encode(features))
+        return torch.from_numpy(self.layout.codes(features))
 
 
 class BundledTable(Table):
@@ -110,28 +134,145 @@ class BundledTable(Table):
     def __init__(self, classes: int, *, name: str) -> None:
         check(choice("name", name, BUNDLED))
         table = getattr(datasets, f"load_{name}")(as_frame=True).frame
-        super().__init__(make_frame(table, "target", "error"), classes)
+        super().__init__(make_frame(table, TableSettings(target="target")), classes)
 
 
 class CsvTable(Table):
-    """The samples of a CSV or Parquet file.
+    """The samples of a file: CSV, Parquet, Feather, Excel, JSON lines or ARFF.
 
     Args:
         classes: Number of classes C, which has to be that of the file.
         path: The file.
-        target: Its column of classes; all others are features.
+        target: Its column of classes.
         missing: How missing values are treated: ``error`` refuses them, ``drop`` drops their rows, ``mean`` fills in
-            the mean of the training samples.
+            the mean of the training samples, and ``indicator`` also tells the network where they were.
         sha256: Hash of the file, which is compared with that of the present file.
+        read: Arguments of ``pandas.read_csv`` by name, or ``auto`` for those that the file seems to need.
+        features: The columns that are features; None for all others than the target.
+        drop: Columns that are no features.
+        categorical: Columns of categories, whatever they look like.
+        ordered: Columns of ordered categories, each with its texts in order.
+        numeric: Columns of numbers, whatever they look like; a date counts as its days since 1970.
+        groups: A column of groups, which is no feature; None for none.
+        labels: All labels in the order of their classes; None sorts them.
+        merge_labels: Whether spellings of a label that differ in case, blanks or Unicode form are one class.
+        unknown: What a category is that no sample of the file has: an ``error``, or ``none`` of the others.
+        min_frequency: Number or share of the training samples below which categories are grouped; None for none.
+        max_categories: Largest number of categories of a column, beyond which the rarest are grouped; None for any.
 
     Raises:
         SettingsError: If the file or an argument is wrong, or the file has changed since it was hashed.
     """
 
-    def __init__(self, classes: int, *, path: str, target: str, missing: str, sha256: str | None) -> None:
-        frame = read_frame(path, target, missing)
+    def __init__(
+        self,
+        classes: int,
+        *,
+        path: str,
+        target: str,
+        missing: str,
+        sha256: str | None,
+        read: Mapping[str, Any] | str | None = None,
+        features: Sequence[str] | None = None,
+        drop: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+        ordered: Mapping[str, Sequence[Any]] | None = None,
+        numeric: Sequence[str] = (),
+        groups: str | None = None,
+        labels: Sequence[Any] | None = None,
+        merge_labels: bool = False,
+        unknown: str = "error",
+        min_frequency: float | None = None,
+        max_categories: int | None = None,
+    ) -> None:
+        settings = TableSettings(
+            target=target,
+            missing=missing,
+            read=read,
+            features=features,
+            drop=drop,
+            categorical=categorical,
+            ordered=ordered,
+            numeric=numeric,
+            groups=groups,
+            labels=labels,
+            merge_labels=merge_labels,
+        )
+        frame = read_frame(path, settings)
         check(None if digest(path) == sha256 else Problem("sha256", f"that of {path}, which has changed", sha256))
-        super().__init__(frame, classes)
+        super().__init__(
+            frame,
+            classes,
+            unknown=unknown,
+            min_frequency=min_frequency,
+            max_categories=max_categories,
+            indicator=missing == "indicator",
+        )
+
+
+def _stratified_cut(
+    labels: NDArray[np.int64], rows: NDArray[np.int64], size: int, seed: int, later: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut rows into those that are left and a stratified part of a size, with every class in either.
+
+    Stratification alone gives a part none of a class that is rarer than one in its size. Such a part swaps samples with
+    the rest.
+
+    Args:
+        labels: The class of every row of the table, (N,); each has at least 1 + later of the rows.
+        rows: The rows to cut.
+        size: Rows of the part, at least as many as there are classes.
+        seed: Seed of the cut.
+        later: Parts that the rest will be cut into, each of which needs every class.
+    """
+    counts = np.bincount(labels[rows])
+    stratify = labels[rows] if counts.min() > 1 and len(rows) - size >= len(counts) else None
+    rest, part = train_test_split(rows, test_size=size, stratify=stratify, random_state=seed)
+    for label in range(len(counts)):
+        for lacking, other, least, spare in ((part, rest, 1, later), (rest, part, later, 1)):
+            while (labels[lacking] == label).sum() < least:
+                common = np.bincount(labels[lacking], minlength=len(counts)) - least
+                given = np.flatnonzero(labels[lacking] == common.argmax())[0]
+                taken = np.flatnonzero(labels[other] == label)
+                if len(taken) <= spare or common.max() < 1:
+                    rule = "a table with a sample of every class for every split"
+                    raise SettingsError(Problem("target", rule, f"{counts[label]} of class {label}"))
+                lacking[given], other[taken[0]] = other[taken[0]], lacking[given]
+    return rest, part
+
+
+class Preprocessing:
+    """Encodes and standardises samples by each seed's training samples.
+
+    Args:
+        layout: Where the features are.
+        x: All samples (S, N, K), see ``Layout.codes``.
+        train: Indices of the training samples of each seed, (S, n).
+
+    Attributes:
+        encoders: The encoder of each seed; none where all features are numbers, which are their own inputs.
+        scaling: The standardisation.
+    """
+
+    def __init__(self, layout: Layout, x: Tensor, train: Tensor) -> None:
+        numeric = all(column.is_number for column in layout.columns) and not layout.indicator
+        rows = zip(x, train, strict=True)
+        self.encoders: list[Encoder] = [] if numeric else [layout.fit(each[part].numpy()) for each, part in rows]
+        self.scaling = Standardization(self._encoded(x)[torch.arange(len(x))[:, None], train])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return inputs of the networks: (S, N, K), or (1, N, K) for all seeds, -> (S, N, D), float32."""
+        return self.scaling(self._encoded(x))
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        if not self.encoders:
+            return x
+        return torch.stack(
+            [
+                torch.from_numpy(encoder(each.numpy()))
+                for encoder, each in zip(self.encoders, x.expand(len(self.encoders), -1, -1), strict=True)
+            ]
+        )
 
 
 class Standardization:

@@ -1,7 +1,7 @@
 """A condition: everything but the seed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,7 @@ class Condition:
         metrics: dict[str, float],
         versions: dict[str, str],
         *,
+        class_names: Sequence[Any] = (),
         error: str | None = None,
     ) -> Results:
         """Return what ``results.json`` holds for a seed: the same, whatever other seeds trained beside it."""
@@ -91,4 +92,5 @@ class Condition:
             metrics=metrics,
             status=schema.COMPLETED if error is None else schema.FAILED,
             error=error,
+            class_names=list(class_names),
         )

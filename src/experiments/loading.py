@@ -53,7 +53,7 @@ class Run:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """One row per test sample: the features, target, pred, correct, and p0, ..., p{C-1} if any."""
+        """One row per test sample: the features, target, pred, correct, and probabilities if any."""
         return read_csv(self.folder / PREDICTIONS, ("target", "pred", "correct"))
 
     @single_threaded()
@@ -69,13 +69,14 @@ class Run:
             samples: One row per sample, with the columns of the training data: x1, x2, ... or those of the table.
 
         Returns:
-            The column pred, in [0, C), and p0, ..., p{C-1} if any, in the order of the rows.
+            The column pred, a label, and p0, ..., p{C-1} or p_LABEL if any, in the order of the rows.
 
         Raises:
             SettingsError: If a column is missing or holds something other than finite numbers where those are needed.
         """
-        x = self.components.datamodule.encode(samples)
-        return prediction_columns(predict(self.network(x), self.components.objective))
+        data = self.components.datamodule
+        predictions = predict(self.network(data.encode(samples)), self.components.objective)
+        return prediction_columns(predictions, data.source.class_names)
 
 
 @single_threaded()

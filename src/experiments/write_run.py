@@ -3,13 +3,15 @@
 import io
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from src.config.instantiate import Components
@@ -90,7 +92,8 @@ def write_run(
                 write_checkpoint(folder, components.network, index, training)
                 images |= _write_test_set(folder, condition, components, index, network, metrics)
         recorded = versions() | ({} if components.engine is None else {"engine": components.engine})
-        results = condition.results(member, span[1] - span[0], metrics, recorded, error=error)
+        names = components.datamodule.source.class_names if error is None else []
+        results = condition.results(member, span[1] - span[0], metrics, recorded, class_names=names, error=error)
         if condition.export is not None:
             condition.export(
                 folder,
@@ -142,7 +145,7 @@ def _write_test_set(
     test = data.test[index : index + 1]
     if condition.config["predictions"]:
         predictions = predict(network(test.x[0]), objective)
-        write_predictions(folder, data.test_features(index), test.target[0], predictions)
+        write_predictions(folder, data.test_features(index), test.target[0], predictions, data.source.class_names)
     if condition.config["figures"] != "none":
         write_figures.write_regions(folder, network, objective, data.source, test)
     if condition.draws(data.streams[index]):
@@ -150,25 +153,52 @@ def _write_test_set(
     return {}
 
 
-def write_predictions(folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions) -> None:
-    """Write ``predictions.csv``: one row per test sample with features, target, pred, correct, probabilities."""
+def write_predictions(
+    folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions, names: Sequence[Any]
+) -> None:
+    """Write ``predictions.csv``: one row per test sample with features, target, pred, correct, probabilities.
+
+    Args:
+        folder: The directory of the seed.
+        features: The features of the samples; one named like another column of the file becomes ``feature.NAME``.
+        target: Their classes, (N,).
+        predictions: What was predicted for them.
+        names: The label of each class, (C,).
+    """
     preds, probabilities = predictions.preds, predictions.probabilities
     with (folder / schema.PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
         for start in range(0, len(target), ROWS_PER_WRITE):
             rows = slice(start, start + ROWS_PER_WRITE)
             part = Predictions(preds[rows], None if probabilities is None else probabilities[rows])
-            table = features[rows].reset_index(drop=True).assign(target=target[rows].numpy())
-            table = table.join(prediction_columns(part))
-            table.insert(table.columns.get_loc("pred") + 1, "correct", (table["pred"] == table["target"]).astype(int))
+            own = prediction_columns(part, names)
+            own.insert(0, "target", label_column(target[rows], names))
+            own.insert(2, "correct", (preds[rows] == target[rows]).int().numpy())
+            table = without_clashes(features[rows].reset_index(drop=True), own).join(own)
             table.to_csv(file, index=False, header=start == 0)
 
 
-def prediction_columns(predictions: Predictions) -> pd.DataFrame:
-    """Return the columns pred and, where there are probabilities, p0, ..., p{C-1}."""
-    columns = {"pred": predictions.preds.numpy()}
+def prediction_columns(predictions: Predictions, names: Sequence[Any]) -> pd.DataFrame:
+    """Return the columns pred and, where there are probabilities, p0, ..., p{C-1}, or p_LABEL for other labels."""
+    columns = {"pred": label_column(predictions.preds, names)}
     if predictions.probabilities is not None:
-        columns |= {f"p{index}": column.numpy() for index, column in enumerate(predictions.probabilities.T)}
+        for name, column in zip(names, predictions.probabilities.T, strict=True):
+            columns[f"p{name}" if _are_numbers(names) else f"p_{name}"] = column.numpy()
     return pd.DataFrame(columns)
+
+
+def label_column(classes: Tensor, names: Sequence[Any]) -> NDArray[Any]:
+    """Return the labels of some classes, (N,)."""
+    return classes.numpy() if _are_numbers(names) else np.array(names, dtype=object)[classes.numpy()]
+
+
+def without_clashes(features: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """Return features of which those that are named like a column of another table are called ``feature.NAME``."""
+    return features.rename(columns={name: f"feature.{name}" for name in features.columns if name in own.columns})
+
+
+def _are_numbers(names: Sequence[Any]) -> bool:
+    """Return whether labels are 0, ..., C-1, which need no name."""
+    return [*map(str, names)] == [*map(str, range(len(names)))]
 
 
 def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Training) -> None:

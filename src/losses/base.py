@@ -17,6 +17,9 @@ class Objective(Protocol):
     One whose decision rule differs from the Bayes rule even for the minimiser of the expected loss may have
     ``ideal``: (M, C) -> (M,), the decisions for given posteriors, which the report draws.
 
+    One whose loss uses the order of the labels, as a regression on them does, has ``ordinal = True``; the labels of a
+    table then have to be ordered.
+
     Attributes:
         out_features: Number of network outputs O.
     """

@@ -27,6 +27,8 @@ class ConditionalOrdinal:
         tensor([[[0.5000, 0.2500, 0.2500]]])
     """
 
+    ordinal = True
+
     def __init__(self, classes: int) -> None:
         self.out_features = classes - 1
 

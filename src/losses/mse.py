@@ -22,6 +22,7 @@ class MeanSquaredError:
     """
 
     out_features = 1
+    ordinal = True
 
     def __init__(self, classes: int) -> None:
         self.classes = classes

@@ -95,6 +95,7 @@ class Results:
         error: Why a failed seed failed.
         streams: The seeds of the random streams (data, split, init, shuffle) by purpose; all follow ``seed`` unless
             they were pinned.
+        class_names: The label of each class: texts, integers, floats or booleans; empty for a failed seed.
         schema: Version of this schema.
     """
 
@@ -114,6 +115,7 @@ class Results:
     status: str = COMPLETED
     error: str | None = None
     streams: dict[str, int] = field(default_factory=dict)
+    class_names: list[Any] = field(default_factory=list)
     schema: int = SCHEMA
 
     @property
@@ -179,7 +181,7 @@ def read_results(folder: Path) -> Results:
         kind = NewerSchemaError if newer else ArtifactError
         raise kind(f"{path} has schema {schema!r}, this losslab reads schemas 1 and {SCHEMA}")
     known = {item.name for item in fields(Results)}
-    required = known - {"metrics", "status", "error", "streams", "schema"}
+    required = known - {"metrics", "status", "error", "streams", "class_names", "schema"}
     if missing := sorted(required - content.keys()):
         raise ArtifactError(f"{path} lacks {', '.join(missing)}")
     results = Results(**{name: value for name, value in content.items() if name in known})
@@ -235,6 +237,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("config", "versions", "metrics"), ("an object", _is_object)),
     "error": ("text or null", lambda value: value is None or _is_text(value)),
     "overrides": ("a list of text", lambda value: isinstance(value, list) and all(map(_is_text, value))),
+    "class_names": (
+        "a list of texts, numbers and booleans",
+        lambda value: isinstance(value, list) and all(isinstance(name, str | int | float) for name in value),
+    ),
     "seconds": ("a finite number", _is_finite),
     "status": (f"{COMPLETED} or {FAILED}", lambda value: value in (COMPLETED, FAILED)),
     "streams": (

@@ -3,8 +3,8 @@
 import json
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")  # beyond those that JSON escapes
@@ -35,6 +35,17 @@ class SettingsError(ValueError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+    def within(self, group: str, settings: Collection[str]) -> "SettingsError":
+        """Return the error with the settings of a group named in full, such as ``data.path``."""
+        return SettingsError(
+            *(
+                replace(problem, name=f"{group}.{problem.name}")
+                if problem.name.partition(".")[0] in settings
+                else problem
+                for problem in self.problems
+            )
+        )
 
 
 def check(*problems: Problem | None) -> None:

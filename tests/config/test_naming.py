@@ -203,3 +203,24 @@ def test_a_folder_with_the_same_fingerprint_is_taken_however_it_is_called(tmp_pa
 def test_study_and_artifacts_do_not_import_torch() -> None:
     code = "import sys, src.config.naming, src.storage.schema; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_unset_settings_of_a_table_leave_its_fingerprint_as_it_was(settings: Callable[..., Settings]) -> None:
+    config = settings("data=csv", "data.path=table.csv", "data.target=kind")
+    before = {name: config["data"][name] for name in ("_target_", "path", "target", "missing", "sha256")}
+    before |= {name: config["data"][name] for name in ("batch_size", "test_fraction", "val_fraction")}
+    assert fingerprint(config | {"data": before}, CHOICES) == fingerprint(config, CHOICES)
+    for change in ({"drop": ["x"]}, {"labels": [1, 0]}, {"read": config["data"]["read"] | {"sep": ";"}}):
+        assert fingerprint(config | {"data": config["data"] | change}, CHOICES) != fingerprint(config, CHOICES)
+
+
+@pytest.mark.parametrize(
+    "path", ["data/table.csv", "./data/table.csv", "data/../data/table.csv", "{here}/data/table.csv"]
+)
+def test_a_file_has_one_fingerprint_however_its_path_is_spelled(
+    path: str, settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = settings("data=csv", "data.path=data/table.csv", "data.target=kind")
+    other = config | {"data": config["data"] | {"path": path.format(here=tmp_path)}}
+    assert fingerprint(other, CHOICES) == fingerprint(config, CHOICES)

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from scripts import aggregate
 from src import evaluate
-from src.data.dataframe import digest, make_frame
+from src.data.dataframe import TableSettings, digest, make_frame
 from src.data.datamodule import StackedDataModule
 from src.data.protocols import Distribution
 from src.data.tabular import BUNDLED, BundledTable, CsvTable, Table
@@ -29,7 +29,8 @@ def module(table: Table, seeds: range | list[int] = range(1), **changes: Any) ->
 def make_table(counts: tuple[int, ...] = (30, 10), **columns: Any) -> Table:
     labels = np.repeat(np.arange(len(counts)), counts)
     width = np.random.default_rng(0).normal(5, 3, len(labels))
-    return Table(make_frame(pd.DataFrame({"width": width, **columns, "kind": labels}), "kind", "mean"), len(counts))
+    table = pd.DataFrame({"width": width, **columns, "kind": labels})
+    return Table(make_frame(table, TableSettings(target="kind", missing="mean")), len(counts))
 
 
 @pytest.mark.parametrize(("name", "classes"), [("breast_cancer", 2), ("digits", 10), ("iris", 3), ("wine", 3)])
@@ -59,7 +60,9 @@ def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
     assert len({tuple(rows.tolist()) for rows in made.test_indices}) == 5
     widths = make_table().x.flatten()
     for seed in range(5):
-        mean, deviation = (moment[seed, 0, 0] for moment in (made.preprocessing.mean, made.preprocessing.deviation))
+        mean, deviation = (
+            moment[seed, 0, 0] for moment in (made.preprocessing.scaling.mean, made.preprocessing.scaling.deviation)
+        )
         parts = torch.cat([part.x[seed, :, 0] for part in (made.test, made.val, made.train)])
         torch.testing.assert_close((parts.double() * deviation + mean).sort()[0], widths.sort()[0], atol=1e-5, rtol=0)
 
@@ -113,10 +116,10 @@ def test_a_class_that_a_split_would_lack_is_refused(
 
 def test_a_file_that_has_changed_since_its_hash_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    pd.DataFrame({"width": range(10), "kind": ["a", "b"] * 5}).to_csv(path, index=False)
+    pd.DataFrame({"width": range(5, 15), "kind": ["a", "b"] * 5}).to_csv(path, index=False)
     arguments: dict[str, Any] = {"path": str(path), "target": "kind", "missing": "error", "sha256": digest(str(path))}
     assert CsvTable(2, **arguments).size == 10
-    path.write_text(path.read_text().replace("9", "10"))
+    path.write_text(path.read_text().replace("9", "20"))
     with pytest.raises(SettingsError, match="which has changed"):
         CsvTable(2, **arguments)
 
@@ -141,16 +144,19 @@ def test_training_on_real_data_is_the_same_alone_and_in_a_stack(train: Any, tmp_
 @pytest.mark.integration
 def test_a_run_on_a_file_is_evaluated_and_predicts(train: Any, tmp_path: Path) -> None:
     colour = ["red", "blue", None, "red"] * 10
-    frame = pd.DataFrame({"width": range(40), "colour": colour, "kind": ["a", "b"] * 20})
+    frame = pd.DataFrame({"width": range(40, 80), "colour": colour, "kind": ["a", "b"] * 20})
     frame.to_csv(tmp_path / "table.csv", index=False)
     file = ("data=csv", "data.path=table.csv", "data.target=kind", "trainer.max_epochs=1")
-    assert "Expected `data.missing` to be drop or mean, as colour has no value in row 3" in train(*file, code=1).err
+    assert (
+        "Expected `data.missing` to be drop, mean or indicator, as colour has no value in row 3"
+        in train(*file, code=1).err
+    )
     train(*file, "data.missing=mean")
     [run] = (tmp_path / "outputs" / "runs").glob("*/seed=0")
     assert evaluate.main([f"run={run}"]) == 0
     frame.drop(columns="kind").to_csv(tmp_path / "samples.csv", index=False)
     assert evaluate.main([f"run={run}", "samples=samples.csv", "out=out.csv"]) == 0
-    assert list(pd.read_csv("out.csv").columns) == ["width", "colour", "pred", "p0", "p1"]
+    assert list(pd.read_csv("out.csv").columns) == ["width", "colour", "pred", "p_a", "p_b"]
     assert "Expected `data.path` to be" in train("data=csv", "data.target=kind", code=1).err
     frame.assign(kind=[1, *[2] * 39]).to_csv(tmp_path / "table.csv", index=False)
     err = train(*file, "data.missing=mean", code=1).err

@@ -42,7 +42,9 @@ def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> N
     x = torch.tensor([[0.1, 1 / 3], [0.5, -2.0], [1.0, 1e-8]])
     probabilities = torch.tensor([[0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3], [1e-30, 0.0, 1.0]], dtype=torch.float64)
     features = pd.DataFrame({"x1": x[:, 0].numpy(), "x2": x[:, 1].numpy()})
-    write_predictions(tmp_path, features, torch.tensor([1, 2, 2]), Predictions(torch.tensor([1, 0, 2]), probabilities))
+    write_predictions(
+        tmp_path, features, torch.tensor([1, 2, 2]), Predictions(torch.tensor([1, 0, 2]), probabilities), range(3)
+    )
     assert (tmp_path / "predictions.csv").read_text().startswith("x1,x2,target,pred,correct,p0,p1,p2\n")
     table = read_table(tmp_path / "predictions.csv", ("x1",))
     assert table[["target", "pred", "correct"]].to_numpy().tolist() == [[1, 1, 1], [2, 0, 0], [2, 2, 1]]
@@ -57,7 +59,7 @@ def test_predictions_do_not_depend_on_the_rows_per_write(tmp_path: Path, monkeyp
     texts = []
     for rows in (3, 7, 100):
         monkeypatch.setattr(write_run, "ROWS_PER_WRITE", rows)
-        write_predictions(tmp_path, features, torch.ones(7, dtype=torch.int64), predictions)
+        write_predictions(tmp_path, features, torch.ones(7, dtype=torch.int64), predictions, range(2))
         texts.append((tmp_path / "predictions.csv").read_text())
     assert texts[0] == texts[1] == texts[2]
     assert len(texts[0].splitlines()) == 8
@@ -66,17 +68,17 @@ def test_predictions_do_not_depend_on_the_rows_per_write(tmp_path: Path, monkeyp
 def test_predictions_without_probabilities_end_with_correct(tmp_path: Path) -> None:
     predictions = Predictions(torch.tensor([1, 0]), None)
     features = pd.DataFrame({"width": [0.5, 1.5], "colour": ["red", "blue"]})
-    write_predictions(tmp_path, features, torch.tensor([1, 1]), predictions)
+    write_predictions(tmp_path, features, torch.tensor([1, 1]), predictions, range(2))
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert lines == ["width,colour,target,pred,correct", "0.5,red,1,1,1", "1.5,blue,1,0,0"]
 
 
 def test_prediction_columns_are_pred_and_probabilities() -> None:
     half = torch.full((2, 2), 0.5, dtype=torch.float64)
-    columns = prediction_columns(Predictions(torch.tensor([1, 0]), half))
+    columns = prediction_columns(Predictions(torch.tensor([1, 0]), half), range(2))
     expected = pd.DataFrame({"pred": [1, 0], "p0": [0.5, 0.5], "p1": [0.5, 0.5]})
     pd.testing.assert_frame_equal(columns, expected)
-    assert list(prediction_columns(Predictions(torch.tensor([1, 0]), None))) == ["pred"]
+    assert list(prediction_columns(Predictions(torch.tensor([1, 0]), None), range(2))) == ["pred"]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -69,7 +69,7 @@ def test_results_are_plain_json_with_the_documented_keys(tmp_path: Path) -> None
     assert content == CONTENT
     assert set(content) == {
         *("schema", "status", "study", "condition", "fingerprint", "loss", "model", "data", "classes", "seed"),
-        *("streams", "overrides", "metrics", "config", "versions", "seconds", "error"),
+        *("streams", "overrides", "metrics", "config", "versions", "seconds", "error", "class_names"),
     }
     assert (content["schema"], content["status"], content["error"]) == (2, "completed", None)
 
