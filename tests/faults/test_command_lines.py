@@ -22,14 +22,12 @@ optimizer.rl=1 ~ optimizer.rl, optimizer.lr?
 trainer.epochs=3 ~ trainer.epochs, trainer.max_epochs?
 data.sample_per_class=3 ~ data.sample_per_class, data.samples_per_class?
 +clases=3 ~ clases, classes
-predictions=5 ~ predictions, true or false, 5
+predictions=5|3|maybe|null ~ predictions, true or false
 +trainer.max_epoch=3 ~ trainer.max_epoch, perhaps trainer.max_epochs
 ++newkey=3 ~ newkey
-loss=nonsense ~ loss, bce, nonsense
+loss=nonsense|null|5 ~ loss, bce
 loss=mes ~ loss, mes, mse
 loss= ~ loss, bce
-loss=null ~ loss, bce, null
-loss=5 ~ loss, bce, 5
 ~loss ~ loss
 data=null ~ data
 data=nope ~ data, noisy_cubic, nope
@@ -57,10 +55,12 @@ hydra.sweep.subdir= ~ hydra.sweep.subdir
 hydra.sweep.dir=/dev/null/x ~ hydra.sweep.dir, written, /dev/null/x
 hydra.output_subdir=../../x ~ hydra.output_subdir, path, ../../x
 hydra.job.name=../x ~ hydra.job.name, path, ../x
---multirun hydra.sweeper.stack_size=0 ~ stack_size, at least 1, 0
---multirun hydra.sweeper.stack_size=two ~ stack_size, at least 1, two
+--multirun hydra.sweeper.stack_size=0|-1|2.5|two ~ stack_size, at least 1
+--multirun hydra.sweeper.stack_size=true ~ stack_size, at least 1, True
 --multirun hydra.sweeper.max_batch_size=-1 ~ max_batch_size, at least 1, -1
 --multirun seed=range(1e9) ~ seed, at most, range
+--multirun seed=interval(0,3) ~ seed, at most, interval(0,3)
+--multirun seed=glob(*) ~ seed, at most, glob(*)
 --multirun seed=range(1,5,0) ~ seed, range
 --multirun classes=2,1 ~ classes, from 2, 1
 --multirun loss=ce,nope ~ loss, bce, nope
@@ -77,154 +77,113 @@ hydra.job.name=../x ~ hydra.job.name, path, ../x
 =5 ~ =5, NAME=VALUE
 classes ~ classes, NAME=VALUE
 classes= ~ classes, from 2
-classes=1 ~ classes, from 2 to 1000, 1
-classes=2.5 ~ classes, from 2, 2.5
-classes=two ~ classes, from 2, two
-classes=-4 ~ classes, from 2, -4
-classes=true ~ classes, from 2, true
+classes=1|2.5|two|-4|true|nan|inf|[2] ~ classes, from 2
 classes=null ~ classes, at least 2, null
-classes=nan ~ classes, from 2, NaN
-classes=inf ~ classes, from 2, Infinity
 classes=1000000000000 ~ classes, to 1000, 1000000000000
-classes=1,2 ~ classes, --multirun, 1,2
-classes=[2] ~ classes, from 2, [2]
-classes={a:1} ~ classes, from 2, {"a": 1}
 classes=[1 ~ classes, NAME=VALUE, [1
+classes=1,2 ~ classes, --multirun, 1,2
+classes={a:1} ~ classes, from 2, {"a": 1}
 classes=${foo} ~ classes, foo
 classes=${oc.env:LOSSLAB_NOPE} ~ classes, LOSSLAB_NOPE
 classes='4' ~ classes, from 2, "4"
 classes=٤ ~ classes
 +classes=3 ~ classes, 3
 classes@x=3 ~ classes@x
-seed=-1 ~ seed, from 0, -1
-seed=1.5 ~ seed, from 0, 1.5
-seed=null ~ seed, from 0, null
-seed=true ~ seed, from 0, true
-seed=nan ~ seed, from 0, NaN
+seed=-1|1.5|null|true|nan ~ seed, from 0
 seed=99999999999999999999 ~ seed, 2^63, 99999999999999999999
 seed=[] ~ seed, one or more, []
 seed=[0,0] ~ seed, different, [0, 0]
-seed=[1,[2]] ~ seed, different
-seed={a:1} ~ seed, from 0
 seed=range(3) ~ seed, --multirun, range(3)
 seed=range( ~ seed, NAME=VALUE, range(
+seed=[1,[2]] ~ seed, different
+seed={a:1} ~ seed, from 0
 seeds=null ~ seeds, not null, null
 seeds.data=-3 ~ seeds.data, from 0, -3
 seeds.data=[1,1] ~ seeds.data, different, [1, 1]
 seeds.split=half ~ seeds.split, from 0, half
+seeds.split=[] ~ seeds.split, one or more, []
 seeds.init='' ~ seeds.init, from 0
 seeds.shufle=1 ~ seeds.shufle, shuffle?
 +seeds.dta=1 ~ seeds.dta, data
-study=../x ~ study, letters, ../x
-study=a/b ~ study, letters, a/b
-study=/tmp/x ~ study, letters, /tmp/x
+study=../x|a/b|/tmp/x|.|..|null ~ study, letters
 study='' ~ study, letters
-study=. ~ study, letters, .
-study=.. ~ study, letters, ..
-study=null ~ study, letters, null
 study='a b' ~ study, letters, a b
 study='x\\n' ~ study, letters
 study=größe ~ study
 study=a"b ~ study, NAME=VALUE, a\\"b
 study='a=b;c' ~ study, letters, a=b;c
 study=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ~ study, 100
-resume=maybe ~ resume, true or false, maybe
-fail_fast=maybe ~ fail_fast, true or false, maybe
-figures=some ~ figures, first, some
-figures=null ~ figures, first, null
+resume=maybe|0 ~ resume, true or false
+fail_fast=maybe|1 ~ fail_fast, true or false
+figures=some|null ~ figures, first
 engine=numba ~ engine, auto, native, torch, numba
 engine=null ~ engine, auto, null
 engine=native optimizer=sgd ~ engine, torch, adam, native
-allow_targets=os ~ allow_targets, list, os
-allow_targets=[1] ~ allow_targets, list, [1]
+allow_targets=os|[1] ~ allow_targets, list
 allow_targets=['a b'] ~ allow_targets, list, a b
-data.batch_size=0 ~ data.batch_size, from 1, 0
-data.batch_size=1e30 ~ data.batch_size, from 1, 1e+30
-data.batch_size=100000000000000000000 ~ data.batch_size, from 1, 100000000000000000000
+data.batch_size=0|1e+30|100000000000000000000 ~ data.batch_size, from 1
 data.test_fraction=1 ~ data.test_fraction, below 1, 1
-data.test_fraction=0 ~ data.test_fraction, above 0, 0
-data.test_fraction=nan ~ data.test_fraction, above 0, NaN
+data.test_fraction=0|nan ~ data.test_fraction, above 0
 data.test_fraction=0.001 ~ data.test_fraction, at least one, 0.001
 data.val_fraction=-0.1 ~ data.val_fraction, at least 0, -0.1
 data.val_fraction=0.9 ~ data.val_fraction, at least one, 0.9
-data.samples_per_class=1 ~ data.samples_per_class, from 2, 1
-data.samples_per_class=1e400 ~ data.samples_per_class, from 2, Infinity
+data.samples_per_class=1|many ~ data.samples_per_class, from 2
 data.samples_per_class=10000000000000 ~ data.samples_per_class, to 1000000, 10000000000000
-data.samples_per_class=many ~ data.samples_per_class, from 2, many
-data.half_width=0 ~ data.half_width, above 0, 0
-data.half_width=-1 ~ data.half_width, above 0, -1
+data.samples_per_class=1e400 ~ data.samples_per_class, from 2, Infinity
+data.half_width=0|-1|wide ~ data.half_width, above 0
 data.half_width=1e308 ~ data.half_width, below, 1e+308
-data.half_width=wide ~ data.half_width, above 0, wide
 data.spacing=-inf ~ data.spacing, at least 0, -Infinity
 data.spacing=1e308 ~ data.spacing, below, 1e+308
-data.noise=loud ~ data.noise, uniform, loud
-data.noise=null ~ data.noise, uniform, null
-data.label_order=[0,0] ~ data.label_order, [0, 0]
-data.label_order=5 ~ data.label_order, 5
+data.noise=loud|null ~ data.noise, uniform
+data.label_order=[0,0]|5|[0,1,2] ~ data.label_order
 data.label_order=[a,b] ~ data.label_order, a
-data.flip=0.9 ~ data.flip, 0.9
+data.flip=0.9|nan|[0.1] ~ data.flip
 data.flip=[a,b] ~ data.flip, a
-data.flip=nan ~ data.flip, NaN
-data.priors=[1,1] ~ data.priors, [1, 1]
-data.priors=half ~ data.priors, half
-data.priors=[0.5] ~ data.priors, [0.5]
-data=gaussians data.samples=1e30 ~ data.samples, from 2, 1e+30
+data.priors=[1,1]|half|[0.5]|[-1,2] ~ data.priors
+data=gaussians data.samples=1e+30|0 ~ data.samples, from 2
 data=gaussians classes=5 ~ means
 data=xor classes=3 ~ classes, 2 for data=xor, 3
-data=xor data.noise_std=0 ~ data.noise_std, above 0, 0
+data=xor data.noise_std=0|nan ~ data.noise_std, above 0
 model=gaussian loss=mse ~ loss, closed form, mse
 +data.foo=1 ~ data.foo, NoisyCubic, 1
 data.noise="" ~ data.noise, uniform
 model.hidden=[0] ~ model.hidden, at least 1, [0]
 model.hidden=[] ~ model.hidden, one or more, []
-model.hidden=abc ~ model.hidden, list, abc
-model.hidden=5 ~ model.hidden, list, 5
+model.hidden=abc|5|null ~ model.hidden, list
 model.hidden=[5.5] ~ model.hidden, whole, [5.5]
-model.hidden=[1000000000] ~ model.hidden, weights, [1000000000]
-model.hidden=[100000,100000] ~ model.hidden, weights, [100000, 100000]
-model.init_std=inf ~ model.init_std, above 0, Infinity
-model.init_std=0 ~ model.init_std, above 0, 0
+model.hidden=[1000000000]|[100000,100000] ~ model.hidden, weights
+model.init_std=inf|0 ~ model.init_std, above 0
 model.init_std=1e308 ~ model.init_std, below, 1e+308
 model.init=nope ~ model.init, normal, nope
 model.activation=gelu ~ model.activation, relu, gelu
 model.activation=[relu] ~ model.activation, relu
 model=linear model.hidden=[5] ~ model.hidden
-optimizer.lr=0 ~ optimizer.lr, above 0, 0
-optimizer.lr=nan ~ optimizer.lr, above 0, NaN
-optimizer.lr=-1 ~ optimizer.lr, above 0, -1
-optimizer.lr=fast ~ optimizer.lr, above 0, fast
+optimizer.lr=0|nan|-1|fast ~ optimizer.lr, above 0
 optimizer.lr=1e308 ~ optimizer.lr, below, 1e+308
 optimizer.lr=0,1 ~ optimizer.lr, --multirun, 0,1
 optimizer.fused=5 ~ optimizer.fused, true or false, 5
 +optimizer.betas=[2,3] ~ optimizer, beta
 +optimizer.nope=1 ~ optimizer.nope, Adam, 1
-trainer.max_epochs=0 ~ trainer.max_epochs, from 1, 0
-trainer.max_epochs=-1 ~ trainer.max_epochs, from 1, -1
-trainer.max_epochs=2.5 ~ trainer.max_epochs, from 1, 2.5
-trainer.max_epochs=1000000000000000000000 ~ trainer.max_epochs, from 1, 1000000000000000000000
-trainer.checkpoint_every=0 ~ trainer.checkpoint_every, from 1, 0
-trainer.checkpoint_every=often ~ trainer.checkpoint_every, from 1, often
-trainer.precision=16-mixed ~ trainer.precision, 32-true, 16-mixed
-trainer.accelerator=tpu ~ trainer.accelerator, cpu, tpu
-trainer.devices=2 ~ trainer.devices, 1, 2
-trainer.devices=auto ~ trainer.devices, 1, auto
+trainer.max_epochs=0|-1|2.5|1000000000000000000000 ~ trainer.max_epochs, from 1
+trainer.checkpoint_every=0|often ~ trainer.checkpoint_every, from 1
+trainer.precision=16-mixed|null ~ trainer.precision, 32-true
+trainer.accelerator=tpu|null ~ trainer.accelerator, cpu
+trainer.devices=2|auto|true ~ trainer.devices, 1
 trainer.logger=true ~ trainer.logger, false, true
 trainer.enable_checkpointing=true ~ trainer.enable_checkpointing, false, true
 trainer.enable_progress_bar=5 ~ trainer.enable_progress_bar, true or false, 5
-trainer.log_every_n_steps=-1 ~ trainer.log_every_n_steps, from 1, -1
+trainer.log_every_n_steps=-1|null ~ trainer.log_every_n_steps, from 1
 trainer.num_sanity_val_steps=x ~ trainer.num_sanity_val_steps, x
+trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, 0, 2
 +trainer.gradient_clip_val=1 ~ trainer.gradient_clip_val, null, 1
 +trainer.accumulate_grad_batches=2 ~ trainer.accumulate_grad_batches, 1, 2
 +trainer.max_steps=-5 ~ trainer.max_steps, max_epochs, -5
 +trainer.limit_train_batches=0 ~ trainer.limit_train_batches, all its samples, 0
 +trainer.fast_dev_run=true ~ trainer.fast_dev_run, max_epochs, true
 export._target_=src.storage.tensorboard.nope ~ export._target_, write_events, src.storage.tensorboard.nope
-loss._target_=os.system ~ loss._target_, src, os.system
-loss._target_=posix.system ~ loss._target_, src, posix.system
-loss._target_=src.experiments.write_run.subprocess.run ~ loss._target_, src, src.experiments.write_run.subprocess.run
-loss._target_=torch.os.system ~ loss._target_, src.losses, torch.os.system
-loss._target_=torch.load ~ loss._target_, src.losses, torch.load
-loss._target_=torch.hub.load ~ loss._target_, src.losses, torch.hub.load
+export._target_=5 ~ export._target_, 5
+loss._target_=os.system|posix.system|src.experiments.write_run.subprocess.run ~ loss._target_, src
+loss._target_=torch.os.system|torch.load|torch.hub.load ~ loss._target_, src.losses
 loss._target_=src..x ~ loss._target_, src..x
 loss._target_=src.models.mlp.MLP ~ loss
 loss._target_= ~ loss._target_
@@ -242,44 +201,25 @@ hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x, os.system
 allow_targets=[os] loss._target_=os.system ~ allow_targets, Python's own, os
 allow_targets=[os] loss=ce ~ allow_targets, Python's own, os
 allow_targets=[numpy] loss._target_=numpy.os.system ~ loss._target_, numpy.os.system
-predictions=3 ~ predictions, true or false, 3
-resume=0 ~ resume, true or false, 0
-fail_fast=1 ~ fail_fast, true or false, 1
-predictions=maybe ~ predictions, true or false, maybe
-predictions=null ~ predictions, true or false, null
-tuned=5 ~ tuned, null, 5
-tuned=nope ~ tuned, null, nope
-tuned=optimizer.rl ~ tuned, null, optimizer.rl
-optimized_metric=5 ~ optimized_metric, metric, 5
-optimized_metric=test/nonsense ~ optimized_metric, one of, test/nonsense
-optimized_metric=val/accuracy ~ optimized_metric, one of, val/accuracy
-optimized_metric=null ~ optimized_metric, metric, null
+tuned=5|nope|optimizer.rl ~ tuned, null
+optimized_metric=5|null ~ optimized_metric, metric
+optimized_metric=test/nonsense|val/accuracy ~ optimized_metric, one of
 seeds.shuffle=1e3 ~ seeds.shuffle, from 0, 1000
 seeds.init=99999999999999999999 ~ seeds.init, 2^63
-seeds.split=[] ~ seeds.split, one or more, []
 allow_targets=[os] ~ allow_targets, Python's own, os
 allow_targets=[os.path] ~ allow_targets, Python's own, os.path
-data.label_order=[0,1,2] ~ data.label_order, [0, 1, 2]
-data.priors=[-1,2] ~ data.priors, [-1, 2]
-data.flip=[0.1] ~ data.flip, [0.1]
-data=gaussians data.samples=0 ~ data.samples, from 2, 0
-data=gaussians data.means=5 ~ data.means, 5
-data=gaussians data.means=[[1,2]] ~ data.means, [[1, 2]]
-data=gaussians data.means=[[1,2],[3]] ~ data.means, [[1, 2], [3]]
+data=gaussians data.means=5|[[1,2]]|[[1,2],[3]] ~ data.means
 data=gaussians data.means=[[a,2],[3,4]] ~ data.means, a
 data=gaussians data.means=[[.nan,2],[3,4]] ~ data.means
-data=gaussians data.covariances=[[1,0],[0,1]] ~ data.covariances, [[1, 0], [0, 1]]
+data=gaussians data.covariances=[[1,0],[0,1]]|wide ~ data.covariances
 data=gaussians data.covariances=[[[1,2],[2,1]],[[1,0],[0,1]]] ~ data.covariances, definite
 data=gaussians data.covariances=[[[1,2],[0,1]],[[1,0],[0,1]]] ~ data.covariances, symmetric
-data=gaussians data.covariances=wide ~ data.covariances, wide
-data=gaussians data.priors=[1] ~ data.priors, [1]
-data=gaussians data.priors=[0,0] ~ data.priors, [0, 0]
+data=gaussians data.priors=[1]|[0,0] ~ data.priors
 data=gaussians data.priors=[inf,1] ~ data.priors, Infinity
 data=gaussians data.batch_size=half ~ data.batch_size, from 1, half
 data=gaussians data.test_fraction=2 ~ data.test_fraction, below 1, 2
 data=gaussians data.val_fraction=null ~ data.val_fraction, at least 0, null
 data=xor data.samples_per_corner=-1 ~ data.samples_per_corner, from, -1
-data=xor data.noise_std=nan ~ data.noise_std, above 0, NaN
 data=digits data.name=mnist ~ data.name, digits, mnist
 data=digits classes=3 ~ classes, 10, 3
 data=digits data.samples_per_class=5 ~ data.samples_per_class
@@ -291,31 +231,21 @@ data=csv data.path=/ data.target=y ~ data.path, /
 data=csv data.path=/dev/null data.target=y ~ data.path, /dev/null
 data=csv data.path=5 data.target=y ~ data.path, 5
 data=csv data.path=größe.csv data.target=y ~ data.path, größe.csv
-data=csv data.path=$TABLE data.target=nope ~ data.target, y, nope
-data=csv data.path=$TABLE data.target=null ~ data.target, y, null
+data=csv data.path=$TABLE data.target=nope|null ~ data.target, y
 data=csv data.path=$TABLE data.target=[y] ~ data.target, y, ["y"]
 data=csv data.path=$TABLE data.target=y ~ data.missing, drop, error
-data=csv data.path=$TABLE data.target=y data.missing=zero ~ data.missing, drop, zero
-data=csv data.path=$TABLE data.target=y data.missing=null ~ data.missing, drop, null
+data=csv data.path=$TABLE data.target=y data.missing=zero|null ~ data.missing, drop
 data=csv data.path=$TABLE data.target=y data.missing=drop data.sha256=abc ~ data.sha256, abc
 data=csv data.path=$TABLE data.target=y data.missing=drop classes=7 ~ classes, 2, 7
 loss=bce classes=3 ~ classes, 3
 loss=mse_sigmoid classes=4 ~ classes, 4
 loss=none ~ loss
-loss=focal loss.gamma=-1 ~ loss.gamma, at least 0, -1
-loss=focal loss.gamma=inf ~ loss.gamma, at least 0, Infinity
-loss=focal loss.gamma=two ~ loss.gamma, at least 0, two
-loss=label_smoothing loss.smoothing=1.5 ~ loss.smoothing, 1.5
-loss=label_smoothing loss.smoothing=nan ~ loss.smoothing, NaN
-loss=label_smoothing loss.smoothing=[0.1] ~ loss.smoothing, [0.1]
-loss=multi_margin loss.p=3 ~ loss.p, 1, 2, 3
-loss=multi_margin loss.p=1.5 ~ loss.p, 1, 2, 1.5
-loss=multi_margin loss.margin=0 ~ loss.margin, above 0, 0
-loss=multi_margin loss.margin=-inf ~ loss.margin, above 0, -Infinity
-loss=squared_rescaled loss.k=0 ~ loss.k, above 0, 0
-loss=squared_rescaled loss.k=nan ~ loss.k, above 0, NaN
-loss=squared_rescaled loss.M=big ~ loss.M, big
-loss=squared_rescaled loss.M=-1 ~ loss.M, -1
+loss=focal loss.gamma=-1|inf|two|null ~ loss.gamma, at least 0
+loss=label_smoothing loss.smoothing=1.5|nan|[0.1]|null ~ loss.smoothing
+loss=multi_margin loss.p=3|1.5 ~ loss.p, 1, 2
+loss=multi_margin loss.margin=0|-inf|null ~ loss.margin, above 0
+loss=squared_rescaled loss.k=0|nan|null ~ loss.k, above 0
+loss=squared_rescaled loss.M=big|-1 ~ loss.M
 loss=squared_rescaled loss.m=2 ~ loss.m
 loss.gamma=2 ~ loss.gamma
 model=linear model.init=zeros ~ model.init, normal, zeros
@@ -326,11 +256,10 @@ model=cascade model.hidden=[1.5] ~ model.hidden, [1.5]
 model=cascade model.activation=null ~ model.activation, relu, null
 model=gaussian_shared loss=ce ~ loss, closed form, ce
 model=gaussian +model.ridge=1 ~ model
-model=custom model.network=null ~ model.network, null
-model=custom model.network=5 ~ model.network, 5
+model=custom model.network=null|5 ~ model.network
 model=custom model.network._target_=my_package.Net ~ model.network._target_, allow_targets, my_package.Net
-model=custom model.network._target_=nope.Net allow_targets=[nope] ~ model.network._target_, imported, nope.Net
 model=custom model.network._target_=torch.nn.Nope ~ model.network._target_, imported, torch.nn.Nope
+model=custom model.network._target_=nope.Net allow_targets=[nope] ~ model.network._target_, imported, nope.Net
 model=custom model.network._partial_=false ~ model.network
 model=custom model.network._target_=torch.nn.ReLU ~ model.network
 model=custom +model.network.width=5 ~ model.network
@@ -339,11 +268,6 @@ optimizer=adamw optimizer.fused=null ~ optimizer.fused, true or false, null
 optimizer=sgd optimizer.lr=[0.1] ~ optimizer.lr, above 0, [0.1]
 optimizer=sgd +optimizer.momentum=-1 ~ optimizer, momentum
 trainer.enable_model_summary=yes ~ trainer.enable_model_summary, true or false, yes
-trainer.precision=null ~ trainer.precision, 32-true, null
-trainer.accelerator=null ~ trainer.accelerator, cpu, null
-trainer.devices=true ~ trainer.devices, 1, true
-trainer.log_every_n_steps=null ~ trainer.log_every_n_steps, from 1, null
-trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, 0, 2
 +trainer.profiler=nope ~ trainer.profiler, simple, nope
 +trainer.callbacks=[a] ~ trainer.callbacks, left out
 +trainer.detect_anomaly=5 ~ trainer.detect_anomaly, true or false, 5
@@ -351,13 +275,13 @@ trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, 0, 2
 +trainer.deterministic=maybe ~ trainer.deterministic, warn, maybe
 +export.nope=1 ~ export.nope, write_events, 1
 +export.failed=true ~ export.failed, write_events, True
-export._target_=5 ~ export._target_, 5
---multirun hydra.launcher.workers=0 ~ hydra.launcher.workers, at least 1, 0
---multirun hydra.launcher.workers=all ~ hydra.launcher.workers, at least 1, all
---multirun hydra.launcher.workers=1.5 ~ hydra.launcher.workers, at least 1, 1.5
+--multirun hydra.launcher.workers=0|all|1.5 ~ hydra.launcher.workers, at least 1
 --multirun hydra/launcher=joblib hydra.launcher.n_jobs=0 ~ hydra.launcher, joblib, n_jobs
 --multirun hydra/launcher=joblib hydra.launcher.n_jobs=some ~ hydra.launcher, joblib, some
 --multirun hydra/launcher=joblib +hydra.launcher.nope=1 ~ hydra.launcher, joblib, nope
+--multirun hydra/launcher=slurm hydra.launcher.cluster=slurm ~ hydra.launcher.cluster, local, slurm
+--multirun hydra/launcher=slurm hydra.launcher.cluster=local +hydra.launcher.parameters.gpus=1 ~ hydra.launcher, gpus
+--multirun hydra/launcher=slurm hydra.launcher.cluster=local hydra.launcher.parameters.mem_gb=big ~ hydra.launcher, big
 --multirun hydra/launcher=slurm hydra.launcher.cluster=moon ~ hydra.launcher.cluster, slurm or local, moon
 --multirun hydra/launcher=slurm hydra.launcher.cluster=local hydra.launcher.parameters.timeout_min=soon ~ hydra.launcher
 --multirun hydra/launcher=ray hydra.launcher.remote.num_cpus=some ~ hydra.launcher.remote, some
@@ -385,6 +309,20 @@ export._target_=5 ~ export._target_, 5
 """
 
 
+SHOWN = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as messages write what is typed
+
+
+def alternatives(line):
+    """Return a line for each of the values a|b of its last setting, which its answer has to name too."""
+    typed, _, expected = line.rpartition(" ~ ")
+    start, _, values = typed.rpartition("=")
+    if "|" not in values:
+        return [line]
+    return [
+        f"{start}={value} ~ {expected}, {SHOWN.get(value, value).replace(',', ', ')}" for value in values.split("|")
+    ]
+
+
 def split(line):
     """Return the words of a line, as a shell would hand them on, and what its answer has to name."""
     typed, _, expected = line.rpartition(" ~ ")
@@ -392,10 +330,8 @@ def split(line):
     return [word.replace("\\n", "\n") for word in words], expected.split(", ")
 
 
-CASES = [
-    pytest.param(line, marks=() if index % 15 == 0 else pytest.mark.integration)
-    for index, line in enumerate(LINES.strip().splitlines())
-]
+EACH = [each for line in LINES.strip().splitlines() for each in alternatives(line)]
+CASES = [pytest.param(line, marks=() if n % 15 == 0 else pytest.mark.integration) for n, line in enumerate(EACH)]
 
 
 @pytest.mark.parametrize("line", CASES)
@@ -435,6 +371,8 @@ AGGREGATE = {
     ". ": "holds no completed run",
     ". --alpha 0": "(0, 0.5], got '0'",
     ". --alpha nan": "(0, 0.5], got 'nan'",
+    ". --alpha 0.6": "(0, 0.5], got '0.6'",
+    ". --margin 0": "(0, inf), got '0'",
     ". --margin much": "(0, inf), got 'much'",
     ". --baseline": "expected one argument",
     ". --out /dev/null": "/dev/null is not a folder",
@@ -536,11 +474,7 @@ def dotted(value):
 
 
 def test_every_setting_of_every_group_is_in_the_table():
-    typed = {word.partition("=")[0].lstrip("+~") for line in LINES.strip().splitlines() for word in split(line)[0]}
+    typed = {word.partition("=")[0].lstrip("+~") for line in EACH for word in split(line)[0]}
     asked = settings_of(["data", "split", "model", "loss", "optimizer", "trainer", "export"])
     assert len(asked) > 60
     assert asked - typed == set()
-
-
-def test_there_are_more_than_a_hundred():
-    assert len(CASES) > 100

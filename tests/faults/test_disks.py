@@ -7,11 +7,11 @@ from contextlib import contextmanager
 import pytest
 
 from src.experiments import train_stack
-from tests.commands import results
+from tests.commands import parametrize, results
 from tests.faults.studies import contents, leftovers
 
 ONE = ("loss=ce", "trainer.max_epochs=2", "data.samples_per_class=10", "study=s", "figures=none")
-FREE = (0, 40_000, 120_000, 600_000, 1_000_000)
+FREE = (200_000, 0, 40_000, 120_000, 600_000, 1_000_000)
 MANY = f"seed=[{','.join(map(str, range(40)))}]"
 
 
@@ -38,13 +38,7 @@ def finished(folder):
     return {path: content for path, content in contents(folder).items() if "/seed=" in path}
 
 
-@pytest.mark.parametrize(
-    "free",
-    [
-        200_000,
-        *(pytest.param(free, marks=pytest.mark.integration) for free in FREE),
-    ],
-)
+@parametrize("free", FREE, quick=1)
 def test_a_full_disk(free, tmp_path, train, count):
     disk = tmp_path / "outputs"
     disk.mkdir()
@@ -78,7 +72,7 @@ def test_a_disk_that_cannot_be_written(tmp_path, train, count):
     count("full or unwritable disks, and folders that vanished")
 
 
-@pytest.mark.parametrize("name", ["seed=1", pytest.param(".seed=2.new", marks=pytest.mark.integration)])
+@parametrize("name", ["seed=1", ".seed=2.new"], quick=1)
 def test_nothing_is_written_through_a_link(name, tmp_path, train, count):
     """N4: a seed whose directory was a link was trained, then lost."""
     train(*ONE)

@@ -15,11 +15,12 @@ from src.experiments.finished import completed
 from src.experiments.loading import load_run
 from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
 from src.utils.validation import SettingsError
+from tests.commands import parametrize
 
 HISTORY_COLUMNS = ("epoch", "step", "train/loss")
 PREDICTION_COLUMNS = ("x1", "x2", "target", "pred")
-CASES = [30, pytest.param(1000, marks=pytest.mark.integration)]
-FEWER = [5, pytest.param(300, marks=pytest.mark.integration)]  # of what builds a network each time
+many = parametrize("cases", [30, 1000], quick=1)
+fewer = parametrize("cases", [5, 300], quick=1)  # of what builds a network each time
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -68,7 +69,7 @@ def refusal(read, otherwise):
     return otherwise
 
 
-@pytest.mark.parametrize("cases", CASES)
+@many
 def test_mutated_results(cases, copy, count):
     path = copy / "results.json"
 
@@ -80,7 +81,7 @@ def test_mutated_results(cases, copy, count):
     fuzz(cases, mutations(path.read_bytes()), check, count)
 
 
-@pytest.mark.parametrize("cases", CASES)
+@many
 def test_results_with_any_value_in_place_of_any_other(cases, copy, count):
     path = copy / "results.json"
     content = json.loads(path.read_text())
@@ -100,7 +101,7 @@ def test_results_with_any_value_in_place_of_any_other(cases, copy, count):
     fuzz(cases // 4, st.tuples(st.sampled_from(places), JSON), check, count)
 
 
-@pytest.mark.parametrize("cases", CASES)
+@many
 @pytest.mark.parametrize(("name", "columns"), [(HISTORY, HISTORY_COLUMNS), (PREDICTIONS, PREDICTION_COLUMNS)])
 def test_mutated_tables(cases, name, columns, copy, count):
     path = copy / name
@@ -112,7 +113,7 @@ def test_mutated_tables(cases, name, columns, copy, count):
     fuzz(cases, mutations(path.read_bytes()), check, count)
 
 
-@pytest.mark.parametrize("cases", FEWER)
+@fewer
 def test_mutated_checkpoints(cases, copy, count):
     path = copy / "checkpoint.ckpt"
 

@@ -36,14 +36,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(
-    ("launches", "run"),
-    [
-        (2, Forked),
-        pytest.param(2, start, marks=pytest.mark.integration),
-        pytest.param(8, Forked, marks=pytest.mark.integration),
-    ],
-)
+@pytest.mark.parametrize(("launches", "run"), [(2, Forked), (2, start), (8, Forked)])
 def test_launches_of_one_sweep_share_its_seeds(launches, run, alone, tmp_path, count):
     outputs = launch(tmp_path, *[SWEEP] * launches, run=run)
     assert contents(tmp_path) == alone

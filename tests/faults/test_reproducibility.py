@@ -43,8 +43,6 @@ def numbers(folder):
 
 
 WAYS = ("hydra.sweeper.stack_size=1", "hydra/sweeper=basic", "hydra/launcher=basic")
-PACKAGES = {"joblib": "joblib", "slurm": "submitit", "ray": "ray"}
-WITHOUT = {name: importlib.util.find_spec(package) is None for name, package in PACKAGES.items()}
 SWEEP = ("--multirun", "seed=0,1,2", "figures=none", "trainer.max_epochs=2")
 
 
@@ -58,11 +56,10 @@ def test_alone_in_a_stack_and_in_any_process(tmp_path, train, count):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.skipif(WITHOUT[name], reason=f"without {name}")) for name in PACKAGES],
-)
-def test_through_every_launcher(name, tmp_path, train, count, monkeypatch):
+@pytest.mark.parametrize(("name", "package"), [("joblib", "joblib"), ("slurm", "submitit"), ("ray", "ray")])
+def test_through_every_launcher(name, package, tmp_path, train, count, monkeypatch):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"without {package}")
     train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray would write a token into the home folder
     here = ("hydra.launcher.cluster=local",) if name == "slurm" else ()

@@ -319,30 +319,6 @@ def test_slurm_is_asked_for_a_device_a_job(submitted: Path, tmp_path: Path) -> N
     assert not [option for option in options if "account" in option]
 
 
-BAD = {
-    ("slurm", "hydra.launcher.cluster=moon"): "Expected `hydra.launcher.cluster` to be slurm or local, got moon.",
-    ("slurm", "hydra.launcher.cluster=slurm"): "Expected `hydra.launcher.cluster` to be local where there is no SLURM",
-    ("slurm", "+hydra.launcher.parameters.gpus=1"): "Expected `hydra.launcher.parameters` to be submitit's",
-    ("slurm", "hydra.launcher.parameters.mem_gb=lots"): "Expected `hydra.launcher.parameters` to be submitit's",
-    ("joblib", "hydra.launcher.n_jobs=0"): "Expected `hydra.launcher` to be arguments of joblib.Parallel",
-    ("joblib", "hydra.launcher.n_jobs=two"): "Expected `hydra.launcher` to be arguments of joblib.Parallel",
-    ("joblib", "+hydra.launcher.jobs=2"): "Expected `hydra.launcher` to be arguments of joblib.Parallel",
-    ("ray", "+hydra.launcher.remote.gpus=1"): "Expected `hydra.launcher.remote` to be options of ray.remote",
-    ("ray", "hydra.launcher.remote.num_cpus=-1"): "Expected `hydra.launcher.remote` to be options of ray.remote",
-}
-
-
-@pytest.mark.parametrize(("launcher", "setting"), [pytest.param(*bad, marks=NEEDS[bad[0]]) for bad in BAD])
-def test_a_wrong_setting_is_one_line_and_nothing_is_written(
-    launcher: str, setting: str, train: Callable[..., Any], tmp_path: Path
-) -> None:
-    error = train("--multirun", "seed=0,1", *LAUNCHERS[launcher], setting, code=1).err
-    assert error.startswith(BAD[launcher, setting])
-    assert setting.rpartition("=")[2] in error.splitlines()[0]
-    assert "Traceback" not in error
-    assert not files(tmp_path)
-
-
 @pytest.mark.parametrize(("launcher", "package"), PACKAGES.items())
 def test_an_engine_that_is_not_installed_is_named_with_its_extra(
     launcher: str, package: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,9 +6,7 @@ from typing import Any
 
 import hydra.core.utils
 import pytest
-from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException
-from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 from omegaconf import OmegaConf
 
@@ -19,11 +17,6 @@ from tests.commands import SHORT, files, parametrize, results
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory")
-
-
-def test_hydra_finds_the_launcher() -> None:
-    names = [plugin.__name__ for plugin in Plugins.instance().discover(Launcher)]
-    assert "CoresLauncher" in names
 
 
 @pytest.mark.integration
@@ -104,12 +97,6 @@ def test_the_longest_jobs_start_first_and_failures_keep_their_job(train: Any, tm
         3: "completed",
         5: "completed",
     }
-
-
-def test_a_bad_number_of_workers_ends_the_sweep_before_it_writes(train: Any, tmp_path: Path) -> None:
-    done = train("--multirun", "loss=mse,ce", "hydra.launcher.workers=0", *SHORT, code=1)
-    assert "Expected `hydra.launcher.workers` to be null or an integer of at least 1, got 0." in done.err
-    assert files(tmp_path) == set()
 
 
 @parametrize("workers", [2, 1], quick=1)

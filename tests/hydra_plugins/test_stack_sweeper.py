@@ -226,26 +226,6 @@ def test_stacks_hold_all_seeds_in_order(seeds: list[int], stack_size: int, liste
     assert 1 <= len(pieces[-1]) <= stack_size
 
 
-@pytest.mark.parametrize("value", ["interval(0,3)", "glob(*)", "range(0,3,0)", "range(0,1.5,0)"])
-def test_seeds_that_cannot_be_listed_are_refused(value: str) -> None:
-    with pytest.raises(CompactHydraException) as error:
-        jobs(f"seed={value}")
-    assert (
-        str(error.value) == f"Expected `seed` to be swept over a range or list of at most 1000000 values, got {value}."
-    )
-
-
-@pytest.mark.parametrize("setting", ["stack_size=0", "stack_size=-1", "stack_size=2.5", "stack_size=true"])
-@pytest.mark.usefixtures("hydra_restore_singletons")
-def test_sizes_below_one_are_refused(hydra_sweep_runner: TSweepRunner, tmp_path: Path, setting: str) -> None:
-    with pytest.raises(CompactHydraException) as error:
-        sweep(hydra_sweep_runner, tmp_path / "out", f"hydra.sweeper.{setting}", "+seed=range(3)")
-    name, _, value = setting.partition("=")
-    shown = value.replace("true", "True")
-    assert str(error.value) == f"Expected `hydra.sweeper.{name}` to be an integer of at least 1, got {shown}."
-    assert list(tmp_path.rglob("*")) == [tmp_path / "out"]  # which the runner makes
-
-
 def sweep(runner: TSweepRunner, folder: Path, *words: str, fail: type[Exception] | None = None) -> list[list[str]]:
     """Sweep in this process over the configuration of Hydra's own tests; the overrides of each batch's jobs."""
 

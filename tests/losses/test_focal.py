@@ -6,7 +6,6 @@ import torch
 
 from src.losses.ce import CrossEntropy
 from src.losses.focal import FocalLoss
-from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_outputs
 
 GAMMAS = [0, 0.5, 1, 2, 3.7]  # below 1 the power has no finite slope at 0, and 2 has a kernel of its own
@@ -48,9 +47,3 @@ def test_no_power_notices_the_size_of_the_stack(gamma: float) -> None:
         for seed in range(7):
             assert torch.equal(loss[seed], objective.loss(outputs[[seed]], target[[seed]])[0])
             assert torch.equal(slope[seed], objective.gradient(outputs[[seed]], target[[seed]])[0])
-
-
-@pytest.mark.parametrize("value", [-0.1, math.inf, None, "2"])
-def test_a_bad_gamma_is_named(value: object) -> None:
-    with pytest.raises(SettingsError, match="`gamma` to be a number at least 0"):
-        FocalLoss(3, gamma=value)  # type: ignore[arg-type]

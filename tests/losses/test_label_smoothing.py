@@ -5,7 +5,6 @@ import torch
 
 from src.losses.ce import CrossEntropy
 from src.losses.label_smoothing import LabelSmoothing
-from src.utils.validation import SettingsError
 from tests.losses.cases import random_outputs
 
 
@@ -27,9 +26,3 @@ def test_the_floor_is_reached_at_the_smoothed_target_and_nowhere_undercut(classe
     assert objective.loss(best, target).item() == pytest.approx(objective.floor, rel=1e-12)
     outputs, labels = random_outputs(classes, classes)
     assert (objective.loss(outputs, labels) > objective.floor).all()
-
-
-@pytest.mark.parametrize("value", [-0.1, 1, None, True])
-def test_a_bad_share_is_named(value: object) -> None:
-    with pytest.raises(SettingsError, match="`smoothing` to be a number at least 0 and below 1"):
-        LabelSmoothing(3, smoothing=value)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@ import torch
 from torch import nn
 
 from src.losses.multi_margin import MultiMarginLoss
-from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_outputs
 
 
@@ -22,9 +21,3 @@ def test_loss_and_gradient_are_torchs_for_each_seed(classes: int, p: int, margin
 def test_a_lead_of_the_margin_costs_nothing() -> None:
     outputs, target = torch.tensor([[[1.0, 0.0, -5.0]], [[1.0, 0.5, -5.0]]]), torch.tensor([[0], [0]])
     assert make("multi_margin", 3).loss(outputs, target).tolist() == [0, pytest.approx(0.5 / 3)]
-
-
-@pytest.mark.parametrize(("name", "value"), [("p", 3), ("p", 1.5), ("margin", 0), ("margin", None)])
-def test_bad_arguments_are_named(name: str, value: object) -> None:
-    with pytest.raises(SettingsError, match=f"`{name}`"):
-        MultiMarginLoss(3, **({"p": 1, "margin": 1} | {name: value}))  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ import torch
 
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.losses.squared_rescaled import RescaledSquaredError
-from src.utils.validation import SettingsError
 from tests.losses.cases import make, random_outputs, settings
 
 
@@ -31,9 +30,3 @@ def test_k_weighs_the_true_class_alone() -> None:
     outputs, target = torch.tensor([[[0.0, 7.0]]]), torch.tensor([[0]])
     light, heavy = (RescaledSquaredError(2, k=k, M=1).gradient(outputs, target)[0, 0] for k in (1, 3))
     assert heavy.tolist() == [3 * light[0].item(), light[1].item()]
-
-
-@pytest.mark.parametrize(("name", "value"), [("k", 0), ("k", -1.0), ("k", None), ("M", 0), ("M", "far")])
-def test_bad_arguments_are_named(name: str, value: object) -> None:
-    with pytest.raises(SettingsError, match=f"`{name}` to be a number above 0"):
-        RescaledSquaredError(3, **({"k": 1, "M": 1} | {name: value}))  # type: ignore[arg-type]

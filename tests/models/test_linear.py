@@ -8,7 +8,6 @@ from torch import Generator, nn
 
 from src.models.layers import StackedLinear, aligned, alignment
 from src.models.linear import Linear
-from src.utils.validation import Problem, SettingsError
 
 
 def generators(*seeds: int) -> list[Generator]:
@@ -104,24 +103,3 @@ def test_a_stack_gives_each_seed_what_it_gives_alone(samples: int, out_features:
     stack = linear(*range(7), out_features=out_features)
     for seed in range(7):
         assert torch.equal(stack(x)[seed], linear(seed, out_features=out_features)(x[[seed]])[0])
-
-
-@pytest.mark.parametrize(
-    ("name", "rule", "value"),
-    [
-        ("init", "one of normal, kaiming", "xavier"),
-        ("init_std", "a number above 0 and below 1e+30", 0),
-        ("init_std", "a number above 0 and below 1e+30", math.nan),
-        ("init_std", "a number above 0 and below 1e+30", "0.1"),
-    ],
-)
-def test_bad_arguments_are_named(name: str, rule: str, value: Any) -> None:
-    with pytest.raises(SettingsError) as error:
-        linear(0, **{name: value})
-    assert error.value.problems == (Problem(name, rule, value),)
-
-
-def test_bad_arguments_are_reported_together() -> None:
-    with pytest.raises(SettingsError) as error:
-        linear(0, init=None, init_std=-1)
-    assert [problem.name for problem in error.value.problems] == ["init", "init_std"]

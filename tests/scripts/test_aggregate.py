@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from PIL import Image
 
 from scripts.aggregate import main
 from src.plotting.style import save
@@ -97,16 +96,6 @@ def test_comparisons_are_written_in_points_and_answered_on_the_console(whole: En
     assert table["difference"][0] == pytest.approx(100 * (runs["mse", 2] - runs["ce", 2]).mean())
     assert "At C = 2, where both learned (in all of 3 seeds), no difference in population accuracy" in whole.out
     assert "of the variance of test accuracy" in whole.out.lower()
-
-
-def test_figures_are_what_a_printer_wants(whole: Ended):
-    with Image.open(whole.report / "accuracy.png") as image:
-        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
-    for name in FIGURES:
-        ET.parse(whole.report / f"{name}.svg")  # noqa: S314 - ours
-        pdf = (whole.report / f"{name}.pdf").read_bytes()
-        assert pdf.startswith(b"%PDF-")
-        assert b"/Type3" not in pdf
 
 
 @pytest.mark.integration
@@ -222,23 +211,6 @@ def test_the_baseline_alpha_and_margin_are_what_is_asked_for(tmp_path: Path, cap
     assert "they are equivalent within 30 points" in out
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "rule"),
-    [
-        ("--alpha", "0", "a number in (0, 0.5], got '0'"),
-        ("--alpha", "0.6", "a number in (0, 0.5], got '0.6'"),
-        ("--alpha", "nan", "a number in (0, 0.5], got 'nan'"),
-        ("--margin", "0", "a number in (0, inf), got '0'"),
-        ("--margin", "much", "a number in (0, inf), got 'much'"),
-    ],
-)
-def test_numbers_out_of_range_are_usage_errors(option: str, value: str, rule: str, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as error:
-        main(["hw4", option, value])
-    assert error.value.code == 2
-    assert f"argument {option}: expected {rule}" in capsys.readouterr().err
-
-
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("started", [True, False])
 def test_open_shows_the_page(
@@ -321,20 +293,17 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(tmp_path: Path, 
     linked.mkdir()
     (linked / "report").symlink_to(empty)
     for arguments, expected in (
-        ([str(linked)], f"--out: {linked / 'report'} is a link"),
-        ([str(nothing)], f"STUDY: {nothing} is not a folder; expected the folder of a study"),
-        ([str(study), str(nothing)], f"STUDY: {nothing} is not a folder"),
-        ([str(a_file)], f"STUDY: {a_file} is not a folder"),
-        ([str(empty)], f"STUDY: {empty} holds no completed run (expected folders such as"),
-        ([str(study), "--metric", "accuracy"], "--metric: accuracy is in no run; expected one of train/loss, "),
-        (
-            [str(study), "--baseline", "bce"],
-            "--baseline: bce matches 0 of the compared losses; expected one of ce",
-        ),
-        ([str(study), "--out", str(a_file)], f"--out: {a_file} is not a folder"),
-        ([str(study), "--out", str(a_file / "x")], f"--out: cannot write to {a_file / 'x'}"),
+        ([linked], f"--out: {linked / 'report'} is a link"),
+        ([nothing], f"STUDY: {nothing} is not a folder; expected the folder of a study"),
+        ([study, nothing], f"STUDY: {nothing} is not a folder"),
+        ([a_file], f"STUDY: {a_file} is not a folder"),
+        ([empty], f"STUDY: {empty} holds no completed run (expected folders such as"),
+        ([study, "--metric", "accuracy"], "--metric: accuracy is in no run; expected one of train/loss, "),
+        ([study, "--baseline", "bce"], "--baseline: bce matches 0 of the compared losses; expected one of ce"),
+        ([study, "--out", a_file], f"--out: {a_file} is not a folder"),
+        ([study, "--out", a_file / "x"], f"--out: cannot write to {a_file / 'x'}"),
     ):
-        assert expected in failing(arguments, tmp_path, capsys)
+        assert expected in failing(list(map(str, arguments)), tmp_path, capsys)
 
 
 @pytest.mark.usefixtures("unsaved")
@@ -371,16 +340,8 @@ def test_command_line_never_imports_torch_and_is_plain_off_a_terminal(tmp_path: 
     assert "Report: hw4/report" in done.stdout
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("nothing", 1)])
-def test_help_and_errors_of_the_command_line(tmp_path: Path, argument: str, code: int):
-    command = [sys.executable, "-m", "scripts.aggregate", argument]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code
-    if code:
-        assert (
-            done.stderr == "aggregate: STUDY: nothing is not a folder; expected the folder of a study, as outputs/hw4\n"
-        )
-    else:
-        assert all(word in done.stdout for word in ("STUDY", "--out", "--metric", "--alpha", "--baseline"))
-    assert files(tmp_path) == set()
+def test_help_names_the_arguments(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("STUDY", "--out", "--metric", "--alpha", "--baseline"))

@@ -67,15 +67,10 @@ def trained_with(study: Path, word: str) -> None:
         path.write_text(json.dumps(content | {"overrides": [*content["overrides"], word]}), encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "allow_targets=[mine]",
-        "hydra.searchpath=[file:///mine]",
-        "hydra/launcher=slurm",
-        "+optimizer@hydra.job.env_set=adam",
-    ],
-)
+FOREIGN = ["allow_targets=[mine]", "hydra.searchpath=[file:///mine]", "hydra/launcher=slurm"]
+
+
+@pytest.mark.parametrize("word", [*FOREIGN, "+optimizer@hydra.job.env_set=adam"])
 def test_what_names_code_of_others_has_to_be_typed(word: str, study: Path, trained, capsys):
     trained_with(study, word)
     command = [str(study), "--until", "0.01", "--max-seeds", "5"]

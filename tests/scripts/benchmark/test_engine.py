@@ -59,30 +59,22 @@ def test_each_round_trains_every_form_of_every_peer_in_turn(monkeypatch: pytest.
     assert reported[-1] == "S=20: round 2 of 2"
 
 
-def test_a_batched_peer_shares_the_networks_among_the_cores() -> None:
-    one, each = worker_groups("losslab", 5, PLAN)
-    assert [assignment.seeds for assignment in one.assignments] == [(0, 1, 2, 3, 4)]
-    assert [assignment.seeds for assignment in each.assignments] == [(0, 2, 4), (1, 3)]
-    assert [assignment.threads for assignment in (*one.assignments, *each.assignments)] == [1, 1, 1]
-    assert {assignment.segments for assignment in each.assignments} == {(3, 4, 4)}
-    assert {assignment.core for assignment in each.assignments} == {None}
+NO = None
 
 
-def test_a_peer_of_one_network_trains_one_in_each_process() -> None:
-    one, each = worker_groups("loop", 80, PLAN)
-    assert [assignment.seeds for assignment in one.assignments] == [(0,)]
-    assert [assignment.seeds for assignment in each.assignments] == [(0,), (1,)]
-
-
-def test_jax_is_tuned_where_it_has_a_process_a_core() -> None:
-    one, each = worker_groups("jax", 80, PLAN)
-    assert [(assignment.threads, assignment.core, assignment.chunk) for assignment in one.assignments] == [
-        (None, None, None)
-    ]
-    assert [(assignment.threads, assignment.core, assignment.chunk) for assignment in each.assignments] == [
-        (1, 0, 10),
-        (1, 1, 10),
-    ]
+@pytest.mark.parametrize(
+    ("peer", "size", "one", "each"),  # of each process: seeds, threads, core and chunk
+    [
+        ("losslab", 5, [((0, 1, 2, 3, 4), 1, NO, NO)], [((0, 2, 4), 1, NO, NO), ((1, 3), 1, NO, NO)]),
+        ("loop", 80, [((0,), 1, NO, NO)], [((0,), 1, NO, NO), ((1,), 1, NO, NO)]),  # one at a time
+        ("jax", 3, [((0, 1, 2), NO, NO, NO)], [((0, 2), 1, 0, 10), ((1,), 1, 1, 10)]),  # tuned
+    ],
+)
+def test_the_networks_are_shared_among_the_cores(peer, size, one, each) -> None:
+    groups = worker_groups(peer, size, PLAN)
+    found = [[(work.seeds, work.threads, work.core, work.chunk) for work in group.assignments] for group in groups]
+    assert found == [one, each]
+    assert {work.segments for group in groups for work in group.assignments} == {(3, 4, 4)}
 
 
 @pytest.mark.parametrize("peer", PEERS)

@@ -45,10 +45,7 @@ def made_up(*reports: object) -> WorkerGroup:
     return group
 
 
-def test_the_losses_of_all_workers_are_put_together() -> None:
+def test_the_losses_of_all_workers_are_put_together_or_a_failure_named() -> None:
     assert made_up([0.5, 0.25], [0.125]).losses() == [0.5, 0.25, 0.125]
-
-
-def test_a_worker_that_fails_is_named_with_its_reason() -> None:
     with pytest.raises(BenchmarkError, match=r"^the peer jax, one process failed: MemoryError: too large$"):
         made_up([], "MemoryError: too large").segment()
