@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from src.utils.fast_imports import import_lightning
@@ -13,15 +14,17 @@ if __name__ == "__main__":
 import pandas as pd
 from rich.table import Table
 
+from src.data.reading import read_table
 from src.experiments.loading import Run, load_run
+from src.experiments.write_run import without_clashes
 from src.storage.atomic import replacing_file
 from src.storage.schema import ArtifactError
 from src.utils.console import command_name, console_output, stdout
 from src.utils.errors import first_line
 from src.utils.validation import Problem, SettingsError, check
 
-USAGE = "%(prog)s run=DIR [samples=IN.csv out=OUT.csv] [allow_targets=PACKAGES]"
-SETTINGS = ("run", "samples", "out", "allow_targets")
+USAGE = "%(prog)s run=DIR [data=FILE] [samples=IN.csv out=OUT.csv [unknown=none]] [allow_targets=PACKAGES]"
+SETTINGS = ("run", "samples", "out", "unknown", "data", "allow_targets")
 
 
 @console_output()
@@ -29,8 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate one run and return the exit code: 0, 1 if its metrics are not reproduced, 2 for invalid settings."""
     parser = argparse.ArgumentParser(prog=command_name("src.evaluate"), usage=USAGE, description=__doc__)
     parser.add_argument("run=DIR", help="directory of one seed, such as outputs/<study>/<condition>/seed=7")
-    parser.add_argument("samples=IN.csv", nargs="?", help="samples to predict, with the columns x1, x2, ...")
+    parser.add_argument(
+        "samples=IN.csv", nargs="?", help="samples to predict, with the columns x1, x2, ... or those of the table"
+    )
     parser.add_argument("out=OUT.csv", nargs="?", help="where to write them, with the decision and probabilities")
+    parser.add_argument("unknown=none", nargs="?", help="predict categories that training never saw as none of these")
+    parser.add_argument("data=FILE", nargs="?", help="where the table of the run is now, if it has moved")
     parser.add_argument(
         "allow_targets=A,B", nargs="?", help="packages outside of this project whose code the run may use"
     )
@@ -39,9 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     try:
         settings = parse(words)
-        run = load_run(settings["run"], allowed(settings))
+        run = load_run(settings["run"], allowed(settings), settings.get("data"))
+        if run.note:
+            stdout().print(run.note, markup=False, soft_wrap=True)
         if "samples" in settings:
-            return predict_file(run, Path(settings["samples"]), Path(settings["out"]))
+            return predict_file(run, Path(settings["samples"]), Path(settings["out"]), settings.get("unknown"))
         return compare(run)
     except (SettingsError, ArtifactError) as error:
         print(error, file=sys.stderr)
@@ -97,25 +106,42 @@ def compare(run: Run) -> int:
     return int(different > 0)
 
 
-def predict_file(run: Run, source: Path, target: Path) -> int:
+def predict_file(run: Run, source: Path, target: Path, unknown: str | None = None) -> int:
     """Write the samples of a CSV file with the run's decision for each, and its probabilities if any.
 
     Raises:
         SettingsError: If the file cannot be read or lacks a feature, a feature is not a finite number, or the
             target cannot be written.
     """
-    try:
-        table = pd.read_csv(source)
-    except (OSError, ValueError) as error:
-        raise SettingsError(Problem("samples", f"a CSV file ({first_line(error)})", str(source))) from None
-    predictions = run.predict(table)
+    table = read_samples(run, source)
+    predictions = run.predict(table, unknown)
     try:
         with replacing_file(target) as scratch:
-            table.drop(columns=predictions.columns, errors="ignore").join(predictions).to_csv(scratch, index=False)
+            features = [] if run.table is None else [column.name for column in run.table.layout.columns]
+            others = [name for name in predictions.columns if name in table.columns and name not in features]
+            given = without_clashes(table.drop(columns=others), predictions)
+            given.join(predictions).to_csv(scratch, index=False)
     except OSError as error:
         raise SettingsError(Problem("out", f"a file that can be written ({error.strerror})", str(target))) from None
     stdout().print(f"{len(table)} samples: {target}", markup=False, soft_wrap=True)
     return 0
+
+
+def read_samples(run: Run, source: Path) -> pd.DataFrame:
+    """Return a file of samples, read as the table of the run was.
+
+    Raises:
+        SettingsError: If it cannot be read.
+    """
+    if run.table is None:
+        try:
+            return pd.read_csv(source)
+        except (OSError, ValueError) as error:
+            raise SettingsError(Problem("samples", f"a CSV file ({first_line(error)})", str(source))) from None
+    try:
+        return read_table(str(source), None, run.config["data"].get("read"))
+    except SettingsError as error:
+        raise SettingsError(*(replace(problem, name="samples") for problem in error.problems)) from None
 
 
 if __name__ == "__main__":

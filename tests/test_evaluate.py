@@ -88,7 +88,10 @@ def test_bad_samples(finished, tmp_path, capsys, content, words):
 
 def test_help_names_the_settings(capsys):
     assert main(["--help"]) == 0
-    assert "run=DIR [samples=IN.csv out=OUT.csv] [allow_targets=PACKAGES]" in capsys.readouterr().out
+    assert (
+        "run=DIR [data=FILE] [samples=IN.csv out=OUT.csv [unknown=none]] [allow_targets=PACKAGES]"
+        in capsys.readouterr().out
+    )
     assert main([]) == 2
 
 

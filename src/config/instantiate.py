@@ -66,19 +66,21 @@ def stack(config: dict[str, Any]) -> list[SeedStreams]:
     return _named("seeds", pins, partial(seed_streams, config["seed"], pins))
 
 
-def build_components(config: dict[str, Any], members: list[SeedStreams]) -> Components:
+def build_components(
+    config: dict[str, Any], members: list[SeedStreams], source: DataSource | None = None
+) -> Components:
     """Build data, objective, network and classifier from the resolved settings.
 
     Args:
         config: The resolved settings.
         members: The random streams of each member of the stack.
+        source: The data in place of those of the settings.
 
     Raises:
         SettingsError: If a setting is wrong; it is named in full, such as ``data.samples_per_class``.
     """
-    classes = config["classes"]
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
-    source = factory(config, "data", without=loader)(classes)
+    source = source or factory(config, "data", without=loader)(config["classes"])
     datamodule = _named("data", config["data"], partial(StackedDataModule, source, members, **loader))
     objective = factory(config, "loss")(source.classes)
     initial = [member.generator("init") for member in members]

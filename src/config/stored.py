@@ -27,13 +27,14 @@ _NETWORK = ("model", "network")  # the one place below a group that names code
 _CHECKPOINT_OVERHEAD = 2**20  # bytes of a checkpoint beside the weights, generously
 
 
-def stored_settings(results: Results, allow_targets: Sequence[str] = ()) -> dict[str, Any]:
+def stored_settings(results: Results, allow_targets: Sequence[str] = (), table: Path | None = None) -> dict[str, Any]:
     """Return settings that rebuild the data, the objective and the network of a stored run.
 
     Args:
         results: The stored results.
         allow_targets: Packages outside of this project whose code the run may use; what the file says of that does not
             count.
+        table: Where the table of a run with ``data=csv`` is now; None for where it was.
 
     Raises:
         SettingsError: If a choice is not one of this project's and its package is not allowed, or a value is wrong.
@@ -49,7 +50,9 @@ def stored_settings(results: Results, allow_targets: Sequence[str] = ()) -> dict
         own = config[group] if group in known and not _overrides_target(group, results.overrides) else {}
         config[group] = _merged((group,), own, stored, choices[group], allow_targets)
     if choices["data"] == "csv":
-        check(_table_problem(config["data"]))
+        config["data"]["path"] = config["data"].get("path") if table is None else str(table)
+        if table is not None and "read" not in results.config["data"]:
+            config["data"] |= _roles_before(config["data"])
     config["classes"] = results.config.get("classes")
     config["seed"], config["seeds"] = results.seed, results.config.get("seeds", {})
     config["allow_targets"] = list(allow_targets)
@@ -145,12 +148,16 @@ def _is_plain_by_name(value: Any) -> bool:
     return _is_plain(value) or (named and all(map(_is_plain_by_name, value.values())))
 
 
-def _table_problem(settings: dict[str, Any]) -> Problem | None:
-    """Return a problem unless the table of a run is the one that it was trained on, whose content is known then."""
+def _roles_before(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the roles that every column of a table had before there were settings for them."""
+    from src.data.dataframe import earlier_roles  # pandas takes half a second to import
+
+    return earlier_roles(data["path"], data.get("target"))
+
+
+def has_content(path: Any, sha256: Any) -> bool:
+    """Return whether a path is that of a file with a known content, and neither a device nor a pipe."""
     from src.data.dataframe import digest  # pandas takes half a second to import
 
-    path: Any = settings.get("path")
-    stored = settings.get("sha256")
-    is_file = isinstance(path, str) and "\0" not in path and Path(path).is_file()  # no device, no pipe
-    good = is_file and stored is not None and digest(path) == stored
-    return None if good else Problem("data.path", f"the table with the sha256 {stored}", path)
+    is_file = isinstance(path, str | Path) and "\0" not in str(path) and Path(path).is_file()
+    return is_file and sha256 is not None and digest(path) == sha256

@@ -169,6 +169,21 @@ def digest(path: Any) -> str | None:
         return None
 
 
+def earlier_roles(path: Any, target: Any) -> dict[str, Any]:
+    """Return settings by which every column is a feature: numbers as such, and texts as categories, in order.
+
+    Raises:
+        SettingsError: If the file cannot be read.
+    """
+    table = read_labelled_table(path, TableSettings(target=target))
+    features = table.drop(columns=target, errors="ignore")
+    numeric = [name for name in features if pd.to_numeric(features[name], errors="coerce").notna().any()]
+    labels = table[target].dropna().unique().tolist() if target in table.columns else None
+    return {"numeric": numeric, "categorical": [name for name in features if name not in numeric]} | (
+        {"labels": sorted(labels)} if labels and all(isinstance(label, str) for label in labels) else {}
+    )
+
+
 def _without_absent(column: Column, table: pd.DataFrame) -> Column:
     """Return a column without the categories whose rows were dropped."""
     if column.role != CATEGORY:

@@ -139,6 +139,7 @@ class StackedDataModule(L.LightningDataModule):
         )  # (S, N)
         test, val, train = order.split(list(self.sizes), dim=1)
         self.test_indices = test  # (S, n)
+        self.indices = train, val, test  # (S, n) each
         self.preprocessing = self.source.preprocessing(x, train)
         x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
         seeds = torch.arange(len(order))[:, None]

@@ -49,15 +49,20 @@ class Layout:
             for column in self.columns
         ]
 
-    def codes(self, features: pd.DataFrame) -> NDArray[np.float64]:
+    def codes(self, features: pd.DataFrame, *, allow_unknown: bool | None = None) -> NDArray[np.float64]:
         """Return samples as numbers, (N, K): numbers as they are, categories by their position; NaN where missing.
+
+        Args:
+            features: A table with the columns of the features.
+            allow_unknown: Whether a category may be unknown; None for what ``unknown`` says.
 
         Raises:
             SettingsError: If a column is missing, has an unknown category, or is not numeric.
         """
-        return np.column_stack([self._codes(column, features) for column in self.columns])
+        allowed = self.unknown == "none" if allow_unknown is None else allow_unknown
+        return np.column_stack([self._codes(column, features, allowed) for column in self.columns])
 
-    def _codes(self, column: Column, features: pd.DataFrame) -> NDArray[np.float64]:
+    def _codes(self, column: Column, features: pd.DataFrame, allow_unknown: bool) -> NDArray[np.float64]:
         name = column.name
         if name not in features.columns:
             raise SettingsError(Problem("samples", f"a table with the column {name}", list(features.columns)))
@@ -66,11 +71,9 @@ class Layout:
         texts = texts_of(features[name])
         codes = texts.map({text: code for code, text in enumerate(column.categories)})
         unknown = (codes.isna() & texts.notna()).to_numpy()
-        if unknown.any() and self.unknown == "error":
+        if unknown.any() and not allow_unknown:
             row = int(unknown.argmax())
-            rule = (
-                f"a table whose column {name} holds {', '.join(column.categories)}, or of a run with data.unknown=none"
-            )
+            rule = f"a table whose column {name} holds {', '.join(column.categories)}, or with unknown=none"
             check(Problem("samples", rule, f"{texts.iloc[row]} in row {row + 1}"))
         values = codes.to_numpy(dtype=float, na_value=np.nan, copy=True)
         values[unknown] = np.nan if column.is_number else len(column.categories)

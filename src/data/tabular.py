@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from src.data.dataframe import Frame, TableSettings, digest, make_frame, read_frame
 from src.data.encoding import Encoder, Layout, layout_problems
 from src.data.protocols import DataSource
-from src.utils.validation import Problem, SettingsError, check, choice
+from src.utils.validation import Problem, SettingsError, check, choice, flag
 
 BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 
@@ -159,6 +159,7 @@ class CsvTable(Table):
         unknown: What a category is that no sample of the file has: an ``error``, or ``none`` of the others.
         min_frequency: Number or share of the training samples below which categories are grouped; None for none.
         max_categories: Largest number of categories of a column, beyond which the rarest are grouped; None for any.
+        copy: Whether a copy of the file is kept beside the runs.
 
     Raises:
         SettingsError: If the file or an argument is wrong, or the file has changed since it was hashed.
@@ -184,6 +185,7 @@ class CsvTable(Table):
         unknown: str = "error",
         min_frequency: float | None = None,
         max_categories: int | None = None,
+        copy: bool = False,
     ) -> None:
         settings = TableSettings(
             target=target,
@@ -200,6 +202,8 @@ class CsvTable(Table):
         )
         frame = read_frame(path, settings)
         check(None if digest(path) == sha256 else Problem("sha256", f"that of {path}, which has changed", sha256))
+        check(flag("copy", copy))
+        self.path, self.sha256 = path, sha256
         super().__init__(
             frame,
             classes,
@@ -257,12 +261,27 @@ class Preprocessing:
     def __init__(self, layout: Layout, x: Tensor, train: Tensor) -> None:
         numeric = all(column.is_number for column in layout.columns) and not layout.indicator
         rows = zip(x, train, strict=True)
+        self.layout = layout
         self.encoders: list[Encoder] = [] if numeric else [layout.fit(each[part].numpy()) for each, part in rows]
         self.scaling = Standardization(self._encoded(x)[torch.arange(len(x))[:, None], train])
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return inputs of the networks: (S, N, K), or (1, N, K) for all seeds, -> (S, N, D), float32."""
         return self.scaling(self._encoded(x))
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of each input over the training samples, (S, 1, D)."""
+        return self.scaling.mean
+
+    @property
+    def deviation(self) -> Tensor:
+        """The standard deviation of each input over the training samples, (S, 1, D)."""
+        return self.scaling.deviation
+
+    def encoder(self, index: int) -> Encoder:
+        """Return the encoder of the seed at an index of the stack."""
+        return self.encoders[index] if self.encoders else Encoder(self.layout, ((),) * len(self.layout.columns))
 
     def _encoded(self, x: Tensor) -> Tensor:
         if not self.encoders:
@@ -297,4 +316,9 @@ class Standardization:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return standardised samples: (S, N, D) -> (S, N, D), float32."""
-        return ((x - self.mean) / self.deviation).nan_to_num(nan=0.0).float()
+        return scaled(x, self.mean, self.deviation)
+
+
+def scaled(x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return standardised samples, float32; missing values become 0."""
+    return ((x - mean) / deviation).nan_to_num(nan=0.0).float()

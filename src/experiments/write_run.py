@@ -3,6 +3,8 @@
 import io
 import logging
 import math
+import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from src.config.instantiate import Components
+from src.data.stored_table import StoredTable
 from src.experiments import write_figures
 from src.experiments.condition import Condition
 from src.metrics.classification import compute_metrics
@@ -23,7 +26,7 @@ from src.metrics.dead_units import dead_units
 from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
-from src.storage.atomic import replacing_folder
+from src.storage.atomic import replacing_file, replacing_folder
 from src.storage.schema import Results
 from src.training.history import Training
 from src.utils.errors import first_line
@@ -90,6 +93,7 @@ def write_run(
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
                 write_checkpoint(folder, components.network, index, training)
+                _write_table(condition, components, index, folder)
                 images |= _write_test_set(folder, condition, components, index, network, metrics)
         recorded = versions() | ({} if components.engine is None else {"engine": components.engine})
         names = components.datamodule.source.class_names if error is None else []
@@ -130,6 +134,30 @@ def seed_metrics(
         epoch = collapse_epoch(history["train/accuracy"], share, count)
         metrics |= {} if epoch is None else {COLLAPSE_EPOCH: epoch}
     return metrics | log_odds(components.network, components.objective, index)
+
+
+def _write_table(condition: Condition, components: Components, index: int, folder: Path) -> None:
+    """Write what a seed keeps of its table, if it has one, and the copy of the file beside the seeds if asked for."""
+    data = components.datamodule
+    table = StoredTable.of(data, index)
+    if table is None:
+        return
+    table.write(folder)
+    copy = condition.folder / table_copy(table.path, table.sha256)
+    if condition.config["data"].get("copy") and not copy.exists():
+        with replacing_file(copy) as scratch:
+            shutil.copyfile(table.path, scratch)
+
+
+def table_copy(path: str, sha256: str) -> str:
+    """Return the name of the copy of a table in the directory of a condition.
+
+    Example:
+        >>> table_copy("data/iris.CSV", "3f9a1c2b77")
+        'table-3f9a1c2b.csv'
+    """
+    suffix = "".join(re.findall(r"\.[a-z0-9]{1,8}", Path(path).name.lower())[-2:])
+    return f"table-{re.sub('[^0-9a-f]', '', sha256)[:8]}{suffix}"
 
 
 def _write_test_set(

@@ -8,6 +8,7 @@ is one directory::
         history.csv        one row per epoch
         predictions.csv    one row per test sample, unless predictions=false
         regions.csv        predicted and Bayes-optimal class over a grid, unless figures=none
+        table.json         encoder, classes and splits of a table, for data=csv
         checkpoint.ckpt    the weights of this seed alone
         events.out.tfevents.*  and  figures/*.png, where they are requested
 """
@@ -33,6 +34,7 @@ HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
 REGIONS = "regions.csv"
 CHECKPOINT = "checkpoint.ckpt"
+TABLE = "table.json"
 FIGURES = "figures"
 COMPLETED = "completed"
 FAILED = "failed"
@@ -52,6 +54,7 @@ EXCLUDED_FROM_FINGERPRINT = (
     "export",
     "hydra",
     "engine",
+    "data.copy",
     "trainer.checkpoint_every",
     "trainer.accelerator",
     "trainer.devices",

@@ -60,9 +60,7 @@ def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
     assert len({tuple(rows.tolist()) for rows in made.test_indices}) == 5
     widths = make_table().x.flatten()
     for seed in range(5):
-        mean, deviation = (
-            moment[seed, 0, 0] for moment in (made.preprocessing.scaling.mean, made.preprocessing.scaling.deviation)
-        )
+        mean, deviation = (moment[seed, 0, 0] for moment in (made.preprocessing.mean, made.preprocessing.deviation))
         parts = torch.cat([part.x[seed, :, 0] for part in (made.test, made.val, made.train)])
         torch.testing.assert_close((parts.double() * deviation + mean).sort()[0], widths.sort()[0], atol=1e-5, rtol=0)
 
