@@ -15,7 +15,7 @@ from rich.progress import track
 
 from scripts.cli import Parser, between
 from src.analysis.collect import Collection, Progress, collect
-from src.analysis.comparison_groups import choose_baseline, name_contenders
+from src.analysis.comparison_groups import choose_baseline, name_methods
 from src.analysis.comparisons import Plan
 from src.analysis.findings import Findings, find
 from src.analysis.growth import was_extended
@@ -170,7 +170,7 @@ def chosen_plan(
         AggregateError: If it does not exist.
     """
     try:
-        return Plan(choose_baseline(name_contenders(collection.completed), baseline), alpha, margin, anytime)
+        return Plan(choose_baseline(name_methods(collection.completed), baseline), alpha, margin, anytime)
     except ValueError as error:
         raise AggregateError(f"--baseline: {error}") from None
 

@@ -22,9 +22,9 @@ from scripts.aggregate import AggregateError, chosen_metric, chosen_plan, collec
 from scripts.cli import Parser, at_least_one, between
 from src.analysis.collect import Collection
 from src.analysis.comparisons import Plan, compare_losses, scale
-from src.analysis.conclusions import spoken
+from src.analysis.formatting import metric_label
 from src.analysis.provenance import command_words
-from src.analysis.replication_unit import find_unit
+from src.analysis.replicate import find_replicate
 from src.utils.console import command_name, console_output
 
 
@@ -78,17 +78,19 @@ def _widest(collection: Collection, options: argparse.Namespace) -> tuple[float,
     """Return the width of the widest interval, infinite where there is none, and describe it."""
     metric = chosen_metric(collection, options.metric)
     plan = chosen_plan(collection, options.baseline, alpha=options.alpha, anytime=True)
-    unit = find_unit(collection.completed)
-    if unit.stream is not None:
+    replicate = find_replicate(collection.completed)
+    if replicate.stream is not None:
         raise AggregateError(f"STUDY: {options.study} crosses random streams; expected one with plain seeds")
-    table, _ = compare_losses(collection.completed, metric, plan, unit)
+    table, _ = compare_losses(collection.completed, metric, plan, replicate)
     if table.empty:
         raise AggregateError(f"STUDY: {options.study} has one loss alone; expected several to compare")
     widths = (table["learned_high"] - table["learned_low"]).fillna(math.inf)
     row = table.loc[widths.idxmax()]
     points = " points" if scale(metric) > 1 else ""
     where = ", ".join(filter(None, [f"{row['loss']} at C = {row['classes']}", row["setting"]]))
-    return float(widths.max()), f"the widest interval of {spoken(metric)} is {widths.max():.2f}{points}, of {where}"
+    return float(
+        widths.max()
+    ), f"the widest interval of {metric_label(metric)} is {widths.max():.2f}{points}, of {where}"
 
 
 def _train(options: argparse.Namespace, collection: Collection, seeds: int) -> None:

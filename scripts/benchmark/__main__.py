@@ -16,7 +16,7 @@ from rich.console import Console
 from scripts.benchmark import device, engine, growth, whole
 from scripts.benchmark.command import BenchmarkError
 from scripts.benchmark.context import Context
-from scripts.benchmark.engine import Plan, Progress
+from scripts.benchmark.engine import Progress, TimingPlan
 from scripts.benchmark.options import known, parse
 from scripts.benchmark.plot import draw
 from scripts.benchmark.tables import tables
@@ -77,9 +77,9 @@ def measurements(
 
 def engine_sizes(options: argparse.Namespace, report: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
     """Measure the engine size by size."""
-    missing = engine.absent(options.peers)
-    present = [peer for peer in options.peers if peer not in missing]
-    plan = Plan(options.rounds, *(SHORT_SEGMENTS if options.quick else SEGMENTS))
+    missing = engine.absent(options.backends)
+    present = [backend for backend in options.backends if backend not in missing]
+    plan = TimingPlan(options.rounds, *(SHORT_SEGMENTS if options.quick else SEGMENTS))
     for size in options.sizes:
         measured = engine.measure(present, size, plan, report)
         described = {"before": plan.before, "epochs": plan.epochs}

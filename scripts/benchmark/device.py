@@ -5,14 +5,14 @@ import subprocess
 import sys
 from typing import Any
 
+from scripts.benchmark.backends.worker import Assignment
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.engine import OURS, STEPS, Plan, Progress, worker_groups
-from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.engine import OURS, STEPS, Progress, TimingPlan, worker_groups
 from scripts.benchmark.worker_group import WorkerGroup
 
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
 MAX_ON_CPU = 10_000  # networks; from a few hundred networks on, a CPU's cost of a network does not change
-PLAN = Plan(rounds=3, before=2, epochs=4)
+PLAN = TimingPlan(rounds=3, before=2, epochs=4)
 PROBE = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
 
@@ -30,7 +30,7 @@ def gpu_name() -> str:
 
 def measure(device: str, quick: bool, report: Progress) -> dict[str, Any]:
     """Return us per step and network by size, on the GPU and on all cores, and where the GPU overtakes."""
-    plan = Plan(1, 1, 1) if quick else PLAN
+    plan = TimingPlan(1, 1, 1) if quick else PLAN
     sizes = SIZES[:3] if quick else SIZES
     cost: dict[str, dict[int, list[float]]] = {"gpu": {}, "cpu": {}}
     for size in sizes:
@@ -44,7 +44,7 @@ def measure(device: str, quick: bool, report: Progress) -> dict[str, Any]:
     return {"device": device, **cost, "overtakes": crossing(fastest["cpu"], fastest["gpu"])}
 
 
-def _train(group: WorkerGroup, size: int, plan: Plan) -> list[float]:
+def _train(group: WorkerGroup, size: int, plan: TimingPlan) -> list[float]:
     with group:
         seconds = [group.segment() for _ in range(plan.rounds)]
         group.losses()

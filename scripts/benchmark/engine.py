@@ -1,4 +1,4 @@
-"""Training alone: the wall-clock time per step and network of each peer."""
+"""Training alone: the wall-clock time per step and network of each backend."""
 
 import importlib.util
 import math
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.backends.worker import Assignment
 from scripts.benchmark.worker_group import WorkerGroup
 from src.parallel.cpu import available_cpus, cpu_indices
 
@@ -17,11 +17,11 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Peer:
+class Backend:
     """Something that trains networks.
 
     Attributes:
-        module: Its module in ``scripts.benchmark.peers``.
+        module: Its module in ``scripts.benchmark.backends``.
         title: A description in a few words.
         needs: A package that it needs beyond losslab's own, or None.
         threads: Threads where it trains in one process; None for its library's own choice.
@@ -39,22 +39,22 @@ class Peer:
     pinned: bool = False
 
 
-PEERS = {
-    "loop": Peer("loop", "the lecture's loop", threads=1, batched=False),
-    "lightning": Peer("plain_lightning", "LightningModule, DataLoader", threads=1, batched=False),
-    "sklearn": Peer("scikit_learn", "scikit-learn MLPClassifier", needs="sklearn", threads=1, batched=False),
-    "vmap": Peer("torch_vmap", "torch.func.vmap"),
-    "jax": Peer("jax_scan", "JAX jit + vmap + scan", needs="jax", chunk=10, pinned=True),
-    OURS: Peer("losslab", "losslab", threads=1),
+BACKENDS = {
+    "loop": Backend("loop", "the lecture's loop", threads=1, batched=False),
+    "lightning": Backend("plain_lightning", "LightningModule, DataLoader", threads=1, batched=False),
+    "sklearn": Backend("scikit_learn", "scikit-learn MLPClassifier", needs="sklearn", threads=1, batched=False),
+    "vmap": Backend("torch_vmap", "torch.func.vmap"),
+    "jax": Backend("jax_scan", "JAX jit + vmap + scan", needs="jax", chunk=10, pinned=True),
+    OURS: Backend("losslab", "losslab", threads=1),
 }
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimingPlan:
     """The rounds and epochs of a measurement.
 
     Attributes:
-        rounds: How many times each peer trains a segment, in turn.
+        rounds: How many times each backend trains a segment, in turn.
         before: Epochs before the first of them.
         epochs: Epochs of a segment.
         overrides: Overrides of losslab's settings.
@@ -71,21 +71,21 @@ class Plan:
         return self.before, *[self.epochs] * self.rounds
 
 
-def absent(peers: Sequence[str]) -> dict[str, str]:
-    """Return the peers whose package is not installed, and the package."""
-    needs = {name: PEERS[name].needs for name in peers}
+def absent(backends: Sequence[str]) -> dict[str, str]:
+    """Return the backends whose package is not installed, and the package."""
+    needs = {name: BACKENDS[name].needs for name in backends}
     return {name: package for name, package in needs.items() if package and importlib.util.find_spec(package) is None}
 
 
-def worker_groups(peer: str, size: int, plan: Plan) -> list[WorkerGroup]:
-    """Return the peer as one process, and as one process per core where there is more than one network to train.
+def worker_groups(backend: str, size: int, plan: TimingPlan) -> list[WorkerGroup]:
+    """Return the backend as one process, and as one process per core where there is more than one network to train.
 
-    A peer that trains networks one at a time trains one in each process, which stands for all.
+    A backend that trains networks one at a time trains one in each process, which stands for all.
     """
-    spec = PEERS[peer]
+    spec = BACKENDS[backend]
     one = range(size if spec.batched else 1)
     alone = Assignment(spec.module, tuple(one), plan.segments, spec.threads, overrides=plan.overrides)
-    result = [WorkerGroup(f"{peer}, one process", [alone])]
+    result = [WorkerGroup(f"{backend}, one process", [alone])]
     workers = min(available_cpus(), size)
     if workers > 1:
         available = cpu_indices() if spec.pinned else []
@@ -101,22 +101,22 @@ def worker_groups(peer: str, size: int, plan: Plan) -> list[WorkerGroup]:
             )
             for part in range(workers)
         ]
-        result.append(WorkerGroup(f"{peer}, one process per core", assignments))
+        result.append(WorkerGroup(f"{backend}, one process per core", assignments))
     return result
 
 
-def measure(peers: Sequence[str], size: int, plan: Plan, report: Progress) -> dict[str, Any]:
-    """Return, for each form of each peer, us per step and network of each round, and the final mean loss.
+def measure(backends: Sequence[str], size: int, plan: TimingPlan, report: Progress) -> dict[str, Any]:
+    """Return, for each form of each backend, us per step and network of each round, and the final mean loss.
 
     Args:
-        peers: Names of peers whose packages are there.
+        backends: Names of backends whose packages are there.
         size: Networks S.
         plan: How to measure.
         report: Receives a line on the current measurement.
     """
     with ExitStack() as stack:
         running: list[WorkerGroup] = []
-        for group in (group for peer in peers for group in worker_groups(peer, size, plan)):
+        for group in (group for backend in backends for group in worker_groups(backend, size, plan)):
             report(f"S={size}: {group.name}, {plan.before} epochs before measuring")
             running.append(stack.enter_context(group))
         seconds: dict[str, list[float]] = {group.name: [] for group in running}

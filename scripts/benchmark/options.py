@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.benchmark import whole
-from scripts.benchmark.engine import PEERS
+from scripts.benchmark.engine import BACKENDS
 from scripts.cli import Parser, at_least_one
 from src.utils.console import command_name
 
@@ -32,7 +32,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="one short round of everything, to see that it runs; compares nothing with the targets",
     )
     add("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
-    add("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}")
+    add(
+        "--backends",
+        nargs="+",
+        choices=BACKENDS,
+        default=list(BACKENDS),
+        metavar="NAME",
+        help=f"of {', '.join(BACKENDS)}",
+    )
     add("--sizes", nargs="+", type=at_least_one, metavar="S", help="numbers of networks (default: 1 20 80 320)")
     add("--rounds", type=at_least_one, metavar="N", help="alternating rounds (default: 3)")
     add("--full", action="store_true", help="run the loop for all 80 networks of hw4, which takes very long")
@@ -98,7 +105,7 @@ growth  seconds and peak memory against seeds, samples, classes and width
 """
 EPILOG = """\
 The loop's time for 80 networks is extrapolated: it runs once for each of the four conditions (once a core at the same
-time), and counts 20 times its training and one start-up; --full runs all 80. Peers that train networks one at a time
+time), and counts 20 times its training and one start-up; --full runs all 80. Backends that train networks one at a time
 train one in each process. The unit is wall-clock time of the whole machine. On a busy machine only the ratios
 are reliable, and after --quick no number is.
 """

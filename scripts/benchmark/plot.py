@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.engine import OURS, PEERS
+from scripts.benchmark.engine import BACKENDS, OURS
 from src.plotting.style import INK, MUTED, class_markers, save, series_colors, style
 
 Content = dict[str, Any]
@@ -39,7 +39,7 @@ def draw(content: Content, file: Path) -> None:
 
 
 def plot_engine(ax: Axes, engine: Content) -> Axes:
-    """Draw the minimum us per step and network against S: one colour per peer, one process dashed.
+    """Draw the minimum us per step and network against S: one colour per backend, one process dashed.
 
     Args:
         ax: Where to draw.
@@ -48,20 +48,20 @@ def plot_engine(ax: Axes, engine: Content) -> Axes:
     Returns:
         The same axes.
     """
-    colors = dict(zip(PEERS, series_colors(len(PEERS)), strict=True)) | {OURS: INK}
-    markers = dict(zip(PEERS, class_markers(len(PEERS)), strict=True))
+    colors = dict(zip(BACKENDS, series_colors(len(BACKENDS)), strict=True)) | {OURS: INK}
+    markers = dict(zip(BACKENDS, class_markers(len(BACKENDS)), strict=True))
     sizes = sorted(map(int, engine["sizes"]))
     for form in dict.fromkeys(form for size in sizes for form in engine["sizes"][str(size)]):
-        peer, _, processes = form.partition(", ")
+        backend, _, processes = form.partition(", ")
         measured = {size: engine["sizes"][str(size)].get(form) for size in sizes}
         fastest = {size: min(each["us"]) for size, each in measured.items() if each}
         ax.plot(
             list(fastest),
             list(fastest.values()),
-            color=colors[peer],
-            marker=markers[peer],
+            color=colors[backend],
+            marker=markers[backend],
             markersize=3.5,
-            linewidth=2.0 if peer == OURS else 1.1,
+            linewidth=2.0 if backend == OURS else 1.1,
             linestyle="--" if processes == ALONE else "-",
         )
     ax.set(xscale="log", yscale="log", xlabel="networks S", ylabel="µs per step and network")
@@ -71,9 +71,16 @@ def plot_engine(ax: Axes, engine: Content) -> Axes:
     ax.grid(axis="y")
     drawn = {form.partition(",")[0] for forms in engine["sizes"].values() for form in forms}
     handles = [
-        Line2D([], [], color=colors[peer], marker=markers[peer], markersize=3.5, label=PEERS[peer].title)
-        for peer in PEERS
-        if peer in drawn
+        Line2D(
+            [],
+            [],
+            color=colors[backend],
+            marker=markers[backend],
+            markersize=3.5,
+            label=BACKENDS[backend].title,
+        )
+        for backend in BACKENDS
+        if backend in drawn
     ]
     handles.append(Line2D([], [], color=MUTED, linestyle="--", label=ALONE))
     handles.append(Line2D([], [], color=MUTED, linestyle="-", label="one process per core"))

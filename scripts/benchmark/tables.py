@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from scripts.benchmark import whole
-from scripts.benchmark.engine import OURS, PEERS, STEPS
+from scripts.benchmark.engine import BACKENDS, OURS, STEPS
 from scripts.benchmark.targets import CORES, Verdict, ratios, verdicts
 
 Content = dict[str, Any]
@@ -42,7 +42,7 @@ def _engine(engine: Content) -> Iterator[Table | str]:
     before, epochs = STEPS * engine["plan"]["before"], STEPS * engine["plan"]["epochs"]
     sizes = sorted(engine["sizes"], key=int)
     forms = list(dict.fromkeys(form for size in sizes for form in engine["sizes"][size]))
-    forms.sort(key=lambda form: list(PEERS).index(form.partition(",")[0]))
+    forms.sort(key=lambda form: list(BACKENDS).index(form.partition(",")[0]))
     columns = ["", *(f"S = {size}" for size in sizes)]
     cost, times = Table(*columns, box=None), Table(*columns, box=None)
     for form in forms:
@@ -53,15 +53,15 @@ def _engine(engine: Content) -> Iterator[Table | str]:
                 us = measured[form]["us"]
                 cells[size] = _spread(us), _times(us, best_of_ours(measured))
         name, _, processes = form.partition(",")
-        label = f"{PEERS[name].title},{processes}"
+        label = f"{BACKENDS[name].title},{processes}"
         cost.add_row(label, *(cells[size][0] if size in cells else "-" for size in sizes))
         times.add_row(label, *(cells[size][1] if size in cells else "-" for size in sizes))
     yield f"us per step and network, minimum (median); segments of {epochs} steps from step {before + 1} on:"
     yield cost
     yield "as a multiple of losslab's, median:"
     yield times
-    for peer, package in engine["absent"].items():
-        yield f'{PEERS[peer].title}: not measured, as {package} is not installed (pip install -e ".[bench]")'
+    for backend, package in engine["absent"].items():
+        yield f'{BACKENDS[backend].title}: not measured, as {package} is not installed (pip install -e ".[bench]")'
 
 
 def best_of_ours(measured: Content) -> Sequence[float] | None:

@@ -1,4 +1,4 @@
-"""The worker processes in which one peer trains, synchronized with the process that measures."""
+"""The worker processes in which one backend trains, synchronized with the process that measures."""
 
 import multiprocessing
 import time
@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from scripts.benchmark.backends.worker import Assignment, run
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.peers.worker import Assignment, run
 
 
 class WorkerGroup:
@@ -19,7 +19,7 @@ class WorkerGroup:
     ``with`` starts all of them at the same time, and its body begins when each has trained its first segment.
 
     Args:
-        name: The peer, for messages.
+        name: The backend, for messages.
         assignments: The work of each worker; all with equal segments.
     """
 
@@ -71,10 +71,10 @@ class WorkerGroup:
                 reports.append(member.pipe.recv())
             except EOFError:
                 member.process.join()
-                raise BenchmarkError(f"the peer {self.name} ended with code {member.process.exitcode}") from None
+                raise BenchmarkError(f"the backend {self.name} ended with code {member.process.exitcode}") from None
         for report in reports:
             if isinstance(report, str):
-                raise BenchmarkError(f"the peer {self.name} failed: {report}")
+                raise BenchmarkError(f"the backend {self.name} failed: {report}")
         return reports
 
     def _stop(self) -> None:

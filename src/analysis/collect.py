@@ -86,8 +86,8 @@ def collect(studies: Iterable[Path], progress: Progress = lambda folders, descri
     Raises:
         ArtifactError: If a study is not a folder.
     """
-    places = list({study.resolve(): study for study in studies}.values())
-    folders = [folder for study in places for folder in seed_folders(study)]
+    distinct = list({study.resolve(): study for study in studies}.values())
+    folders = [folder for study in distinct for folder in seed_folders(study)]
     read: dict[Path, Results] = {}
     first: dict[tuple[str, tuple[int, ...]], Path] = {}
     unreadable, repeated, disagreeing = [], [], []
@@ -105,7 +105,7 @@ def collect(studies: Iterable[Path], progress: Progress = lambda folders, descri
         else:
             repeated.append(f"{folder} repeats {earlier}")
     failed = [f"{folder}: {_one_line(str(each.error))}" for folder, each in read.items() if each.status == FAILED]
-    missing = [line for study in places for line in _missing_seeds(study)]
+    missing = [line for study in distinct for line in _missing_seeds(study)]
     return Collection(runs_table(read), failed, unreadable, disagreeing, repeated, missing, list(read.values()))
 
 

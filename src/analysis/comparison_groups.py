@@ -12,38 +12,38 @@ DEFAULT_BASELINE = "ce"
 _FIXED = ("label", "study", "condition", "fingerprint", "loss", "classes")
 
 
-def name_contenders(runs: pd.DataFrame, except_for: Sequence[str] = ()) -> pd.DataFrame:
-    """Split each condition into its contender, its class count and its setting.
+def name_methods(runs: pd.DataFrame, except_for: Sequence[str] = ()) -> pd.DataFrame:
+    """Split each condition into its method, its class count and its setting.
 
     Args:
         runs: One row per run, as ``src.analysis.collect.Collection.runs`` has it.
         except_for: Columns of settings to leave out of the names and keep as columns.
 
     Returns:
-        One row per condition, in the order of the runs: fingerprint, label, loss, classes; contender, the loss with
+        One row per condition, in the order of the runs: fingerprint, label, loss, classes; method, the loss with
         those of its options that differ, such as ``ce, smoothing=0.1``; and setting, all else that differs, such as
         ``lr=0.1``, empty where nothing does. Where some model comes with one loss only, which nothing could be
-        compared with inside that model, the model is part of the contender: ``mse, model=linear``, or ``gaussian``
+        compared with inside that model, the model is part of the method: ``mse, model=linear``, or ``gaussian``
         alone where there is no loss. Where there is but one loss, its settings are compared, all but those of the data:
-        ``ce, lr=0.1``. No two rows share all of contender, classes and setting.
+        ``ce, lr=0.1``. No two rows share all of method, classes and setting.
     """
     conditions = runs.drop_duplicates("fingerprint").reset_index(drop=True)
     keys = [name for name in conditions.columns[: conditions.columns.get_loc("seed")] if name not in _FIXED]
     keys = [name for name in keys if name not in ("model", "data") or conditions[name].nunique() > 1]
     keys = [name for name in keys if name not in except_for]
-    model_names_contender = _has_model_with_one_loss(conditions)
-    own = [key for key in keys if key.startswith("loss.") or (model_names_contender and key.split(".")[0] == "model")]
+    model_names_method = _has_model_with_one_loss(conditions)
+    own = [key for key in keys if key.startswith("loss.") or (model_names_method and key.split(".")[0] == "model")]
     if not own and conditions["loss"].nunique() == 1:
         own = [key for key in keys if key.split(".")[0] != "data"]
     first = conditions["loss"].where(conditions["loss"] != NO_LOSS, conditions["model"])
     conditions["model"] = conditions["model"].where(conditions["model"] != first)
     named = conditions[["fingerprint", "label", "loss", "classes", *except_for]].copy()
     options = short_names(_settings(conditions, own))
-    named["contender"] = [", ".join(filter(None, pair)) for pair in zip(first, options, strict=True)]
+    named["method"] = [", ".join(filter(None, pair)) for pair in zip(first, options, strict=True)]
     named["setting"] = short_names(_settings(conditions, [key for key in keys if key not in own]))
-    alike = named.duplicated(["contender", "classes", "setting", *except_for], keep=False)
-    marked = named["contender"] + " (" + named["fingerprint"].str[:8] + ")"
-    named["contender"] = named["contender"].where(~alike, marked)
+    alike = named.duplicated(["method", "classes", "setting", *except_for], keep=False)
+    marked = named["method"] + " (" + named["fingerprint"].str[:8] + ")"
+    named["method"] = named["method"].where(~alike, marked)
     return named
 
 
@@ -57,18 +57,18 @@ def _settings(conditions: pd.DataFrame, keys: Sequence[str]) -> list[Mapping[str
     return [{str(key): row[key] for key in keys if not pd.isna(row[key])} for row in rows]
 
 
-def choose_baseline(contenders: pd.DataFrame, name: str | None = None) -> str:
-    """Return the contender that all others are compared with.
+def choose_baseline(methods: pd.DataFrame, name: str | None = None) -> str:
+    """Return the method that all others are compared with.
 
     Args:
-        contenders: What ``name_contenders`` returns, at least one row.
-        name: A contender, or a loss of exactly one contender; None for ``ce`` if present, otherwise the first.
+        methods: What ``name_methods`` returns, at least one row.
+        name: A method, or a loss of exactly one method; None for ``ce`` if present, otherwise the first.
 
     Raises:
-        ValueError: If there is no such contender; the message names the choices.
+        ValueError: If there is no such method; the message names the choices.
     """
-    names = list(dict.fromkeys(contenders["contender"]))
-    losses = contenders.drop_duplicates("contender").groupby("loss", sort=False)["contender"].agg(list)
+    names = list(dict.fromkeys(methods["method"]))
+    losses = methods.drop_duplicates("method").groupby("loss", sort=False)["method"].agg(list)
     requested = DEFAULT_BASELINE if name is None else name
     if requested in names:
         return requested

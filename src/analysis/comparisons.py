@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from src.analysis.collapse import collapsed_runs
-from src.analysis.comparison_groups import name_contenders
-from src.analysis.replication_unit import Unit
+from src.analysis.comparison_groups import name_methods
+from src.analysis.replicate import Replicate
 from src.statistics.paired import compare_all, compare_collapse, compare_learned, holm
 from src.statistics.power import seeds_needed
 from src.utils.seeds import SEED_KEYS
@@ -47,7 +47,7 @@ class Plan:
     """Parameters of the comparisons.
 
     Attributes:
-        baseline: The contender that the others are compared with.
+        baseline: The method that the others are compared with.
         alpha: Error rate of the intervals and of the corrected family, in (0, 0.5].
         margin: Differences below it do not matter, in the units of ``scale``; None to test no equivalence.
         anytime: Whether tests and intervals hold however the study grew.
@@ -69,63 +69,67 @@ def lower_is_better(metric: str) -> bool:
     return metric.rpartition("/")[2] in _LOWER_IS_BETTER
 
 
-def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> tuple[pd.DataFrame, list[str]]:
+def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, replicate: Replicate) -> tuple[pd.DataFrame, list[str]]:
     """Compare every loss with the baseline under each setting and class count.
 
     Args:
         runs: The completed runs.
         metric: A metric that some of them have.
         plan: The baseline, alpha and margin.
-        unit: What is replicated independently.
+        replicate: What is replicated independently.
 
     Returns:
         One row per comparison, with the columns ``COLUMNS``, and one line for each loss whose seeds differ from the
         baseline's. Differences are loss minus baseline in the units of ``scale``, those of collapses in percentage
         points; ``superiority`` and the findings are the loss's, whichever direction is better.
     """
-    contenders = name_contenders(runs)
+    methods = name_methods(runs)
     known = runs.assign(collapsed=collapsed_runs(runs)).dropna(subset=[metric])
-    known = known.merge(contenders[["fingerprint", "contender", "setting"]], on="fingerprint")
+    known = known.merge(methods[["fingerprint", "method", "setting"]], on="fingerprint")
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     for (setting, classes), block in known.groupby(["setting", "classes"], sort=False):
         values, collapsed = (
-            block.pivot(index=list(SEED_KEYS), columns="contender", values=column) for column in (metric, "collapsed")
+            block.pivot(index=list(SEED_KEYS), columns="method", values=column) for column in (metric, "collapsed")
         )
         if plan.baseline not in values.columns:
             continue
         for loss in values.columns.drop(plan.baseline):
             pair = [loss, plan.baseline]
-            lines += _unpaired(values[pair], str(setting), int(classes), unit)
+            lines += _unpaired(values[pair], str(setting), int(classes), replicate)
             named = {"metric": metric, "setting": setting, "classes": int(classes), "loss": loss}
             rows.append(
-                named | _compare(values[pair] * scale(metric), collapsed.reindex(columns=pair), plan, unit, metric)
+                named | _compare(values[pair] * scale(metric), collapsed.reindex(columns=pair), plan, replicate, metric)
             )
-    order = {loss: rank for rank, loss in enumerate(dict.fromkeys(known["contender"]))}
+    order = {loss: rank for rank, loss in enumerate(dict.fromkeys(known["method"]))}
     settings = {setting: rank for rank, setting in enumerate(dict.fromkeys(known["setting"]))}
     rows.sort(key=lambda row: (settings[row["setting"]], order[row["loss"]], row["classes"]))
     return _decided(pd.DataFrame(rows, columns=list(COLUMNS)), plan), lines
 
 
-def _unpaired(values: pd.DataFrame, setting: str, classes: int, unit: Unit) -> Iterator[str]:
+def _unpaired(values: pd.DataFrame, setting: str, classes: int, replicate: Replicate) -> Iterator[str]:
     """Yield one line for the runs of a loss or of the baseline without a partner."""
     for name, other in zip(values.columns, reversed(values.columns), strict=True):
         alone = values.index[values[name].notna() & values[other].isna()]
         if len(alone):
             where = f"{classes} classes" + (f", {setting}" if setting else "")
-            yield f"{name}, {where}: {unit.names(alone)} not compared, as {other} has none"
+            yield f"{name}, {where}: {replicate.names(alone)} not compared, as {other} has none"
 
 
-def _compare(values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, unit: Unit, metric: str) -> dict[str, Any]:
+def _compare(
+    values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, replicate: Replicate, metric: str
+) -> dict[str, Any]:
     """Return the parts of one comparison, from values and collapses with the loss in the first of two columns."""
     paired = values.dropna().sort_index()
     collapsed = collapsed.reindex(paired.index)
     learned = paired[(collapsed == 0).all(axis=1)]
     sign = -1.0 if lower_is_better(metric) else 1.0
     (all_a, all_b), (learned_a, learned_b), (collapsed_a, collapsed_b) = (
-        unit.average(each).to_numpy().T if len(each) else np.empty((2, 0)) for each in (paired, learned, collapsed)
+        replicate.average(each).to_numpy().T if len(each) else np.empty((2, 0)) for each in (paired, learned, collapsed)
     )
-    if unit.stream is not None:  # runs of a crossed design are not independent, so their collapses are counted alone
+    if (
+        replicate.stream is not None
+    ):  # runs of a crossed design are not independent, so their collapses are counted alone
         collapsed_a, collapsed_b = np.empty(0), np.empty(0)
     bound = scale(metric) if scale(metric) > 1 else None
     parts = {

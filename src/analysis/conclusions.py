@@ -1,35 +1,25 @@
 """Conclusions in sentences, from what the table of comparisons has found."""
 
 import math
-from collections.abc import Sequence
 
 import pandas as pd
 
 from src.analysis.comparisons import LESS, MORE, NOT_SHOWN, NOT_TESTED, Plan, scale
-from src.analysis.replication_unit import Unit
+from src.analysis.formatting import interval_text, join_words, metric_label, with_interval
+from src.analysis.replicate import Replicate
 
 _MAX_DESCRIBED = 3  # comparisons
 _MAX_NAMED = 3
 
 
-def spoken(metric: str) -> str:
-    """Return a metric's name in words.
-
-    Example:
-        >>> spoken("population/accuracy"), spoken("population/regret")
-        ('population accuracy', 'regret')
-    """
-    return metric.removeprefix("population/" if metric.endswith("/regret") else "").replace("/", " ").replace("_", " ")
-
-
-def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> list[str]:
+def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, replicate: Replicate) -> list[str]:
     """Return the answer to the question of a study, in a few sentences.
 
     Args:
         comparisons: What ``src.analysis.comparisons.compare_losses`` returns for the metric.
         metric: The metric.
         plan: The baseline, alpha and margin of the comparisons.
-        unit: What n counts.
+        replicate: What n counts.
     """
     if comparisons.empty:
         return [
@@ -37,24 +27,24 @@ def answer(comparisons: pd.DataFrame, metric: str, plan: Plan, unit: Unit) -> li
             f"is compared."
         ]
     if len(comparisons) <= _MAX_DESCRIBED:
-        return [describe(row, plan, unit) for _, row in comparisons.iterrows()]
-    return [*_collapse_overview(comparisons, plan), *_learned_overview(comparisons, plan, unit)]
+        return [describe(row, plan, replicate) for _, row in comparisons.iterrows()]
+    return [*_collapse_overview(comparisons, plan), *_learned_overview(comparisons, plan, replicate)]
 
 
-def describe(row: pd.Series, plan: Plan, unit: Unit) -> str:
+def describe(row: pd.Series, plan: Plan, replicate: Replicate) -> str:
     """Describe one comparison: its collapses, and the difference where both learned."""
     pair = f"{row['loss']} and {row['baseline']}"
     if row["n"] == 0:
-        return f"{pair} have no common {_count(1, unit)[2:]} {_where(row)}."
+        return f"{pair} have no common {_count(1, replicate)[2:]} {_where(row)}."
     opening = f"At{_where(row).removeprefix('at')}"
     if row["learned_n"] == 0 and row["collapsed_n"] == 0:
-        if unit.stream is None:
+        if replicate.stream is None:
             return (
-                f"{opening}, it is not recorded which seeds collapsed, so that only all {_count(row['n'], unit)} "
+                f"{opening}, it is not recorded which seeds collapsed, so that only all {_count(row['n'], replicate)} "
                 f"together are compared: {overall(row)}."
             )
-        return f"{opening}, there is none of the {unit.name} in which both {pair} learned: {overall(row)}."
-    return f"{opening}, {'; '.join(filter(None, [collapses(row), learned(row, plan, unit)]))}."
+        return f"{opening}, there is none of the {replicate.name} in which both {pair} learned: {overall(row)}."
+    return f"{opening}, {'; '.join(filter(None, [collapses(row), learned(row, plan, replicate)]))}."
 
 
 def collapses(row: pd.Series) -> str:
@@ -71,25 +61,25 @@ def collapses(row: pd.Series) -> str:
     return f"{text}, which shows no difference in how often they do{tested}"
 
 
-def learned(row: pd.Series, plan: Plan, unit: Unit) -> str:
+def learned(row: pd.Series, plan: Plan, replicate: Replicate) -> str:
     """Describe the difference of a comparison where both losses learned."""
     n, pair = int(row["learned_n"]), f"{row['loss']} and {row['baseline']}"
     every = "" if n < row["n"] else "in all of "
-    where = f"where both learned ({every}{_count(n, unit)}), "
+    where = f"where both learned ({every}{_count(n, replicate)}), "
     if n == 0:
-        return f"in none of {_count(int(row['n']), unit)} both learned"
+        return f"in none of {_count(int(row['n']), replicate)} both learned"
     if pd.isna(row["learned_low"]):
         if row["learned_difference"] == 0 and n > 1:
             return f"{where}{pair} do not differ at all"
-        return f"{where}{pair} differ by {_size(row, row['learned_difference'])}, without an interval"
+        size = with_interval(row["learned_difference"], math.nan, math.nan, _unit(row))
+        return f"{where}{pair} differ by {size}, without an interval"
+    metric = metric_label(row["metric"])
     if row["learned_finding"] != NOT_SHOWN:
-        low, high = sorted((abs(row["learned_low"]), abs(row["learned_high"])))
-        size = f"{_size(row, abs(row['learned_difference']))} {row['learned_finding']} {_interval(row, low, high)}"
-        return f"{where}{row['loss']} is {size} in {spoken(row['metric'])} {_p(row, 'learned')}{_margin(row, plan)}"
-    size = f"{_size(row, row['learned_difference'])} {_interval(row, row['learned_low'], row['learned_high'])}"
+        return f"{where}{row['loss']} is {_gap(row)} in {metric} {_p(row, 'learned')}{_margin(row, plan)}"
+    size = with_interval(row["learned_difference"], row["learned_low"], row["learned_high"], _unit(row))
     excluded = row["learned_low"] > 0 or row["learned_high"] < 0
     after = f" after correction {_p(row, 'learned')}" if excluded else ""
-    none = f"no difference in {spoken(row['metric'])} is seen{after}"
+    none = f"no difference in {metric} is seen{after}"
     return f"{where}{none}: {row['loss']} - {row['baseline']} = {size}{_margin(row, plan)}"
 
 
@@ -97,10 +87,7 @@ def overall(row: pd.Series) -> str:
     """Describe the difference over all seeds."""
     share = f"P({row['loss']} better) = {row['superiority']:.2f}"
     share += f" [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
-    places = decimals(row["low"], row["high"])
-    mean = f"mean difference {number(row['difference'], places)}{_unit(row)}"
-    ends = f" [{number(row['low'], places)}, {number(row['high'], places)}]" if pd.notna(row["low"]) else ""
-    return f"{share}, {mean}{ends}"
+    return f"{share}, mean difference {with_interval(row['difference'], row['low'], row['high'], _unit(row))}"
 
 
 def _margin(row: pd.Series, plan: Plan) -> str:
@@ -129,10 +116,10 @@ def _collapse_overview(table: pd.DataFrame, plan: Plan) -> list[str]:
     if not texts:
         return [f"{lead}; in none is it shown that one loss collapses more often."]
     more = f", and {len(found) - len(texts)} more" if len(found) > len(texts) else ""
-    return [f"{lead}: {joined(texts)}{more}."]
+    return [f"{lead}: {join_words(texts)}{more}."]
 
 
-def _learned_overview(table: pd.DataFrame, plan: Plan, unit: Unit) -> list[str]:
+def _learned_overview(table: pd.DataFrame, plan: Plan, replicate: Replicate) -> list[str]:
     """Return how many comparisons differ where both losses learned, the largest ones, and the widest other interval."""
     tested = table[table["learned_finding"] != NOT_TESTED]
     found, rest = (tested[(tested["learned_finding"] == NOT_SHOWN) == shown] for shown in (False, True))
@@ -148,29 +135,32 @@ def _learned_overview(table: pd.DataFrame, plan: Plan, unit: Unit) -> list[str]:
     largest = found.loc[found["learned_difference"].abs().sort_values(ascending=False, kind="stable").index]
     if texts := [_short(row) for _, row in largest.head(_MAX_NAMED).iterrows()]:
         more = f", and {len(found) - len(texts)} more" if len(found) > len(texts) else ""
-        sentences.append(f"{joined(texts)}{more}.")
+        sentences.append(f"{join_words(texts)}{more}.")
     known = rest[rest["learned_low"].notna()]
     if len(known):
         row = known.loc[(known["learned_high"] - known["learned_low"]).idxmax()]
-        interval = _interval(row, row["learned_low"], row["learned_high"])
-        name = f"{row['loss']} {_where(row)} on {_count(int(row['learned_n']), unit)}"
+        interval = interval_text(row["learned_low"], row["learned_high"])
+        name = f"{row['loss']} {_where(row)} on {_count(int(row['learned_n']), replicate)}"
         sentences.append(f"Where no difference is seen, the widest interval is {interval}, of {name}.")
     return sentences
 
 
 def _short(row: pd.Series) -> str:
+    return f"{row['loss']} is {_gap(row)} than {row['baseline']} {_where(row)}"
+
+
+def _gap(row: pd.Series) -> str:
+    """Return by how much a loss is better or worse, with the interval, all without signs."""
     low, high = sorted((abs(row["learned_low"]), abs(row["learned_high"])))
-    size = f"{_size(row, abs(row['learned_difference']))} {row['learned_finding']} {_interval(row, low, high)}"
-    return f"{row['loss']} is {size} than {row['baseline']} {_where(row)}"
+    return with_interval(abs(row["learned_difference"]), low, high, f"{_unit(row)} {row['learned_finding']}")
 
 
 def _where(row: pd.Series) -> str:
-    place = f"at C = {row['classes']}"
-    return f"{place} ({row['setting']})" if row["setting"] else place
+    return f"at C = {row['classes']}" + (f" ({row['setting']})" if row["setting"] else "")
 
 
-def _count(n: int, unit: Unit) -> str:
-    return f"{n} {unit.name.removesuffix('s') if n == 1 else unit.name}"
+def _count(n: int, replicate: Replicate) -> str:
+    return f"{n} {replicate.name.removesuffix('s') if n == 1 else replicate.name}"
 
 
 def _collapse_count(row: pd.Series, side: str) -> str:
@@ -188,45 +178,5 @@ def _p(row: pd.Series, part: str) -> str:
     return f"({p}, corrected for {row['family']} tests)" if row["family"] > 1 else f"({p})"
 
 
-def decimals(low: float, high: float) -> int:
-    """Return the number of decimals that shows two digits of the half-width of an interval, at least one."""
-    half_width = abs(high - low) / 2
-    if not math.isfinite(half_width) or half_width == 0:
-        return 2
-    return int(min(6, max(1, 1 - math.floor(math.log10(half_width)))))
-
-
-def number(value: float, places: int) -> str:
-    """Return a number with some decimals and no negative zero.
-
-    Example:
-        >>> number(-0.04, 1), number(1.25, 2)
-        ('0.0', '1.25')
-    """
-    text = f"{value:.{places}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def _size(row: pd.Series, value: float) -> str:
-    return f"{number(value, decimals(row['learned_low'], row['learned_high']))}{_unit(row)}"
-
-
 def _unit(row: pd.Series) -> str:
     return " points" if scale(row["metric"]) > 1 else ""
-
-
-def _interval(row: pd.Series, low: float, high: float) -> str:
-    places = decimals(row["learned_low"], row["learned_high"])
-    return f"[{number(low, places)}, {number(high, places)}]"
-
-
-def joined(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence.
-
-    Example:
-        >>> joined(["a", "b", "c"]), joined(["a, x", "b", "c"])
-        ('a, b and c', 'a, x; b; and c')
-    """
-    if len(words) > 2 and any("," in word for word in words):
-        return "; ".join([*words[:-1], f"and {words[-1]}"])
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from src.analysis.collect import Collection
-from src.analysis.comparison_groups import name_contenders
+from src.analysis.comparison_groups import name_methods
 from src.analysis.comparisons import Plan, compare_losses
-from src.analysis.conclusions import answer, joined
-from src.analysis.replication_unit import Unit, find_unit
+from src.analysis.conclusions import answer
+from src.analysis.formatting import join_words
+from src.analysis.replicate import Replicate, find_replicate
 from src.analysis.runs import tuned
 from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.variance import decompose, test_set_sentence
@@ -29,8 +30,8 @@ class Findings:
         collection: Its runs and their problems.
         metric: The metric that the question is about.
         plan: The baseline, alpha and margin.
-        unit: The replicate that n counts.
-        contenders: One row per condition, as ``name_contenders`` returns it.
+        replicate: The replicate that n counts.
+        methods: One row per condition, as ``name_methods`` returns it.
         summary: One row per condition, as ``summarize`` returns it.
         comparisons: One row per comparison, as ``compare_losses`` returns it.
         variance: The parts of the variance, as ``decompose`` returns it.
@@ -42,8 +43,8 @@ class Findings:
     collection: Collection
     metric: str
     plan: Plan
-    unit: Unit
-    contenders: pd.DataFrame
+    replicate: Replicate
+    methods: pd.DataFrame
     summary: pd.DataFrame
     comparisons: pd.DataFrame
     variance: pd.DataFrame
@@ -61,29 +62,29 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
         plan: The baseline, alpha and margin.
     """
     runs = collection.completed
-    unit = find_unit(runs)
-    contenders = name_contenders(runs)
-    comparisons, unpaired = compare_losses(runs, metric, plan, unit)
+    replicate = find_replicate(runs)
+    methods = name_methods(runs)
+    comparisons, unpaired = compare_losses(runs, metric, plan, replicate)
     variance, unbalanced = decompose(runs)
-    summary = summarize(collection.runs, [*ACCURACIES, metric], 1 - plan.alpha, unit)
+    summary = summarize(collection.runs, [*ACCURACIES, metric], 1 - plan.alpha, replicate)
     return Findings(
         collection,
         metric,
         plan,
-        unit,
-        contenders,
+        replicate,
+        methods,
         summary,
         comparisons,
         variance,
-        answer(comparisons, metric, plan, unit),
-        _notes(collection, metric, unit, variance, plan),
+        answer(comparisons, metric, plan, replicate),
+        _notes(collection, metric, replicate, variance, plan),
         {**collection.problems, "without a partner": unpaired, "not in the crossed design": unbalanced},
     )
 
 
-def _notes(collection: Collection, metric: str, unit: Unit, variance: pd.DataFrame, plan: Plan) -> list[str]:
+def _notes(collection: Collection, metric: str, replicate: Replicate, variance: pd.DataFrame, plan: Plan) -> list[str]:
     runs = collection.completed
-    notes = [_ANYTIME if plan.anytime else "", unit.note, test_set_sentence(variance), _tuned_sentence(collection)]
+    notes = [_ANYTIME if plan.anytime else "", replicate.note, test_set_sentence(variance), _tuned_sentence(collection)]
     if runs.groupby("fingerprint").size().max() == 1:
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:
@@ -108,4 +109,4 @@ def _tuned_sentence(collection: Collection) -> str:
         f"{results.loss} at C = {results.classes}"
         for results in sorted(conditions.values(), key=lambda results: (results.classes, results.loss))
     ]
-    return f"Tuned on other seeds: {joined(texts)}." if texts else ""
+    return f"Tuned on other seeds: {join_words(texts)}." if texts else ""

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from src.analysis.collapse import collapsed_runs
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.statistics.intervals import clopper_pearson_interval, mean_interval
 from src.storage.schema import COMPLETED, FAILED
 
@@ -14,7 +14,10 @@ ACCURACIES = ("test/accuracy", "population/accuracy")
 
 
 def summarize(
-    runs: pd.DataFrame, metrics: Sequence[str] = ACCURACIES, confidence: float = 0.95, unit: Unit | None = None
+    runs: pd.DataFrame,
+    metrics: Sequence[str] = ACCURACIES,
+    confidence: float = 0.95,
+    replicate: Replicate | None = None,
 ) -> pd.DataFrame:
     """Return one row per condition, in the order of the runs.
 
@@ -22,7 +25,7 @@ def summarize(
         runs: One row per run, as ``Collection.runs`` has it.
         metrics: Metrics to summarise; those that no run has are left out.
         confidence: Of the intervals, in (0, 1).
-        unit: The independent replicate that the intervals are based on; single runs by default.
+        replicate: The independent replicate that the intervals are based on; single runs by default.
 
     Returns:
         The columns of ``runs`` that name the condition; n, the number of completed runs, and failed; of the runs that
@@ -39,9 +42,9 @@ def summarize(
         completed = group[group["status"] == COMPLETED]
         row: dict[str, Any] = {name: group[name].iloc[0] for name in naming}
         row |= {"n": len(completed), "failed": int((group["status"] == FAILED).sum())}
-        row |= _collapses(completed, confidence, unit or Unit())
+        row |= _collapses(completed, confidence, replicate or Replicate())
         for metric in known:
-            row |= _spread(metric, completed, confidence, unit or Unit())
+            row |= _spread(metric, completed, confidence, replicate or Replicate())
         if "population/regret" in runs.columns:
             row["population/regret mean"] = completed["population/regret"].mean()
         for name in ("bayes/accuracy", "ideal/accuracy"):
@@ -51,16 +54,16 @@ def summarize(
     return pd.DataFrame(rows)
 
 
-def _collapses(runs: pd.DataFrame, confidence: float, unit: Unit) -> dict[str, float]:
+def _collapses(runs: pd.DataFrame, confidence: float, replicate: Replicate) -> dict[str, float]:
     known = collapsed_runs(runs).dropna()
     n, count = len(known), int(known.sum())
-    low, high = clopper_pearson_interval(count, n if unit.stream is None else 0, confidence)
+    low, high = clopper_pearson_interval(count, n if replicate.stream is None else 0, confidence)
     return {"collapsed": count, "collapsed n": n, "collapsed low": low, "collapsed high": high}
 
 
-def _spread(metric: str, runs: pd.DataFrame, confidence: float, unit: Unit) -> dict[str, float]:
+def _spread(metric: str, runs: pd.DataFrame, confidence: float, replicate: Replicate) -> dict[str, float]:
     values = runs[metric].dropna()
-    mean, low, high = mean_interval(unit.means(runs, metric), confidence)
+    mean, low, high = mean_interval(replicate.means(runs, metric), confidence)
     return {
         f"{metric} n": len(values),
         f"{metric} mean": mean,

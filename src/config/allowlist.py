@@ -1,6 +1,6 @@
-"""The classes and functions that a configuration may name, by the place that names them.
+"""The classes and functions that a configuration may name, by the node that names them.
 
-A ``_target_`` decides what is called, so every place has a kind: a model is a subclass of ``torch.nn.Module`` that is
+A ``_target_`` decides what is called, so every node has a kind: a model is a subclass of ``torch.nn.Module`` that is
 defined in ``src.models`` or in a package of ``allow_targets``, and so on. Whatever else names code, such as ``class``,
 ``()`` and ``ext://`` in the configuration of logging, is refused. Names are checked before anything is imported, and
 classes before anything is called.
@@ -32,7 +32,7 @@ _ALLOW = "allow_targets"
 
 @dataclass(frozen=True)
 class Kind:
-    """What one place of the configuration may name.
+    """The names that one node of the configuration may have as its `_target_`.
 
     Attributes:
         packages: Packages in which a name may lie, unless in one of ``allow_targets``.
@@ -101,36 +101,36 @@ def allowed_problem(allow_targets: Any) -> Problem | None:
     return None if good else Problem(_ALLOW, rule, allow_targets)
 
 
-def check_name(place: str, target: Any, allow_targets: Sequence[str], kind: Kind | None = None) -> Kind:
-    """Check the name in a ``_target_``, without importing anything, and return the kind of its place.
+def check_name(node: str, target: Any, allow_targets: Sequence[str], kind: Kind | None = None) -> Kind:
+    """Check the name in a ``_target_``, without importing anything, and return the kind of its node.
 
     Raises:
-        SettingsError: If nothing is built at this place, or the name lies in none of the packages of its kind.
+        SettingsError: If nothing is built at this node, or the name lies in none of the packages of its kind.
     """
-    name = f"{place}.{_TARGET}"
-    kind = kind or KINDS.get("model.network" if _inside(place, ("model.network",)) else place)
+    name = f"{node}.{_TARGET}"
+    kind = kind or KINDS.get("model.network" if _inside(node, ("model.network",)) else node)
     if kind is None:
-        raise SettingsError(Problem(name, "left out, as nothing is built at this place", target))
+        raise SettingsError(Problem(name, "left out, as nothing is built at this node", target))
     good = target in kind.builders if isinstance(target, str) else False
     good = good or (isinstance(target, str) and _inside(target, (*kind.packages, *_added(kind, allow_targets))))
     check(None if good else Problem(name, kind.allowed(allow_targets), target))
     return kind
 
 
-def find_target(place: str, target: Any, allow_targets: Sequence[str], kind: Kind | None = None) -> Any:
+def find_target(node: str, target: Any, allow_targets: Sequence[str], kind: Kind | None = None) -> Any:
     """Return the class, or one of the named builders, that a ``_target_`` names.
 
     Args:
-        place: The config group, or what is below it: ``model.network``.
+        node: The config group, or what is below it: ``model.network``.
         target: The dotted name.
         allow_targets: Packages beside those of the kind.
-        kind: What it has to be, where that does not follow from the place.
+        kind: What it has to be, where that does not follow from the node.
 
     Raises:
         SettingsError: If the name is not allowed, cannot be imported, is defined elsewhere, or is not of the kind.
     """
-    name = f"{place}.{_TARGET}"
-    kind = check_name(place, target, allow_targets, kind)
+    name = f"{node}.{_TARGET}"
+    kind = check_name(node, target, allow_targets, kind)
     try:
         found = get_object(target)
     except Exception as error:
@@ -192,14 +192,14 @@ def typed_allow_targets(words: Sequence[str]) -> list[Any]:
 
 def _check_leaf(root: DictConfig, path: Path, value: Any, allow_targets: Sequence[str]) -> None:
     """Check one value of a configuration, as it stands there: interpolations are not resolved yet."""
-    place, key, name = _dotted(path[:-1]), path[-1], _dotted(path)
+    node, key, name = _dotted(path[:-1]), path[-1], _dotted(path)
     if key == _TARGET and path[0] == "hydra":
-        _check_hydra_target(place, value, allow_targets)
+        _check_hydra_target(node, value, allow_targets)
     elif key == _TARGET:
-        if value is not None or place != "export":
-            check_name(place, _resolved(root, path, value), allow_targets)
+        if value is not None or node != "export":
+            check_name(node, _resolved(root, path, value), allow_targets)
     elif _inside(name, _SWEPT):
-        words = shlex.split(value) if place == _GRIDS and isinstance(value, str) else [str(key)]
+        words = shlex.split(value) if node == _GRIDS and isinstance(value, str) else [str(key)]
         swept = [word for word in words if word.lstrip("+~").startswith("hydra")]
         check(Problem(name, "settings of a condition, none of Hydra's own", swept[0]) if swept else None)
     elif _inside(name, _LOGGING):
@@ -216,16 +216,16 @@ def _check_typed(name: str, value: Any, words: Sequence[str]) -> None:
             raise SettingsError(Problem(name, f"given on the command line as +{name}=VALUE, not in a file", value))
 
 
-def _check_hydra_target(place: str, target: Any, allow_targets: Sequence[str]) -> None:
+def _check_hydra_target(node: str, target: Any, allow_targets: Sequence[str]) -> None:
     """Check what one of Hydra's own groups builds."""
-    if place in _PLUGINS:
+    if node in _PLUGINS:
         known = Plugins.instance().class_name_to_class
-        rule = f"the {place.rpartition('.')[2]} of a plugin of Hydra that is installed"
+        rule = f"the {node.rpartition('.')[2]} of a plugin of Hydra that is installed"
         good = isinstance(target, str) and target in known
-        check(None if good else Problem(f"{place}.{_TARGET}", rule, target))
+        check(None if good else Problem(f"{node}.{_TARGET}", rule, target))
     else:
-        kind = _CALLBACK if place.rpartition(".")[0] == "hydra.callbacks" else None
-        find_target(place, target, allow_targets, kind)
+        kind = _CALLBACK if node.rpartition(".")[0] == "hydra.callbacks" else None
+        find_target(node, target, allow_targets, kind)
 
 
 def _check_logging(root: DictConfig, path: Path, value: Any) -> None:

@@ -23,7 +23,7 @@ from src.utils.validation import Problem, check
 
 _GROUPS = ("data", "loss", "model")
 _TABLES = (("data", "read"), ("data", "ordered"))  # settings of plain values by name
-_NETWORK = ("model", "network")  # the one place below a group that names code
+_NETWORK = ("model", "network")  # the one node below a group that names code
 _CHECKPOINT_OVERHEAD = 2**20  # bytes of a checkpoint beside the weights, generously
 
 
@@ -105,7 +105,7 @@ def _merged(
     Raises:
         SettingsError: If a value is a dict, except ``model.network``, or the class is outside of what is allowed.
     """
-    place = ".".join(path)
+    node = ".".join(path)
     target = own.get("_target_", stored.get("_target_"))
     if path == _NETWORK:
         target = stored.get("_target_")
@@ -113,7 +113,7 @@ def _merged(
         good = isinstance(target, str) and any(f"{target}.".startswith(f"{package}.") for package in allow_targets)
         good = good or target in _own_targets(path[0])
         rule = f"in a package of allow_targets=[...], as {path[0]}={choice} of this project does not name it"
-        check(None if good else Problem(f"{place}._target_", rule, target))
+        check(None if good else Problem(f"{node}._target_", rule, target))
     merged = {**own, "_target_": target}
     for name, value in stored.items():
         if name.startswith("_"):

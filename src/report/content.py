@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from src.analysis.collapse import collapse_sentences, kaiming_commands
-from src.analysis.conclusions import joined, spoken
 from src.analysis.findings import REGRET, Findings
+from src.analysis.formatting import join_words, metric_label
 from src.analysis.provenance import Provenance, provenance
-from src.report.report_tables import Sheet, coefficient_sheet, settings_sheet, sheets
+from src.report.report_tables import ReportTable, all_tables, coefficient_table, settings_table
 
 _CAPTIONS = {
     "accuracy": (
@@ -63,7 +63,7 @@ class Content:
         collapse: What is known of the seeds that did not learn, in sentences; empty where every seed learned.
         collapse_pictures: The figures of them.
         kaiming_commands: Commands that repeat these conditions from other initial weights.
-        sheets: The tables.
+        tables: The tables.
         left_out: Failed, missing and broken runs and other omissions, as lines by heading.
         settings: The settings in which the conditions differ.
         provenance: Commands, versions and time.
@@ -77,9 +77,9 @@ class Content:
     collapse: list[str]
     collapse_pictures: list[Picture]
     kaiming_commands: list[str]
-    sheets: list[Sheet]
+    tables: list[ReportTable]
     left_out: dict[str, list[str]]
-    settings: Sheet
+    settings: ReportTable
     provenance: Provenance
 
 
@@ -94,7 +94,7 @@ def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, S
     captions = _captions(findings)
     pictures = [Picture(name, *captions[name]) for name in figures]
     return Content(
-        title=joined(list(dict.fromkeys(findings.collection.runs["study"]))),
+        title=join_words(list(dict.fromkeys(findings.collection.runs["study"]))),
         question=_question(findings),
         answer=findings.answer,
         notes=findings.notes,
@@ -102,36 +102,36 @@ def content(findings: Findings, figures: Sequence[str], left_out: Mapping[str, S
         collapse=collapse_sentences(findings.collection.completed),
         collapse_pictures=[each for each in pictures if each.name in _OF_COLLAPSE],
         kaiming_commands=kaiming_commands(findings.collection.results),
-        sheets=[*sheets(findings), *filter(None, [coefficient_sheet(findings)])],
+        tables=[*all_tables(findings), *filter(None, [coefficient_table(findings)])],
         left_out={kind: list(lines) for kind, lines in left_out.items() if lines},
-        settings=settings_sheet(findings),
+        settings=settings_table(findings),
         provenance=provenance(findings.collection.results),
     )
 
 
 def _question(findings: Findings) -> str:
     """Return the question: which losses, on which metric, for which class counts, on how many seeds."""
-    names = list(dict.fromkeys(findings.contenders["contender"]))
+    names = list(dict.fromkeys(findings.methods["method"]))
     others = [name for name in names if name != findings.plan.baseline]
-    counts = joined([str(classes) for classes in sorted(findings.contenders["classes"].unique())])
+    counts = join_words([str(classes) for classes in sorted(findings.methods["classes"].unique())])
     seeds = findings.comparisons["n"].agg(["min", "max"]) if len(findings.comparisons) else None
-    many = "" if seeds is None else f", on {_range(int(seeds['min']), int(seeds['max']))} {findings.unit.name}"
-    settings = findings.contenders["setting"].nunique()
+    many = "" if seeds is None else f", on {_range(int(seeds['min']), int(seeds['max']))} {findings.replicate.name}"
+    settings = findings.methods["setting"].nunique()
     under = f", under {settings} settings" if settings > 1 else ""
     where = f"for C = {counts}{under}{many}?"
     if not others:
-        return f"How good is {names[0]} on {spoken(findings.metric)} {where}"
-    listed = joined(others) if len(others) <= 6 else f"{len(others)} losses"
+        return f"How good is {names[0]} on {metric_label(findings.metric)} {where}"
+    listed = join_words(others) if len(others) <= 6 else f"{len(others)} losses"
     verb = "do" if len(others) > 1 else "does"
-    what = f"{listed} differ from {findings.plan.baseline} on {spoken(findings.metric)}"
+    what = f"{listed} differ from {findings.plan.baseline} on {metric_label(findings.metric)}"
     return f"How much does the choice of {_choice(findings)} matter: by how much {verb} {what} {where}"
 
 
 def _choice(findings: Findings) -> str:
-    """Return the kind of choice in which the contenders differ."""
+    """Return the kind of choice in which the methods differ."""
     runs = findings.collection.completed
-    if runs["model"].nunique() > 1 and not findings.contenders["setting"].str.contains("model=").any():
-        return "model and loss"  # a model is either a part of the contenders or a setting
+    if runs["model"].nunique() > 1 and not findings.methods["setting"].str.contains("model=").any():
+        return "model and loss"  # a model is either a part of the methods or a setting
     return "loss" if runs["loss"].nunique() > 1 else "settings"
 
 
@@ -141,8 +141,8 @@ def _range(low: int, high: int) -> str:
 
 def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
     """Return the title and caption of each figure by name."""
-    metric, plan = spoken(findings.metric), findings.plan
-    parts = "of the networks" if findings.unit.stream is None else "its sources and their interactions"
+    metric, plan = metric_label(findings.metric), findings.plan
+    parts = "of the networks" if findings.replicate.stream is None else "its sources and their interactions"
     return _CAPTIONS | {
         "differences": (
             "Paired differences",

@@ -63,21 +63,21 @@ def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
         findings: The findings of the study.
         progress: Wraps the folders that are read, to show a progress bar.
     """
-    runs, alpha, unit = findings.collection.completed, findings.plan.alpha, findings.unit
+    runs, alpha, replicate = findings.collection.completed, findings.plan.alpha, findings.replicate
     figures: dict[str, Figure | None] = dict.fromkeys(FIGURES)
     problems: list[str] = []
     if _has(runs, *ACCURACIES):
-        figures["accuracy"] = accuracy_figure(runs, alpha, unit)
+        figures["accuracy"] = accuracy_figure(runs, alpha, replicate)
     else:
         problems.append("accuracy: no run has an accuracy")
     if len(findings.comparisons):
         figures["differences"] = forest_figure(findings.comparisons, findings.plan)
     figures["ranks"] = ranks_figure(runs, findings.metric, alpha)
     if _has(runs, REGRET):
-        figures["regret"] = regret_figure(runs, alpha, unit)
-        figures["sample_size"] = sample_size_figure(runs, alpha, unit)
+        figures["regret"] = regret_figure(runs, alpha, replicate)
+        figures["sample_size"] = sample_size_figure(runs, alpha, replicate)
     if _has(runs, CALIBRATION):
-        figures["calibration"] = calibration_figure(runs, alpha, unit)
+        figures["calibration"] = calibration_figure(runs, alpha, replicate)
     if bars := variance_bars(findings.variance):
         figures["variance"] = variance_figure(bars)
     figures["collapse_map"] = collapse_map_figure(runs)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from src.analysis.comparisons import lower_is_better, scale
-from src.analysis.conclusions import decimals, number, spoken
 from src.analysis.findings import Findings
-from src.report.report_tables import comparison_sheet
+from src.analysis.formatting import metric_label, with_interval
+from src.report.report_tables import comparison_table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -66,17 +66,17 @@ def winners(summary: pd.DataFrame, metric: str) -> pd.Series:
 
 def _accuracy_table(findings: Findings) -> Iterator[str]:
     metric = findings.metric
-    summary = findings.summary.merge(findings.contenders[["fingerprint", "contender", "setting"]], on="fingerprint")
+    summary = findings.summary.merge(findings.methods[["fingerprint", "method", "setting"]], on="fingerprint")
     counts = sorted(summary["classes"].unique())
     bold = pd.Series(False, index=summary.index)
     for _, block in summary.groupby(["classes", "setting"]):
         bold.loc[block.index] = winners(block, metric)
-    names = (summary["contender"] + ", " + summary["setting"]).str.removesuffix(", ")
+    names = (summary["method"] + ", " + summary["setting"]).str.removesuffix(", ")
     level = f"{1 - findings.plan.alpha:.0%}"
     unit = " in points" if scale(metric) > 1 else ""
     caption = (
-        f"Mean {spoken(metric)}{unit} with its {level} t interval, over {findings.unit.name}. Bold: the best mean at "
-        f"each class count, and every mean inside its interval."
+        f"Mean {metric_label(metric)}{unit} with its {level} t interval, over {findings.replicate.name}. Bold: the "
+        f"best mean at each class count, and every mean inside its interval."
     )
     yield from _begin(caption, "losses", "l" + "r" * len(counts))
     yield " & ".join(["loss", *(f"$C = {count}$" for count in counts)]) + r" \\"
@@ -94,25 +94,23 @@ def _cell(row: pd.Series, metric: str, bold: bool) -> str:
     mean, low, high = (row[f"{metric} {part}"] * scale(metric) for part in ("mean", "low", "high"))
     if pd.isna(mean):
         return "--"
-    places = decimals(low, high)
-    text = number(mean, places)
-    interval = f" [{number(low, places)}, {number(high, places)}]" if pd.notna(low) else ""
-    return (f"\\textbf{{{text}}}" if bold else text) + interval
+    text, bracket, interval = with_interval(mean, low, high).partition(" [")
+    return (f"\\textbf{{{text}}}" if bold else text) + bracket + interval
 
 
 def _comparison_table(findings: Findings) -> Iterator[str]:
-    sheet = comparison_sheet(findings)
+    table = comparison_table(findings)
     kind = "confidence sequence" if findings.plan.anytime else "interval"
     caption = (
-        f"{spoken(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired, with "
+        f"{metric_label(findings.metric).capitalize()}: loss minus baseline ({findings.plan.baseline}), paired, with "
         f"{1 - findings.plan.alpha:.0%} {kind}s: the share of collapsed seeds, and the metric where both learned. "
         f"Holm's p values correct for {findings.comparisons['family'].max()} tests; a star marks a difference at "
         f"alpha = {findings.plan.alpha:g}."
     )
     yield from _begin(caption, "comparisons", "lr" + "r" * (len(_COLUMNS) - 2))
-    yield " & ".join(escape(sheet.head[index]) for index in _COLUMNS) + r" \\"
+    yield " & ".join(escape(table.head[index]) for index in _COLUMNS) + r" \\"
     yield r"\midrule"
-    for row in sheet.rows:
+    for row in table.rows:
         yield " & ".join(escape(row[index]) for index in _COLUMNS) + r" \\"
     yield from _END
 

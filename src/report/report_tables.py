@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from src.analysis.comparisons import NOT_SHOWN, NOT_TESTED, POINTS, POWERS, scale
-from src.analysis.conclusions import decimals, number, spoken
 from src.analysis.findings import Findings
+from src.analysis.formatting import decimals, metric_label, number, with_interval
 from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.variance import SEED
 from src.statistics.intervals import MIN_BOOTSTRAP
@@ -18,7 +18,7 @@ _NONE = "–"  # noqa: RUF001 - an en dash
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ReportTable:
     """A table.
 
     Attributes:
@@ -38,7 +38,7 @@ class Sheet:
     texts: int = 1
 
 
-def condition_sheet(findings: Findings) -> Sheet:
+def condition_table(findings: Findings) -> ReportTable:
     """Return one row per condition: number of seeds, means, intervals and standard deviations."""
     summary = findings.summary
     metrics = [name for name in dict.fromkeys([*ACCURACIES, findings.metric]) if f"{name} mean" in summary.columns]
@@ -50,8 +50,8 @@ def condition_sheet(findings: Findings) -> Sheet:
         "n",
         "failed",
         "collapsed",
-        *map(spoken, metrics),
-        *(spoken(name.removesuffix(" mean")) for name in ends),
+        *map(metric_label, metrics),
+        *(metric_label(name.removesuffix(" mean")) for name in ends),
     ]
     rows = [
         [
@@ -64,7 +64,7 @@ def condition_sheet(findings: Findings) -> Sheet:
         for _, row in summary.iterrows()
     ]
     level = f"{1 - findings.plan.alpha:.0%}"
-    over = f"of the mean, over {findings.unit.name}"
+    over = f"of the mean, over {findings.replicate.name}"
     note = (
         f"A collapsed network makes one decision for every training sample; their number, with the {level} "
         f"Clopper-Pearson interval of the probability. Mean [{level} t interval {over}] (standard deviation over "
@@ -76,7 +76,7 @@ def condition_sheet(findings: Findings) -> Sheet:
             "(dash-dotted): "
             "its distance to Bayes is the cost of the rule, the distance below it is the cost of training."
         )
-    return Sheet("conditions", "Conditions", note, head, rows)
+    return ReportTable("conditions", "Conditions", note, head, rows)
 
 
 def collapse_count(row: pd.Series) -> str:
@@ -95,7 +95,7 @@ def _spread(row: pd.Series, metric: str) -> str:
     return f"{_interval(mean, low, high)} ({number(sd, places)})" if pd.notna(sd) else _plain(mean, 1)
 
 
-def comparison_sheet(findings: Findings) -> Sheet:
+def comparison_table(findings: Findings) -> ReportTable:
     """Return one row per comparison: how often both losses collapse, and how they differ where both learned."""
     table, plan = findings.comparisons, findings.plan
     level, margin = f"{1 - plan.alpha:.0%}", plan.margin
@@ -152,11 +152,14 @@ def comparison_sheet(findings: Findings) -> Sheet:
         f"{_family(table)}{p} A star marks what is significant at alpha = {plan.alpha:g} after Holm's correction; the "
         f"intervals are not corrected."
     )
-    return Sheet("comparisons", f"{spoken(findings.metric).capitalize()} against {plan.baseline}", note, head, rows)
+    return ReportTable(
+        "comparisons", f"{metric_label(findings.metric).capitalize()} against {plan.baseline}", note, head, rows
+    )
 
 
-def overall_sheet(findings: Findings) -> Sheet:
+def overall_table(findings: Findings) -> ReportTable:
     """Return one row per comparison over all seeds, collapsed or not."""
+    seeds = findings.replicate.name
     plan = findings.plan
     level = f"{1 - plan.alpha:.0%}"
     unit = " (points)" if scale(findings.metric) > 1 else ""
@@ -185,13 +188,13 @@ def overall_sheet(findings: Findings) -> Sheet:
     )
     note = (
         f"Loss minus baseline ({plan.baseline}), paired by seed, collapsed or not; none of it is tested. All intervals "
-        f"are {level}. P(better) is the probability that the loss is better for one of the {findings.unit.name}, ties "
+        f"are {level}. P(better) is the probability that the loss is better for one of the {seeds}, ties "
         f"counting one half, with its Wilson interval. The interquartile mean is that of the middle half of the "
         f"differences, with its percentile bootstrap interval, which is left out below {MIN_BOOTSTRAP} "
-        f"{findings.unit.name}, as it would cover too rarely. The mean difference has a betting interval (Waudby-Smith "
+        f"{seeds}, as it would cover too rarely. The mean difference has a betting interval (Waudby-Smith "
         f"and Ramdas 2024), {kind}, and for any distribution of the differences, which makes it wide."
     )
-    return Sheet("overall", f"{spoken(findings.metric).capitalize()} over all seeds", note, head, rows)
+    return ReportTable("overall", f"{metric_label(findings.metric).capitalize()} over all seeds", note, head, rows)
 
 
 def _family(table: pd.DataFrame) -> str:
@@ -207,8 +210,9 @@ def _share_of(row: pd.Series, side: str) -> str:
     return f"{row[f'collapsed_{side}']} of {row['collapsed_n']}" if row["collapsed_n"] else _NONE
 
 
-def seeds_sheet(findings: Findings) -> Sheet:
+def seeds_table(findings: Findings) -> ReportTable:
     """Return the number of seeds that each comparison on the metric needs."""
+    seeds = findings.replicate.name
     keys = [f"seeds_{power}_{size}" for size in POINTS for power in POWERS]
     head = ["loss", "C", "both learned", "standard deviation"]
     head += [f"{size} point{'s' * (size > 1)} ({power}%)" for size in POINTS for power in POWERS]
@@ -223,20 +227,20 @@ def seeds_sheet(findings: Findings) -> Sheet:
         for _, row in findings.comparisons.iterrows()
     ]
     note = (
-        f"The number of {findings.unit.name} in which both learn for which the uncorrected paired t test at alpha = "
+        f"The number of {seeds} in which both learn for which the uncorrected paired t test at alpha = "
         f"{findings.plan.alpha:g} detects a difference of some points with a power of 80 or 95%, from the standard "
         f"deviation of the differences."
     )
-    return Sheet("seeds", "How many seeds?", note, head, rows)
+    return ReportTable("seeds", "How many seeds?", note, head, rows)
 
 
-def variance_sheet(findings: Findings) -> Sheet:
+def variance_table(findings: Findings) -> ReportTable:
     """Return the variance components of each condition."""
     rows = [
         [
             str(row["label"]),
             str(row["classes"]),
-            spoken(row["metric"]),
+            metric_label(row["metric"]),
             row["source"].replace(":", " x "),
             row["levels"],
             _plain(row["variance"], 2),
@@ -250,10 +254,10 @@ def variance_sheet(findings: Findings) -> Sheet:
         "which population accuracy lacks."
     )
     head = ["condition", "C", "metric", "source", "levels", "variance", "share"]
-    return Sheet("variance", "Sources of variance", note, head, rows, texts=4)
+    return ReportTable("variance", "Sources of variance", note, head, rows, texts=4)
 
 
-def settings_sheet(findings: Findings) -> Sheet:
+def settings_table(findings: Findings) -> ReportTable:
     """Return the settings in which the conditions differ."""
     runs = findings.collection.runs
     conditions = runs.drop_duplicates("fingerprint")
@@ -266,10 +270,12 @@ def settings_sheet(findings: Findings) -> Sheet:
         for _, row in conditions.iterrows()
     ]
     note = "All other settings are equal." if len(rows) > 1 else "There is one condition."
-    return Sheet("settings", "Settings that differ", note, [*columns, "fingerprint"], rows, texts=len(columns) + 1)
+    return ReportTable(
+        "settings", "Settings that differ", note, [*columns, "fingerprint"], rows, texts=len(columns) + 1
+    )
 
 
-def coefficient_sheet(findings: Findings) -> Sheet | None:
+def coefficient_table(findings: Findings) -> ReportTable | None:
     """Return one row per condition and class with the b and w of its log odds, or None if no run has any.
 
     Args:
@@ -279,7 +285,8 @@ def coefficient_sheet(findings: Findings) -> Sheet | None:
     if not found:
         return None
     parts = sorted({match[2] for match in found.values()}, key=lambda part: (part != "b", len(part), part))
-    summary = summarize(findings.collection.completed, [*found], 1 - findings.plan.alpha, findings.unit)
+    summary = summarize(findings.collection.completed, [*found], 1 - findings.plan.alpha, findings.replicate)
+    seeds = findings.replicate.name
     rows = []
     for label in sorted({int(match[1]) for match in found.values()}):
         for _, row in summary.iterrows():
@@ -290,10 +297,12 @@ def coefficient_sheet(findings: Findings) -> Sheet | None:
     level = f"{1 - findings.plan.alpha:.0%}"
     note = (
         "ln P(class | x) / P(class 0 | x) = w . x + b of the classifiers with linear log odds in the features x1, "
-        f"x2, ...: mean [{level} t interval of the mean, over {findings.unit.name}] (standard deviation over runs). "
+        f"x2, ...: mean [{level} t interval of the mean, over {seeds}] (standard deviation over runs). "
         "A generative model derives them from the moments of its classes, a discriminative one from its loss."
     )
-    return Sheet("coefficients", "The linear functions w . x + b", note, ["condition", "C", "class", *parts], rows)
+    return ReportTable(
+        "coefficients", "The linear functions w . x + b", note, ["condition", "C", "class", *parts], rows
+    )
 
 
 def _coefficient(row: pd.Series, metric: str) -> str:
@@ -303,19 +312,18 @@ def _coefficient(row: pd.Series, metric: str) -> str:
     sd, low, high = (row[f"{metric} {part}"] for part in ("sd", "low", "high"))
     if pd.isna(sd) or pd.isna(low):
         return number(mean, 2)
-    places = decimals(low, high)
-    return f"{number(mean, places)} [{number(low, places)}, {number(high, places)}] ({number(sd, places)})"
+    return f"{with_interval(mean, low, high)} ({number(sd, decimals(low, high))})"
 
 
-def sheets(findings: Findings) -> list[Sheet]:
+def all_tables(findings: Findings) -> list[ReportTable]:
     """Return the tables of the report, except the settings."""
-    found = [condition_sheet(findings)]
+    found = [condition_table(findings)]
     if len(findings.comparisons):
-        found += [comparison_sheet(findings), overall_sheet(findings)]
+        found += [comparison_table(findings), overall_table(findings)]
         if scale(findings.metric) > 1:
-            found.append(seeds_sheet(findings))
+            found.append(seeds_table(findings))
     if len(findings.variance):
-        found.append(variance_sheet(findings))
+        found.append(variance_table(findings))
     return found
 
 
@@ -324,15 +332,7 @@ def _name(row: pd.Series) -> str:
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    places = decimals(low, high)
-    if pd.isna(value):
-        return _NONE
-    return f"{number(value, places)} {_ends(low, high)}" if pd.notna(low) else _plain(value, 1)
-
-
-def _ends(low: float, high: float) -> str:
-    places = decimals(low, high)
-    return _NONE if pd.isna(low) else f"[{number(low, places)}, {number(high, places)}]"
+    return with_interval(value, low, high) if pd.notna(low) else _plain(value, 1)
 
 
 def _probability(row: pd.Series) -> str:

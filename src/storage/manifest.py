@@ -1,4 +1,4 @@
-"""Manifests of a study: the conditions and seeds that its sweeps were asked for, written before any is trained."""
+"""Manifests of a study: the conditions and seeds that its sweeps requested, written before any is trained."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ DIRECTORY = ".sweep"  # in the directory of the study
 
 @dataclass(frozen=True)
 class RequestedCondition:
-    """A condition that a sweep was asked for.
+    """A condition that a sweep requested.
 
     Attributes:
         name: Name of its directory, which ends with its fingerprint.
@@ -48,7 +48,7 @@ def write_manifest(study: Path, conditions: Sequence[RequestedCondition]) -> Non
 
 
 def read_manifests(study: Path) -> list[RequestedCondition]:
-    """Return what all sweeps of a study were asked for; files that hold anything else are skipped."""
+    """Return what all sweeps of a study requested; files that hold anything else are skipped."""
     found = []
     for path in sorted(study.glob(f"{DIRECTORY}/*.json")):
         try:

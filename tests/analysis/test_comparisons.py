@@ -6,7 +6,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from src.analysis.comparisons import BETTER, COLUMNS, LESS, NOT_TESTED, Plan, compare_losses
-from src.analysis.replication_unit import find_unit
+from src.analysis.replicate import find_replicate
 from tests.analysis.studies import COLLAPSED, make_runs
 
 PLAN = Plan("ce")
@@ -25,7 +25,7 @@ def study(n: int = 12) -> pd.DataFrame:
 def compare(
     runs: pd.DataFrame, metric: str = "population/accuracy", plan: Plan = PLAN
 ) -> tuple[pd.DataFrame, list[str]]:
-    return compare_losses(runs, metric, plan, find_unit(runs))
+    return compare_losses(runs, metric, plan, find_replicate(runs))
 
 
 def values(runs: pd.DataFrame, loss: str, classes: int) -> np.ndarray:
@@ -162,13 +162,13 @@ def test_runs_of_a_crossed_design_count_once_a_data_seed():
     runs = make_runs(
         {("ce", 2): 0.6 + 0 * data, ("mse", 2): 0.6 + data + rng.normal(0, 0.001, 216)}, crossed=(12, 6, 3)
     )
-    unit = find_unit(runs)
-    assert (unit.stream, unit.name, dict(unit.others)) == (
+    replicate = find_replicate(runs)
+    assert (replicate.stream, replicate.name, dict(replicate.others)) == (
         "seeds.data",
         "data seeds",
         {"seeds.init": 6, "seeds.shuffle": 3},
     )
-    assert "n counts data seeds" in unit.note
+    assert "n counts data seeds" in replicate.note
     row = compare(runs)[0].iloc[0]
     means = 100 * (runs[runs["loss"] == "mse"].groupby("seeds.data")["population/accuracy"].mean() - 0.6)
     assert (row["n"], row["learned_n"], row["collapsed_n"]) == (12, 12, 0)

@@ -10,10 +10,10 @@ from src.analysis.collect import Collection
 from src.analysis.comparisons import BETTER, LESS, MORE, NOT_SHOWN, WORSE, Plan, compare_losses, scale
 from src.analysis.conclusions import answer, describe
 from src.analysis.findings import Findings, find
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.report.figures.differences import differences
 from src.report.latex import latex_tables
-from src.report.report_tables import comparison_sheet, overall_sheet
+from src.report.report_tables import comparison_table, overall_table
 from tests.analysis.studies import COLLAPSED, make_runs
 
 PLAN = Plan("ce")
@@ -48,7 +48,7 @@ def random_study(seed: int) -> tuple[pd.DataFrame, Plan]:
 
 
 def compared(runs: pd.DataFrame, plan: Plan = PLAN) -> pd.DataFrame:
-    return compare_losses(runs, "population/accuracy", plan, Unit())[0]
+    return compare_losses(runs, "population/accuracy", plan, Replicate())[0]
 
 
 def check(row: pd.Series, sentence: str, plan: Plan, cells: list[str], latex: str, filled: dict[str, bool]) -> None:
@@ -91,15 +91,15 @@ def test_no_two_statements_of_a_report_contradict_each_other(studies: range):
         table = found.comparisons
         if table.empty:
             continue
-        sheet, overall = comparison_sheet(found), overall_sheet(found)
+        shown, overall = comparison_table(found), overall_table(found)
         latex = [line for line in latex_tables(found).split("tab:comparisons")[1].splitlines() if line.endswith(r" \\")]
         drawn = {part: differences(table, part) for part in ("learned", "collapsed")}
         order = table.reset_index(drop=True).sort_values("classes", kind="stable").index
         for rank, index in enumerate(order):
             row = table.iloc[index]
             filled = {part: rows[rank].different for part, rows in drawn.items()}
-            sentence = describe(row, plan, found.unit)
-            check(row, sentence, plan, sheet.rows[index], latex[1 + index], filled)
+            sentence = describe(row, plan, found.replicate)
+            check(row, sentence, plan, shown.rows[index], latex[1 + index], filled)
             assert overall.rows[index][2] == str(row["n"])
             if len(table) <= 3:
                 assert sentence in found.answer
@@ -131,7 +131,7 @@ def test_studies_without_an_effect_rarely_claim_one():
 
 
 def one(runs: pd.DataFrame, plan: Plan = PLAN) -> str:
-    return describe(compared(runs, plan).iloc[0], plan, Unit())
+    return describe(compared(runs, plan).iloc[0], plan, Replicate())
 
 
 def test_the_sentences_of_each_case():
@@ -176,7 +176,7 @@ def test_a_difference_that_does_not_survive_correction_is_none():
     row = table[table["loss"] == "a"].iloc[0]
     assert row["learned_p"] < 0.05 < row["learned_p_holm"]
     assert re.search(
-        r"is seen after correction \(p = 0.\d+, corrected for 10 tests\)", describe(row, Plan("ce"), Unit())
+        r"is seen after correction \(p = 0.\d+, corrected for 10 tests\)", describe(row, Plan("ce"), Replicate())
     )
 
 
@@ -187,7 +187,7 @@ def test_an_answer_is_short_however_many_comparisons_there_are():
         values["a", classes] = values["ce", classes] + rng.normal(0.05, 0.005, 12)
     values["d", 2][:9] = COLLAPSED
     table = compared(make_runs(values))
-    sentences = answer(table, "population/accuracy", Plan("ce"), Unit())
+    sentences = answer(table, "population/accuracy", Plan("ce"), Replicate())
     assert len(sentences) == 4
     assert sentences[0].startswith(
         "Seeds collapsed in 1 of 8 comparisons with ce: d collapses more often than ce at C = 2"
@@ -199,7 +199,7 @@ def test_an_answer_is_short_however_many_comparisons_there_are():
 
 def test_nothing_to_compare_is_said():
     table = compared(make_runs({("ce", 2): np.array([0.5, 0.6])}))
-    assert answer(table, "population/accuracy", Plan("ce"), Unit()) == [
+    assert answer(table, "population/accuracy", Plan("ce"), Replicate()) == [
         "No other loss has runs with the class count, setting and seed of a run of ce: nothing is compared."
     ]
 

@@ -388,7 +388,7 @@ BENCHMARK = {
     "--sizes 0": "got '0'",
     "--sizes": "expected at least one argument",
     "--parts nonsense": "nonsense",
-    "--peers größe": "größe",
+    "--backends größe": "größe",
     "--json /nowhere/x.json": "a file that can be written, got '/nowhere/x.json'",
     "--json .": "a file that can be written, got '.'",
     "--plot x.exe": "x.exe",

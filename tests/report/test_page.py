@@ -112,8 +112,8 @@ def test_a_picture_without_a_drawing_is_left_out(report: Content):
 
 
 def test_long_lists_and_tables_are_cut_with_a_pointer_to_the_files(report: Content):
-    long = replace(report.sheets[0], rows=report.sheets[0].rows * 200)
-    page = html_page(replace(report, sheets=[long], left_out={"failed": ["x"] * 50}), {})
+    long = replace(report.tables[0], rows=report.tables[0].rows * 200)
+    page = html_page(replace(report, tables=[long], left_out={"failed": ["x"] * 50}), {})
     assert page.count("<li>x</li>") == 20
     assert "and 30 more, see problems.txt" in page
     assert "And 400 more rows" in page

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from src.analysis.collapse import collapsed_runs
-from src.analysis.conclusions import spoken
-from src.analysis.replication_unit import Unit
+from src.analysis.formatting import metric_label
+from src.analysis.replicate import Replicate
 from src.analysis.run_files import Curves, Predictions
 from src.analysis.summary import ACCURACIES
 from src.plotting.run_figures import Regions, plot_test_scatter, scatter_legend, set_loss_scale
@@ -59,16 +59,16 @@ class Panel:
         return f"{wrapped(self.label)}\n{self.classes} classes, {who}\n{score}{known}"
 
 
-def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None = None) -> Figure:
+def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, replicate: Replicate | None = None) -> Figure:
     """Return box plots of test and population accuracy, side by side on the same scale.
 
     Args:
         runs: The completed runs. Where none has a population accuracy there is one panel.
         alpha: Error rate of the intervals.
-        unit: The replicate that they are based on; single runs by default.
+        replicate: The replicate that they are based on; single runs by default.
     """
     shown = [metric for metric in ACCURACIES if metric in runs.columns and runs[metric].notna().any()]
-    groups = {metric: condition_groups(runs, metric, unit or Unit()) for metric in shown}
+    groups = {metric: condition_groups(runs, metric, replicate or Replicate()) for metric in shown}
     names = {group.label for group in groups[shown[0]]}
     lines = max(wrapped(name).count("\n") + 1 for name in names)
     rows = len(groups[shown[0]]) + runs["classes"].nunique()
@@ -77,7 +77,7 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None =
         axes = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
         for ax, metric in zip(axes, shown, strict=True):
             plot_accuracy_boxes(ax, groups[metric], 1 - alpha)
-            title = _TITLES[metric] if len(shown) > 1 else spoken(metric)
+            title = _TITLES[metric] if len(shown) > 1 else metric_label(metric)
             ax.set(title=title, xlabel="accuracy")
             ax.label_outer()
         entries = box_legend(axes, 1 - alpha)
@@ -86,7 +86,7 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, unit: Unit | None =
     return figure
 
 
-def condition_groups(runs: pd.DataFrame, metric: str, unit: Unit) -> list[Group]:
+def condition_groups(runs: pd.DataFrame, metric: str, replicate: Replicate) -> list[Group]:
     """Return the conditions in blocks of rising class count, in the order of the runs inside a block."""
     groups = []
     for _, group in runs.groupby("fingerprint", sort=False):
@@ -95,7 +95,7 @@ def condition_groups(runs: pd.DataFrame, metric: str, unit: Unit) -> list[Group]
         label, classes = group["label"].iloc[0], int(group["classes"].iloc[0])
         bayes, linear, ideal = (_median(group, f"{name}/accuracy") for name in ("bayes", "linear", "ideal"))
         ideal = None if ideal is None or bayes is None or ideal > bayes - 1e-9 else ideal
-        groups.append(Group(label, classes, values, bayes, linear, ideal, unit.means(group, metric), hollow))
+        groups.append(Group(label, classes, values, bayes, linear, ideal, replicate.means(group, metric), hollow))
     return sorted(groups, key=lambda group: group.classes)
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from src.analysis.comparisons import NOT_SHOWN, NOT_TESTED, Plan, scale
-from src.analysis.conclusions import decimals, number, spoken
+from src.analysis.formatting import metric_label, with_interval
 from src.plotting.style import INK, MUTED, label_rows, plain, style, wrapped
 
 _SIGNIFICANT, _NOT_SIGNIFICANT = "significant after Holm's correction", "not significant"
@@ -60,12 +60,9 @@ def differences(comparisons: pd.DataFrame, part: str) -> list[Difference]:
 
 
 def _text(value: float, low: float, high: float) -> str:
-    places = decimals(low, high)
     if pd.isna(value):
         return "no common seed"
-    if pd.isna(low):
-        return f"{number(value, places)}, no interval"
-    return f"{number(value, places)} [{number(low, places)}, {number(high, places)}]"
+    return with_interval(value, low, high) + (", no interval" if pd.isna(low) else "")
 
 
 def forest_figure(comparisons: pd.DataFrame, plan: Plan) -> Figure:
@@ -77,7 +74,7 @@ def forest_figure(comparisons: pd.DataFrame, plan: Plan) -> Figure:
     """
     metric, kind = comparisons["metric"].iloc[0], "confidence sequence" if plan.anytime else "interval"
     unit = " (points)" if scale(metric) > 1 else ""
-    panels = {"learned": f"{spoken(metric)}{unit}\nwhere both learned"}
+    panels = {"learned": f"{metric_label(metric)}{unit}\nwhere both learned"}
     if (comparisons["collapsed_loss"] + comparisons["collapsed_baseline"]).any():
         panels["collapsed"] = "share of collapsed seeds\n(points)"
     rows = {part: differences(comparisons, part) for part in panels}

@@ -7,26 +7,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.analysis.comparison_groups import name_contenders
+from src.analysis.comparison_groups import name_methods
 from src.analysis.comparisons import lower_is_better
-from src.analysis.conclusions import spoken
+from src.analysis.formatting import metric_label
 from src.plotting.style import INK, MUTED, plain, style, wrapped
 from src.statistics.ranks import AverageRanks, average_ranks
 
 
 def block_means(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the mean of a metric of each contender, one row per class count and setting, larger is better.
+    """Return the mean of a metric of each method, one row per class count and setting, larger is better.
 
     Args:
         runs: The completed runs.
         metric: The metric.
 
     Returns:
-        The blocks in which at least three contenders that all of them share have a value.
+        The blocks in which at least three methods that all of them share have a value.
     """
-    named = name_contenders(runs)
-    table = runs.dropna(subset=[metric]).merge(named[["fingerprint", "contender", "setting"]], on="fingerprint")
-    means = table.pivot_table(metric, ["classes", "setting"], "contender", sort=False).dropna(axis=1)
+    named = name_methods(runs)
+    table = runs.dropna(subset=[metric]).merge(named[["fingerprint", "method", "setting"]], on="fingerprint")
+    means = table.pivot_table(metric, ["classes", "setting"], "method", sort=False).dropna(axis=1)
     return -means if lower_is_better(metric) else means
 
 
@@ -48,7 +48,7 @@ def ranks_figure(runs: pd.DataFrame, metric: str, alpha: float) -> Figure | None
         figure = Figure(figsize=(6.2, 0.9 + 0.24 * means.shape[1]))
         ax = plot_ranks(figure.subplots(), list(means.columns), found)
         p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
-        ax.set_title(f"{spoken(metric)}: average rank over {len(means)} blocks (Friedman's test: {p})")
+        ax.set_title(f"{metric_label(metric)}: average rank over {len(means)} blocks (Friedman's test: {p})")
     return figure
 
 

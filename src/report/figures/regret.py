@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.plotting.style import class_markers, plain, series_colors, style, wrapped
 from src.statistics.intervals import mean_interval
 
@@ -95,23 +95,26 @@ def plot_regret_rows(axes: Sequence[Axes], lines: Sequence[Line], confidence: fl
     return axes
 
 
-def regret_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
+def regret_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -> Figure:
     """Return the regret of every label against the number of classes.
 
     Args:
         runs: The completed runs, some of which have a population regret.
         alpha: Error rate of the intervals.
-        unit: The replicate that they are based on.
+        replicate: The replicate that they are based on.
     """
     known = runs.dropna(subset=["population/regret"])
     lines = [
         Line(
             str(label),
-            {int(classes): 100 * unit.means(each, "population/regret") for classes, each in group.groupby("classes")},
+            {
+                int(classes): 100 * replicate.means(each, "population/regret")
+                for classes, each in group.groupby("classes")
+            },
         )
         for label, group in known.groupby("label", sort=False)
     ]
-    title = f"regret: Bayes accuracy minus population accuracy\nmean over {unit.name}, {1 - alpha:.0%} interval"
+    title = f"regret: Bayes accuracy minus population accuracy\nmean over {replicate.name}, {1 - alpha:.0%} interval"
     names = [wrapped(line.label) for line in lines]
     rows = sum(name.count("\n") + 1 for name in names)
     with style():

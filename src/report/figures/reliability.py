@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from src.analysis.reliability_bins import Reliability
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.plotting.style import INK, MUTED, plain, series_colors, style, wrapped
 from src.report.figures.boxes import box_legend, plot_accuracy_boxes
 from src.report.figures.comparison import condition_groups
@@ -90,16 +90,16 @@ def reliability_figure(runs: pd.DataFrame, found: Mapping[str, Reliability]) -> 
     return figure
 
 
-def calibration_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure:
+def calibration_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -> Figure:
     """Return box plots of the calibration error against the true posterior.
 
     Args:
         runs: The completed runs, some of which have ``population/calibration_error``.
         alpha: Error rate of the intervals.
-        unit: The replicate that they are based on.
+        replicate: The replicate that they are based on.
     """
     known = runs.dropna(subset=[CALIBRATION]).drop(columns=REFERENCES, errors="ignore")
-    groups = condition_groups(known, CALIBRATION, unit)
+    groups = condition_groups(known, CALIBRATION, replicate)
     lines = max(wrapped(group.label).count("\n") + 1 for group in groups)
     rows = len(groups) + len({group.classes for group in groups})
     with style():

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from src.analysis.comparison_groups import name_contenders
-from src.analysis.replication_unit import Unit
+from src.analysis.comparison_groups import name_methods
+from src.analysis.replicate import Replicate
 from src.plotting.style import MUTED, class_markers, plain, series_colors, style, wrapped
 from src.statistics.intervals import mean_interval
 
@@ -20,7 +20,7 @@ _MIN_SIZES = 3  # points of one line
 
 @dataclass(frozen=True)
 class Decay:
-    """Regret of one contender in percentage points: values of all replicates, (n,), by sample size."""
+    """Regret of one method in percentage points: values of all replicates, (n,), by sample size."""
 
     label: str
     values: dict[int, NDArray[np.floating]]
@@ -41,13 +41,13 @@ class Decay:
 
 
 def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Axes:
-    """Draw the mean regret of each contender with its t interval against sample size.
+    """Draw the mean regret of each method with its t interval against sample size.
 
-    A grey line falls like 1/N from the first mean of the contender whose slope is nearest to -1.
+    A grey line falls like 1/N from the first mean of the method whose slope is nearest to -1.
 
     Args:
         ax: Where to draw.
-        lines: The contenders, in order.
+        lines: The methods, in order.
         confidence: Of the intervals.
 
     Returns:
@@ -71,30 +71,30 @@ def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Ax
     return ax
 
 
-def sample_size_figure(runs: pd.DataFrame, alpha: float, unit: Unit) -> Figure | None:
-    """Return the regret of every contender against sample size, or None without several sample sizes.
+def sample_size_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -> Figure | None:
+    """Return the regret of every method against sample size, or None without several sample sizes.
 
     Args:
         runs: The completed runs, some of which have a population regret.
         alpha: Error rate of the intervals.
-        unit: The replicate that they are based on.
+        replicate: The replicate that they are based on.
     """
     known = runs.dropna(subset=["population/regret"])
     size = next((name for name in SIZES if name in known.columns and known[name].nunique() >= _MIN_SIZES), None)
     if size is None:
         return None
-    named = name_contenders(known, except_for=(size,))
-    names = ["contender", "setting", "classes"]
+    named = name_methods(known, except_for=(size,))
+    names = ["method", "setting", "classes"]
     table = known.drop(columns=["classes", size]).merge(named[["fingerprint", size, *names]], on="fingerprint")
     several = table["classes"].nunique() > 1
     lines = []
-    for (contender, setting, classes), group in table.groupby(names, sort=False):
-        label = ", ".join(filter(None, [contender, setting, f"{classes} classes" * several]))
-        values = {int(n): 100 * unit.means(each, "population/regret") for n, each in group.groupby(size)}
+    for (method, setting, classes), group in table.groupby(names, sort=False):
+        label = ", ".join(filter(None, [method, setting, f"{classes} classes" * several]))
+        values = {int(n): 100 * replicate.means(each, "population/regret") for n, each in group.groupby(size)}
         lines.append(Decay(label, values))
     with style():
         figure = Figure(figsize=(5.4, 3.2))
         ax = plot_decay(figure.subplots(), [line for line in lines if len(line.means) >= _MIN_SIZES], 1 - alpha)
-        ax.set_title(f"regret by sample size\nmean over {unit.name}, {1 - alpha:.0%} interval")
+        ax.set_title(f"regret by sample size\nmean over {replicate.name}, {1 - alpha:.0%} interval")
         figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", alignment="left")
     return figure

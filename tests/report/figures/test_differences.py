@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from src.analysis.comparisons import NOT_SHOWN, Plan, compare_losses
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.report.figures.differences import differences, forest_figure
 from tests.analysis.studies import COLLAPSED, make_runs
 from tests.plotting.legible import assert_legible
@@ -14,7 +14,7 @@ def table(losses: int = 2, seeds: int = 8, shift: float = 0.0, name: str = "loss
     for index in range(losses):
         for classes in (2, 10):
             values[f"{name}_{index:02d}", classes] = values["ce", classes] + rng.normal(shift, 0.01, seeds)
-    return compare_losses(make_runs(values), "population/accuracy", Plan("ce"), Unit())[0]
+    return compare_losses(make_runs(values), "population/accuracy", Plan("ce"), Replicate())[0]
 
 
 def test_rows_stand_by_class_count():
@@ -48,7 +48,7 @@ def test_one_seed_has_a_diamond_and_no_interval():
 def test_collapses_have_a_panel_and_the_margin_is_shaded():
     base = np.linspace(0.6, 0.7, 20)
     runs = make_runs({("ce", 2): np.where(np.arange(20) < 12, COLLAPSED, base), ("mse", 2): base + 0.01 * base})
-    comparisons = compare_losses(runs, "population/accuracy", Plan("ce", margin=0.5), Unit())[0]
+    comparisons = compare_losses(runs, "population/accuracy", Plan("ce", margin=0.5), Replicate())[0]
     figure = forest_figure(comparisons, Plan("ce", margin=0.5))
     learned, collapsed = figure.axes
     [diamond] = [line for line in collapsed.lines if line.get_marker() == "D"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.report.figures.regret import Line, plot_regret, plot_regret_rows, regret_figure
 from src.statistics.intervals import mean_interval
 from tests.analysis.studies import make_runs
@@ -30,7 +30,7 @@ def test_few_many_and_long_names_stay_legible(losses: int, name: str):
     runs = make_runs(
         {(f"{name}{index}", classes): rng.normal(0.7, 0.02, 5) for index in range(losses) for classes in (2, 4)}
     )
-    figure = regret_figure(runs, 0.05, Unit())
+    figure = regret_figure(runs, 0.05, Replicate())
     assert_legible(figure)
     assert sum(ax.get_window_extent().width for ax in figure.axes) > 0.35 * figure.bbox.width
 
@@ -53,5 +53,5 @@ def test_many_losses_have_a_row_each_and_class_counts_side_by_side():
 
 
 def test_one_seed_has_no_interval_but_a_place():
-    figure = regret_figure(make_runs({("ce", 2): np.array([0.7])}), 0.05, Unit())
+    figure = regret_figure(make_runs({("ce", 2): np.array([0.7])}), 0.05, Replicate())
     assert_legible(figure)

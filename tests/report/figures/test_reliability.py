@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from src.analysis.collect import collect
 from src.analysis.reliability_bins import read_reliability, reliability
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.report.figures.reliability import calibration_figure, plot_reliability, reliability_figure
 from tests.analysis.studies import write_study
 from tests.plotting.legible import assert_legible
@@ -38,7 +38,7 @@ def test_a_panel_a_condition_with_its_gap(tmp_path: Path):
 
 def test_the_error_against_the_posterior_is_a_box_a_condition(tmp_path: Path):
     runs = collect([write_study(tmp_path, seeds=3, whole=True)]).completed
-    figure = calibration_figure(runs, 0.05, Unit())
+    figure = calibration_figure(runs, 0.05, Replicate())
     (ax,) = figure.axes
     assert len(ax.collections) == 4
     assert ax.get_xlim()[0] == 0

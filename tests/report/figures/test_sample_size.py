@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.analysis.collect import collect
-from src.analysis.replication_unit import Unit
+from src.analysis.replicate import Replicate
 from src.report.figures.sample_size import Decay, sample_size_figure
 from tests.analysis.studies import write_run
 
@@ -30,8 +30,8 @@ def test_a_line_holds_the_means_and_their_slope_on_logarithmic_scales() -> None:
     assert list(Decay("b", {20: np.array([1.0]), 200: np.array([-1.0])}).means) == [20]
 
 
-def test_there_is_a_line_a_contender_and_one_that_falls_like_1_over_n(tmp_path: Path) -> None:
-    figure = sample_size_figure(collect([write_sizes(tmp_path)]).completed, 0.05, Unit())
+def test_there_is_a_line_per_method_and_one_that_falls_like_1_over_n(tmp_path: Path) -> None:
+    figure = sample_size_figure(collect([write_sizes(tmp_path)]).completed, 0.05, Replicate())
     assert figure is not None
     [ax] = figure.axes
     drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
@@ -42,4 +42,4 @@ def test_there_is_a_line_a_contender_and_one_that_falls_like_1_over_n(tmp_path: 
 
 
 def test_there_is_no_figure_where_less_than_three_sizes_are_compared(tmp_path: Path) -> None:
-    assert sample_size_figure(collect([write_sizes(tmp_path, SIZES[:2])]).completed, 0.05, Unit()) is None
+    assert sample_size_figure(collect([write_sizes(tmp_path, SIZES[:2])]).completed, 0.05, Replicate()) is None

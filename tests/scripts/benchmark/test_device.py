@@ -41,7 +41,7 @@ def test_a_gpu_is_measured() -> None:
 def test_both_are_measured_up_to_what_a_cpu_can(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[tuple[str, int]] = []
 
-    def train(group: device.WorkerGroup, size: int, plan: device.Plan) -> list[float]:
+    def train(group: device.WorkerGroup, size: int, plan: device.TimingPlan) -> list[float]:
         on_gpu = group.assignments[0].overrides == ("trainer.accelerator=gpu",)
         assert sum(len(assignment.seeds) for assignment in group.assignments) == size
         trained.append(("gpu" if on_gpu else "cpu", size))

@@ -5,10 +5,10 @@ from typing import ClassVar
 import pytest
 
 from scripts.benchmark import engine
-from scripts.benchmark.engine import PEERS, STEPS, Plan, absent, measure, worker_groups
-from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.backends.worker import Assignment
+from scripts.benchmark.engine import BACKENDS, STEPS, TimingPlan, absent, measure, worker_groups
 
-PLAN = Plan(rounds=2, before=3, epochs=4)
+PLAN = TimingPlan(rounds=2, before=3, epochs=4)
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +40,14 @@ class FakeWorkerGroup:
         return [0.5 for assignment in self.assignments for _ in assignment.seeds]
 
 
-def test_each_round_trains_every_form_of_every_peer_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_round_trains_every_form_of_every_backend_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "WorkerGroup", FakeWorkerGroup)
     monkeypatch.setattr(FakeWorkerGroup, "log", [])
     reported: list[str] = []
     measured = measure(["loop", "losslab"], 20, PLAN, reported.append)
-    forms = [f"{peer}, {form}" for peer in ("loop", "losslab") for form in ("one process", "one process per core")]
+    forms = [
+        f"{backend}, {form}" for backend in ("loop", "losslab") for form in ("one process", "one process per core")
+    ]
     assert list(measured) == forms
     assert FakeWorkerGroup.log == forms * PLAN.rounds + [f"stop {form}" for form in reversed(forms)]
     assert {form: value["networks"] for form, value in measured.items()} == dict(
@@ -63,29 +65,29 @@ NO = None
 
 
 @pytest.mark.parametrize(
-    ("peer", "size", "one", "each"),  # of each process: seeds, threads, core and chunk
+    ("backend", "size", "one", "each"),  # of each process: seeds, threads, core and chunk
     [
         ("losslab", 5, [((0, 1, 2, 3, 4), 1, NO, NO)], [((0, 2, 4), 1, NO, NO), ((1, 3), 1, NO, NO)]),
         ("loop", 80, [((0,), 1, NO, NO)], [((0,), 1, NO, NO), ((1,), 1, NO, NO)]),  # one at a time
         ("jax", 3, [((0, 1, 2), NO, NO, NO)], [((0, 2), 1, 0, 10), ((1,), 1, 1, 10)]),  # tuned
     ],
 )
-def test_the_networks_are_shared_among_the_cores(peer, size, one, each) -> None:
-    groups = worker_groups(peer, size, PLAN)
+def test_the_networks_are_shared_among_the_cores(backend, size, one, each) -> None:
+    groups = worker_groups(backend, size, PLAN)
     found = [[(work.seeds, work.threads, work.core, work.chunk) for work in group.assignments] for group in groups]
     assert found == [one, each]
     assert {work.segments for group in groups for work in group.assignments} == {(3, 4, 4)}
 
 
-@pytest.mark.parametrize("peer", PEERS)
-def test_one_network_cannot_be_shared(peer: str) -> None:
-    assert [group.name for group in worker_groups(peer, 1, PLAN)] == [f"{peer}, one process"]
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_network_cannot_be_shared(backend: str) -> None:
+    assert [group.name for group in worker_groups(backend, 1, PLAN)] == [f"{backend}, one process"]
 
 
-def test_a_peer_whose_package_is_missing_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_whose_package_is_missing_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"sklearn": None, "jax": object()}
     monkeypatch.setattr(engine.importlib.util, "find_spec", found.__getitem__)
-    assert absent(list(PEERS)) == {"sklearn": "sklearn"}
+    assert absent(list(BACKENDS)) == {"sklearn": "sklearn"}
     assert absent(["loop", "jax"]) == {}
 
 

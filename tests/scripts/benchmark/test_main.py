@@ -8,22 +8,25 @@ from scripts.benchmark import __main__ as benchmark
 from scripts.benchmark import engine
 from scripts.benchmark.__main__ import main
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.engine import PEERS, Plan
+from scripts.benchmark.engine import BACKENDS, TimingPlan
 from scripts.benchmark.options import PARTS
 from tests.scripts.benchmark.made_up import content
 
 
 @pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int, Plan]]:
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int, TimingPlan]]:
     """Make up what the engine takes, and keep what was asked for."""
-    asked: list[tuple[list[str], int, Plan]] = []
+    asked: list[tuple[list[str], int, TimingPlan]] = []
 
-    def measure(peers: list[str], size: int, plan: Plan, report: Any) -> dict[str, Any]:
-        asked.append((peers, size, plan))
-        return {f"{peer}, one process": {"us": [9.0] * plan.rounds, "networks": size, "loss": 0.5} for peer in peers}
+    def measure(backends: list[str], size: int, plan: TimingPlan, report: Any) -> dict[str, Any]:
+        asked.append((backends, size, plan))
+        return {
+            f"{backend}, one process": {"us": [9.0] * plan.rounds, "networks": size, "loss": 0.5}
+            for backend in backends
+        }
 
     monkeypatch.setattr(engine, "measure", measure)
-    monkeypatch.setattr(engine, "absent", lambda peers: {"jax": "jax"} if "jax" in peers else {})
+    monkeypatch.setattr(engine, "absent", lambda backends: {"jax": "jax"} if "jax" in backends else {})
     return asked
 
 
@@ -33,8 +36,8 @@ def test_everything_is_measured_at_full_length(engines: list[Any], commands: lis
     measured = json.loads(file.read_text())
     assert set(measured) == set(PARTS)
     assert [size for _, size, _ in engines] == [1, 20, 80, 320]
-    present = [peer for peer in PEERS if peer != "jax"]
-    assert engines[0] == (present, 1, Plan(rounds=3, before=100, epochs=20))
+    present = [backend for backend in BACKENDS if backend != "jax"]
+    assert engines[0] == (present, 1, TimingPlan(rounds=3, before=100, epochs=20))
     assert 26 * 100 > 2000
     assert measured["hw4"]["epochs"] == 499
     assert measured["engine"]["absent"] == {"jax": "jax"}
@@ -49,7 +52,7 @@ def test_quick_measures_everything_once_and_briefly(
     engines: list[Any], commands: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--quick", "--parts", "engine", "single"]) == 0
-    assert [(size, plan) for _, size, plan in engines] == [(1, Plan(1, 2, 2)), (20, Plan(1, 2, 2))]
+    assert [(size, plan) for _, size, plan in engines] == [(1, TimingPlan(1, 2, 2)), (20, TimingPlan(1, 2, 2))]
     assert commands[0][0][-1] == "trainer.max_epochs=3"
     shown = capsys.readouterr().out
     assert "JAX jit + vmap + scan: not measured, as jax is not installed" in shown
@@ -58,7 +61,7 @@ def test_quick_measures_everything_once_and_briefly(
 
 def test_a_later_call_adds_to_what_was_measured(engines: list[Any], commands: list[Any], tmp_path: Path) -> None:
     file = tmp_path / "all.json"
-    common = ["--peers", "loop", "--json", str(file)]
+    common = ["--backends", "loop", "--json", str(file)]
     assert main(["--parts", "engine", "start", "--sizes", "20", *common]) == 0
     assert main(["--parts", "engine", "--sizes", "80", *common]) == 0
     measured = json.loads(file.read_text())
@@ -98,7 +101,7 @@ def test_help_says_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for words in ("--rounds N", "default: 3", "extrapolated", "--full", "experiment=hw4", *PARTS, *PEERS):
+    for words in ("--rounds N", "default: 3", "extrapolated", "--full", "experiment=hw4", *PARTS, *BACKENDS):
         assert words in shown
 
 
@@ -109,7 +112,7 @@ def test_measurements_of_a_file_are_shown_with_new_ones(
     earlier = content()
     del earlier["engine"]
     file.write_text(json.dumps(earlier))
-    assert main(["--parts", "engine", "--peers", "losslab", "--sizes", "20", "--json", str(file)]) == 0
+    assert main(["--parts", "engine", "--backends", "losslab", "--sizes", "20", "--json", str(file)]) == 0
     shown = capsys.readouterr().out
     assert "80 networks: the loop / losslab" in shown
     assert "9.0 (9.0)" in shown

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from scripts.benchmark.backends.worker import Assignment
 from scripts.benchmark.command import BenchmarkError
-from scripts.benchmark.peers.worker import Assignment
 from scripts.benchmark.worker_group import WorkerGroup, _Member
 
 
 @pytest.mark.integration
-def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None:
+def test_a_group_trains_in_processes_of_its_own_and_names_one_that_dies() -> None:
     assignment = Assignment("loop", (0,), (1, 20, 1), threads=1, overrides=("data.samples_per_class=10",))
     with WorkerGroup("loop, one process", [assignment]) as group:
         [member] = group.members
@@ -21,7 +21,7 @@ def test_a_team_trains_in_processes_of_its_own_and_names_one_that_dies() -> None
         assert 0 < short < long  # 20 epochs, 1 epoch
         os.kill(member.process.pid, signal.SIGKILL)
         member.process.join()
-        with pytest.raises(BenchmarkError, match=r"^the peer loop, one process ended with code -9$"):
+        with pytest.raises(BenchmarkError, match=r"^the backend loop, one process ended with code -9$"):
             group.losses()
 
 
@@ -47,5 +47,5 @@ def made_up(*reports: object) -> WorkerGroup:
 
 def test_the_losses_of_all_workers_are_put_together_or_a_failure_named() -> None:
     assert made_up([0.5, 0.25], [0.125]).losses() == [0.5, 0.25, 0.125]
-    with pytest.raises(BenchmarkError, match=r"^the peer jax, one process failed: MemoryError: too large$"):
+    with pytest.raises(BenchmarkError, match=r"^the backend jax, one process failed: MemoryError: too large$"):
         made_up([], "MemoryError: too large").segment()

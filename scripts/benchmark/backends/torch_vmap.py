@@ -1,12 +1,12 @@
-"""The peer ``vmap``: torch.func.vmap over the gradient of one network, one fused Adam, denormals flushed."""
+"""The backend ``vmap``: torch.func.vmap over the gradient of one network, one fused Adam, denormals flushed."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from scripts.benchmark.peers.one_network import network_of
-from scripts.benchmark.peers.work import Layers, Pause, Work
+from scripts.benchmark.backends.one_network import network_of
+from scripts.benchmark.backends.work import Layers, Pause, Work
 
 
 def train(work: Work, pause: Pause) -> Layers:

@@ -1,11 +1,11 @@
-"""One network of the work as a torch module, for the peers that train networks one at a time."""
+"""One network of the work as a torch module, for the backends that train networks one at a time."""
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from scripts.benchmark.backends.work import Layers, Work
 from scripts.benchmark.lecture_loop import make_network
-from scripts.benchmark.peers.work import Layers, Work
 
 
 def network_of(work: Work, index: int) -> nn.Sequential:

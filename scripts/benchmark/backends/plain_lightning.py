@@ -1,4 +1,4 @@
-"""The peer ``lightning``: a LightningModule as the tutorials write it, with a DataLoader of mini-batches."""
+"""The backend ``lightning``: a LightningModule as the tutorials write it, with a DataLoader of mini-batches."""
 
 import logging
 import warnings
@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scripts.benchmark.peers.one_network import layers_of, loader_of, network_of
-from scripts.benchmark.peers.work import Layers, Pause, Work
+from scripts.benchmark.backends.one_network import layers_of, loader_of, network_of
+from scripts.benchmark.backends.work import Layers, Pause, Work
 
 
 class Plain(L.LightningModule):

@@ -1,8 +1,8 @@
-"""The peer ``loop``: the lecture's loop over a DataLoader."""
+"""The backend ``loop``: the lecture's loop over a DataLoader."""
 
+from scripts.benchmark.backends.one_network import layers_of, loader_of, network_of
+from scripts.benchmark.backends.work import Layers, Pause, Work
 from scripts.benchmark.lecture_loop import Loop
-from scripts.benchmark.peers.one_network import layers_of, loader_of, network_of
-from scripts.benchmark.peers.work import Layers, Pause, Work
 
 
 def train(work: Work, pause: Pause) -> Layers:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hydra.core.singleton import Singleton
 
-from scripts.benchmark.peers import worker
-from scripts.benchmark.peers.work import cross_entropy, work
-from scripts.benchmark.peers.worker import Assignment
+from scripts.benchmark.backends import worker
+from scripts.benchmark.backends.work import cross_entropy, work
+from scripts.benchmark.backends.worker import Assignment
 
 TINY = ("data.samples_per_class=10",)
 
@@ -45,7 +45,7 @@ def test_a_worker_reports_each_segment_and_the_losses_in_the_end() -> None:
     task = work((3, 5), (4,), overrides=TINY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task.parts.datamodule, "trainer", None, raising=False)
-        from scripts.benchmark.peers import losslab
+        from scripts.benchmark.backends import losslab
 
         layers = losslab.train(task, lambda: None)
     assert losses == list(cross_entropy(layers, task.x, task.target))
@@ -60,7 +60,7 @@ def test_a_worker_reports_the_losses_of_the_networks_that_it_trained() -> None:
 @pytest.mark.parametrize(
     ("module", "samples", "message"),
     [
-        ("nobody", 10, "ModuleNotFoundError: No module named 'scripts.benchmark.peers.nobody'"),
+        ("nobody", 10, "ModuleNotFoundError: No module named 'scripts.benchmark.backends.nobody'"),
         (
             "losslab",
             0,

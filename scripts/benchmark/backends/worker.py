@@ -1,4 +1,4 @@
-"""The process in which a peer trains, synchronized with the process that measures it."""
+"""The process in which a backend trains, synchronized with the process that measures it."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ class Assignment:
     """The assignment of one worker.
 
     Attributes:
-        module: The peer's module in ``scripts.benchmark.peers``.
+        module: The backend's module in ``scripts.benchmark.backends``.
         seeds: The networks to train.
         segments: Epochs of each segment, of which the first is not measured.
         threads: Threads of a tensor operation; None for the library's own choice.
@@ -50,7 +50,7 @@ def _train(assignment: Assignment, measurer: Connection) -> list[float]:
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     if assignment.threads is not None:
         os.environ |= dict.fromkeys(THREADS, str(assignment.threads))  # read when the libraries are imported
-    work = importlib.import_module("scripts.benchmark.peers.work")
+    work = importlib.import_module("scripts.benchmark.backends.work")
     task = work.work(assignment.seeds, assignment.segments, assignment.chunk, assignment.overrides)
     x, target = task.x, task.target
 
@@ -58,6 +58,6 @@ def _train(assignment: Assignment, measurer: Connection) -> list[float]:
         measurer.send([])
         measurer.recv()
 
-    layers = importlib.import_module(f"scripts.benchmark.peers.{assignment.module}").train(task, pause)
+    layers = importlib.import_module(f"scripts.benchmark.backends.{assignment.module}").train(task, pause)
     trained = len(layers[0][0])
     return [float(loss) for loss in work.cross_entropy(layers, x[:trained], target[:trained])]

@@ -1,4 +1,4 @@
-"""Every peer trains the same networks on the same samples, which one mini-batch per epoch leaves unshuffled."""
+"""Every backend trains the same networks on the same samples, which one mini-batch per epoch leaves unshuffled."""
 
 import dataclasses
 import importlib.util
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from hydra.core.singleton import Singleton
 
-from scripts.benchmark.engine import PEERS
-from scripts.benchmark.peers.work import Layers, Work, cross_entropy, work
+from scripts.benchmark.backends.work import Layers, Work, cross_entropy, work
+from scripts.benchmark.engine import BACKENDS
 
 SEEDS, SEGMENTS = (3, 5), (2, 4)
 WHOLE = ("data.batch_size=128", "model.hidden=[6,8]", "model.init=kaiming")  # learns at once, unlike N(0, 0.02)
@@ -29,7 +29,7 @@ def hydra_as_before() -> Iterator[None]:
 @pytest.fixture
 def whole_batches(monkeypatch: pytest.MonkeyPatch) -> Work:
     """Return the work on two networks of other widths than the lecture's, all of whose samples are one mini-batch."""
-    from scripts.benchmark.peers import one_network
+    from scripts.benchmark.backends import one_network
 
     def network(outputs: int) -> torch.nn.Sequential:
         linear = [torch.nn.Linear(*widths) for widths in ((2, 6), (6, 8), (8, outputs))]
@@ -58,7 +58,7 @@ def oracle(task: Work, index: int) -> Layers:
 
 
 def trained(name: str, task: Work) -> tuple[Layers, int]:
-    """Train by a peer and return the parameters and how often it paused."""
+    """Train by a backend and return the parameters and how often it paused."""
     if name != "jax":
         return train_here(name, task)
     if not importlib.util.find_spec("jax"):
@@ -69,7 +69,7 @@ def trained(name: str, task: Work) -> tuple[Layers, int]:
 
 
 def train_here(name: str, task: Work) -> tuple[Layers, int]:
-    train: Callable[..., Layers] = importlib.import_module(f"scripts.benchmark.peers.{PEERS[name].module}").train
+    train: Callable[..., Layers] = importlib.import_module(f"scripts.benchmark.backends.{BACKENDS[name].module}").train
     pauses: list[None] = []
     flushed, threads = torch.tensor(1e-310, dtype=torch.float64) * 1 == 0, torch.get_num_threads()
     torch.set_num_threads(1)
@@ -80,13 +80,13 @@ def train_here(name: str, task: Work) -> tuple[Layers, int]:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("name", [name for name in PEERS if name != "sklearn"])
-def test_a_peer_trains_the_networks_of_the_work(name: str, whole_batches: Work) -> None:
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "sklearn"])
+def test_a_backend_trains_the_networks_of_the_work(name: str, whole_batches: Work) -> None:
     before = cross_entropy(whole_batches.layers, whole_batches.x, whole_batches.target)
     expected = [oracle(whole_batches, index) for index in range(len(SEEDS))]
     layers, pauses = trained(name, whole_batches)
     assert pauses == len(SEGMENTS)
-    count = len(SEEDS) if PEERS[name].batched else 1
+    count = len(SEEDS) if BACKENDS[name].batched else 1
     for number, layer in enumerate(layers):
         for part, values in enumerate(layer):  # the weight, the bias
             reference = np.concatenate([each[number][part] for each in expected[:count]])
@@ -115,8 +115,8 @@ def test_jax_in_chunks_trains_what_it_trains_at_once() -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", PEERS)
-def test_a_peer_takes_mini_batches_of_five_and_an_odd_one(name: str) -> None:
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_takes_mini_batches_of_five_and_an_odd_one(name: str) -> None:
     task = work((0,), (1, 1), overrides=("data.samples_per_class=10", "trainer.max_epochs=2"))
     assert task.x.shape == (1, 16, 2)  # three mini-batches of 5, one of 1
     layers, _ = trained(name, task)

@@ -14,7 +14,7 @@ _MAX_NAMES = 4  # runs of a crossed design named in one line
 
 
 @dataclass(frozen=True)
-class Unit:
+class Replicate:
     """The independent replicate that n counts.
 
     Runs of a crossed design that share a data seed are not independent. There, runs that share the seed of the stream
@@ -45,12 +45,12 @@ class Unit:
         )
 
     def average(self, values: pd.DataFrame) -> pd.DataFrame:
-        """Return the mean of complete rows of each unit; ``values`` has the columns of ``SEED_KEYS`` as its index."""
+        """Return the mean of the complete rows of each replicate; the index has the levels ``SEED_KEYS``."""
         complete = values.dropna()
         return complete if self.stream is None else complete.groupby(level=self.stream).mean()
 
     def means(self, runs: pd.DataFrame, metric: str) -> NDArray[np.floating]:
-        """Return the known values of a metric, (n,): of each run, or the mean of each unit."""
+        """Return the known values of a metric, (n,): of each run, or the mean of each replicate."""
         known = runs.dropna(subset=[metric])
         values = known[metric] if self.stream is None else known.groupby(self.stream)[metric].mean()
         return values.to_numpy(dtype=float)
@@ -70,7 +70,7 @@ def _short(row: Sequence[int]) -> list[tuple[str, int]]:
     return [(name, value) for name, value in zip(SEED_KEYS, row, strict=True) if name == "seed" or value != row[0]]
 
 
-def find_unit(runs: pd.DataFrame) -> Unit:
+def find_replicate(runs: pd.DataFrame) -> Replicate:
     """Return the independent replicate of a study.
 
     Args:
@@ -83,14 +83,14 @@ def find_unit(runs: pd.DataFrame) -> Unit:
     streams = list(SEED_KEYS[1:])
     counts = runs.groupby("fingerprint")[[*streams, "folder"]].nunique()
     if (counts[streams].max(axis=1) == counts["folder"]).all():
-        return Unit()
+        return Replicate()
     levels = runs[streams].nunique()
     levels = levels[levels > 1]
     if levels.empty:
-        return Unit()
+        return Replicate()
     stream = str(levels.idxmax())
     follows = [name for name in levels.index if name != stream and not _same(runs, name, stream)]
-    return Unit(stream, tuple((name, int(levels[name])) for name in follows))
+    return Replicate(stream, tuple((name, int(levels[name])) for name in follows))
 
 
 def _same(runs: pd.DataFrame, one: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""The work of every peer: some networks, their samples and the lecture's recipe for cross-entropy."""
+"""The work of every backend: some networks, their samples and the lecture's recipe for cross-entropy."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Pause = Callable[[], None]
 class Work:
     """Some networks to train, for several segments of epochs.
 
-    A peer is a module with ``train(work, pause) -> Layers``: it trains the S networks from their initial parameters,
+    A backend is a module with ``train(work, pause) -> Layers``: it trains the S networks from their initial parameters,
     calls ``pause`` after each segment, continues, and returns the parameters in the end.
 
     Attributes:
@@ -53,7 +53,7 @@ class Work:
 
     @property
     def layers(self) -> Layers:
-        """The parameters of the networks as they are now: the initial ones, for a peer that trains a copy."""
+        """The parameters of the networks as they are now: the initial ones, for a backend that trains a copy."""
         tensors = [value.numpy(force=True).copy() for value in self.parts.network.state_dict().values()]
         return [(weight, bias.reshape(len(bias), -1)) for weight, bias in zip(tensors[::2], tensors[1::2], strict=True)]
 

@@ -1,4 +1,4 @@
-"""The peer ``sklearn``: scikit-learn's MLPClassifier, which has one logistic output for two classes instead of two."""
+"""The backend ``sklearn``: scikit-learn's MLPClassifier, with one logistic output for two classes instead of two."""
 
 import warnings
 from itertools import accumulate
@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from scripts.benchmark.peers.work import Array, Layers, Pause, Work
+from scripts.benchmark.backends.work import Array, Layers, Pause, Work
 
 
 class Paced(MLPClassifier):

@@ -1,7 +1,7 @@
-"""The peer ``losslab``: the classifier as ``src.train`` builds and fits it, Lightning's trainer included."""
+"""The backend ``losslab``: the classifier as ``src.train`` builds and fits it, Lightning's trainer included."""
 
-from scripts.benchmark.peers.plain_lightning import PauseBetweenSegments
-from scripts.benchmark.peers.work import Layers, Pause, Work
+from scripts.benchmark.backends.plain_lightning import PauseBetweenSegments
+from scripts.benchmark.backends.work import Layers, Pause, Work
 from src.config.instantiate import build_trainer
 from src.training.single_thread import single_threaded
 

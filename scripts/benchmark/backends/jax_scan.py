@@ -1,4 +1,4 @@
-"""The peer ``jax``: every epoch and step of a segment in one compiled scan, the networks under vmap."""
+"""The backend ``jax``: every epoch and step of a segment in one compiled scan, the networks under vmap."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scripts.benchmark.peers.work import Layers, Pause, Work
+from scripts.benchmark.backends.work import Layers, Pause, Work
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 State = Any  # parameters, first and second moments, all lists of (weight, bias), and the number of steps
