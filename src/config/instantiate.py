@@ -22,6 +22,7 @@ from src.data.datamodule import StackedDataModule
 from src.data.protocols import DataSource
 from src.engines.fused_adam import stepper
 from src.losses.base import Objective
+from src.losses.class_weighted import class_weighted
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
 from src.models.base import ClosedForm
@@ -32,7 +33,7 @@ from src.utils.validation import Problem, SettingsError, check
 
 ATTRIBUTES = {"data": ("features", "size", "classes"), "loss": ("out_features",)}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # which are no arguments
-LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction")
+LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction", "class_weights")
 NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
 
 
@@ -87,11 +88,17 @@ def build_components(
     network = factory(config, "model")(source.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config), _order_problem(source, objective))
     engine = config.get("engine", "auto")
+    trained = objective
+    if datamodule.class_weights != "none":
+        rule = "none, as a model that is fitted in closed form has no loss to weigh"
+        closed = isinstance(network, ClosedForm)
+        check(Problem("data.class_weights", rule, datamodule.class_weights) if closed else None)
+        trained = class_weighted(objective, datamodule.weights)
     return Components(
         datamodule,
         objective,
         network,
-        StackedClassifier(network, objective, factory(config, "optimizer"), engine=engine),
+        StackedClassifier(network, trained, factory(config, "optimizer"), engine=engine),
     )
 
 

@@ -19,6 +19,7 @@ _UNSET: dict[str, Any] = {  # settings of a table by the values that leave the f
     **dict.fromkeys(("features", "groups", "labels", "min_frequency", "max_categories")),
     **{name: [] for name in ("drop", "categorical", "numeric")},
     **{name: {} for name in ("ordered", "read")},
+    "class_weights": "none",
     "merge_labels": False,
     "unknown": "error",
 }

@@ -91,6 +91,7 @@ class StackedDataModule(L.LightningDataModule):
         batch_size: Samples B of a mini-batch, at least 1.
         test_fraction: Share of a data set that is held out for testing, in (0, 1).
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
+        class_weights: ``none``, ``balanced`` by the training samples of each seed, or a list with one per class.
 
     Raises:
         SettingsError: If an argument is out of its range, or a split would be empty.
@@ -108,16 +109,19 @@ class StackedDataModule(L.LightningDataModule):
         batch_size: int,
         test_fraction: float,
         val_fraction: float,
+        class_weights: str | Sequence[float] = "none",
     ) -> None:
         super().__init__()
         check(
             whole("batch_size", batch_size, min_value=1, max_value=2**31),
             number("test_fraction", test_fraction, above=0, below=1),
             number("val_fraction", val_fraction, min_value=0, below=1),
+            _weights_problem(class_weights, source.classes),
         )
         self.source = source
         self.streams = streams
         self.batch_size = batch_size
+        self.class_weights = class_weights
         self.generators: list[torch.Generator] = []  # of the shuffles of the training
         self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
         test_size, val_size = round(source.size * test_fraction), round(source.size * val_fraction)
@@ -144,6 +148,14 @@ class StackedDataModule(L.LightningDataModule):
         x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
         seeds = torch.arange(len(order))[:, None]
         self.test, self.val, self.train = (Split(x[seeds, part], target[seeds, part]) for part in (test, val, train))
+
+    def weights(self) -> Tensor:
+        """Return the weight of each class in the training of each seed, (S, C), once the data are set up."""
+        target = self.train.target
+        if self.class_weights != "balanced":
+            return torch.tensor(self.class_weights).float().expand(len(target), -1)
+        counts = torch.nn.functional.one_hot(target, self.source.classes).sum(1)  # (S, C)
+        return target.shape[1] / (self.source.classes * counts.clamp(min=1)).float()
 
     def test_features(self, index: int) -> pd.DataFrame:
         """Return the features of the test samples of the seed at an index of the stack, as the source names them."""
@@ -184,3 +196,12 @@ class StackedDataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training continue the shuffles of a checkpoint."""
         self._restored = state_dict["shuffle"]
+
+
+def _weights_problem(value: Any, classes: int) -> Problem | None:
+    """Return a problem unless class weights are ``none``, ``balanced`` or a positive number for every class."""
+    listed = isinstance(value, list | tuple) and len(value) == classes
+    good = value in ("none", "balanced") or (
+        listed and all(number("", each, above=0, below=1e6) is None for each in value)
+    )
+    return None if good else Problem("class_weights", f"none, balanced or a list of {classes} numbers above 0", value)

@@ -145,6 +145,7 @@ OTHER_DATA: dict[str, Any] = {
     "means": [[70, 71], [55, 60]],
     "missing": "mean",
     "categorical": ["x"],
+    "class_weights": "equal",
     "copy": "yes",
     "drop": ["x"],
     "features": ["z"],
