@@ -23,7 +23,10 @@ from mkdocs.structure.pages import Page
 from src.config.schema import Config, SeedsConfig, TrainerConfig
 
 ROOT = Path(__file__).parents[1]
-GROUPS = ("data", "loss", "model", "optimizer", "trainer", "export", "experiment", "hydra/launcher")
+GROUPS = (
+    *("data", "loss", "model", "optimizer", "scheduler", "trainer", "callbacks", "logger", "profiler", "export"),
+    *("paths", "debug", "experiment", "hydra/launcher"),
+)
 PLUGINS = {
     "hydra/launcher=cores": ("hydra_plugins.cores_launcher.config", "CoresLauncherConf"),
     "hydra/sweeper=stack": ("hydra_plugins.stack_sweeper.config", "StackSweeperConf"),
@@ -110,7 +113,7 @@ def _choice(path: Path) -> Iterator[str]:
     target = re.search(r"^ *_target_: ([\w.]+)", "\n".join(lines), flags=re.MULTILINE)
     if target and target[1] != "null":
         yield f"Builds `{target[1]}`.\n"
-    if "experiment" in path.parts:
+    if path.parent.name in ("debug", "experiment"):
         yield "\n".join(["```yaml", *(line for line in lines if not line.startswith("#")), "```"])
     else:
         yield from _table(settings(path), rules(TrainerConfig) if path.parent.name == "trainer" else {})

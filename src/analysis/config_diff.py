@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.storage.schema import EXCLUDED_FROM_FINGERPRINT
+from src.storage.schema import EXCLUDED_FROM_FINGERPRINT, is_off
 
 _ABSENT = object()
 
@@ -41,7 +41,8 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         >>> differing_settings([{"optimizer": {"lr": 0.1}, "seed": 0}, {"optimizer": {"lr": 0.2}, "seed": 1}])
         [{'optimizer.lr': 0.1}, {'optimizer.lr': 0.2}]
     """
-    flats = [{key: value for key, value in flatten(config).items() if _counts(key)} for config in configs]
+    chosen = [{name: value for name, value in config.items() if not is_off(name, value)} for config in configs]
+    flats = [{key: value for key, value in flatten(config).items() if _counts(key)} for config in chosen]
     keys = dict.fromkeys(key for flat in flats for key in flat)
     differing = [key for key in keys if _differs(key, flats)]
     return [{_shown(key): _shown_value(key, flat[key]) for key in differing if key in flat} for flat in flats]

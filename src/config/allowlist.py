@@ -64,10 +64,20 @@ KINDS = {
     "model": Kind(("src.models",), base="torch.nn.Module"),
     "model.network": Kind(("torch.nn",), base="torch.nn.Module", defined=("torch.nn.modules",)),
     "optimizer": Kind(("torch.optim",), base="torch.optim.Optimizer"),
+    "scheduler": Kind(
+        ("torch.optim.lr_scheduler", "src.training.schedulers"), base="torch.optim.lr_scheduler.LRScheduler"
+    ),
+    "callbacks": Kind(("lightning.pytorch.callbacks", "src.training.callbacks"), base="lightning.pytorch.Callback"),
+    "logger": Kind(("lightning.pytorch.loggers",), base="lightning.pytorch.loggers.Logger"),
+    "profiler": Kind(("lightning.pytorch.profilers",), base="lightning.pytorch.profilers.Profiler"),
     "trainer": Kind(builders=("lightning.Trainer",), addable=False),
     "export": Kind(builders=("src.storage.tensorboard.write_events",), addable=False),
 }
-_CALLBACK = Kind(("src.config.callback", "hydra.experimental.callbacks"), base="hydra.experimental.callback.Callback")
+NAMED = ("callbacks", "logger")  # groups with any number of settings, each with a _target_, by a name of their own
+MAY_BE_NULL = ("scheduler", "profiler", "export")
+_HYDRA_CALLBACK = Kind(
+    ("src.config.callback", "hydra.experimental.callbacks"), base="hydra.experimental.callback.Callback"
+)
 _PLUGINS = ("hydra.launcher", "hydra.sweeper")
 _LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 _CODE = (*_PLUGINS, *_LOGGING, "hydra.callbacks")  # what Hydra itself builds
@@ -108,13 +118,20 @@ def check_name(node: str, target: Any, allow_targets: Sequence[str], kind: Kind 
         SettingsError: If nothing is built at this node, or the name lies in none of the packages of its kind.
     """
     name = f"{node}.{_TARGET}"
-    kind = kind or KINDS.get("model.network" if _inside(node, ("model.network",)) else node)
+    kind = kind or _kind(node)
     if kind is None:
         raise SettingsError(Problem(name, "left out, as nothing is built at this node", target))
     good = target in kind.builders if isinstance(target, str) else False
     good = good or (isinstance(target, str) and _inside(target, (*kind.packages, *_added(kind, allow_targets))))
     check(None if good else Problem(name, kind.allowed(allow_targets), target))
     return kind
+
+
+def _kind(node: str) -> Kind | None:
+    group, _, _ = node.rpartition(".")
+    if _inside(node, ("model.network",)):
+        return KINDS["model.network"]
+    return KINDS[group] if group in NAMED else None if node in NAMED else KINDS.get(node)
 
 
 def find_target(node: str, target: Any, allow_targets: Sequence[str], kind: Kind | None = None) -> Any:
@@ -196,7 +213,7 @@ def _check_leaf(root: DictConfig, path: Path, value: Any, allow_targets: Sequenc
     if key == _TARGET and path[0] == "hydra":
         _check_hydra_target(node, value, allow_targets)
     elif key == _TARGET:
-        if value is not None or node != "export":
+        if value is not None or node not in MAY_BE_NULL:
             check_name(node, _resolved(root, path, value), allow_targets)
     elif _inside(name, _SWEPT):
         words = shlex.split(value) if node == _GRIDS and isinstance(value, str) else [str(key)]
@@ -224,7 +241,7 @@ def _check_hydra_target(node: str, target: Any, allow_targets: Sequence[str]) ->
         good = isinstance(target, str) and target in known
         check(None if good else Problem(f"{node}.{_TARGET}", rule, target))
     else:
-        kind = _CALLBACK if node.rpartition(".")[0] == "hydra.callbacks" else None
+        kind = _HYDRA_CALLBACK if node.rpartition(".")[0] == "hydra.callbacks" else None
         find_target(node, target, allow_targets, kind)
 
 

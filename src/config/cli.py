@@ -32,7 +32,7 @@ from src.config.paths import CONFIG_DIR
 from src.utils.validation import Problem, SettingsError
 
 FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
-RENAMED = {"logger": "export", "returns": "optimized_metric"}
+RENAMED = {"returns": "optimized_metric"}
 NAMES = ("hydra.output_subdir", "hydra.job.name")
 GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
 ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
@@ -138,7 +138,7 @@ def _word_problem(word: str) -> Problem | None:
     key, value = override.key_or_group, override.value()
     if not key:
         return Problem(word, GRAMMAR, word)
-    if key in RENAMED and not (CONFIG_DIR / key).is_dir():
+    if key in RENAMED:
         return Problem(key, f"written as {RENAMED[key]}=, its new name", override.get_value_string())
     if (CONFIG_DIR / key).is_dir() and not override.is_delete() and isinstance(value, int | float | dict | None):
         return Problem(
@@ -166,9 +166,10 @@ def explain(error: Exception, words: Sequence[str]) -> str:
         return str(
             Problem("--config-name or --config-path", f"that of a file ({text.splitlines()[0]})", " ".join(words))
         )
-    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return _with_nearest(Problem(group, f"one of {', '.join(error.options)}", name), name, error.options)
+        options = error.options or sorted(file.stem for file in CONFIG_DIR.joinpath(group).glob("*.yaml"))
+        return _with_nearest(Problem(group, f"one of {', '.join(options)}", name), name, options)
     if isinstance(error, OverrideParseException):
         return str(Problem(error.override.partition("=")[0] or error.override, GRAMMAR, error.override))
     if found := re.match(_SWEEP, text):

@@ -1,20 +1,25 @@
 """Instantiation of the parts of a condition from its resolved settings."""
 
+import importlib.util
 import inspect
 import logging
+import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from src.config.allowlist import find_target
 from src.config.validation import setting_problems
@@ -29,12 +34,35 @@ from src.models.base import ClosedForm
 from src.training.module import StackedClassifier
 from src.training.single_thread import single_threaded
 from src.utils.seed_streams import SeedStreams, seed_streams
-from src.utils.validation import Problem, SettingsError, check
+from src.utils.validation import Problem, SettingsError, check, choice
 
 ATTRIBUTES = {"data": ("features", "size", "classes"), "loss": ("out_features",)}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # which are no arguments
 LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction", "class_weights")
-NOT_OF_THE_TARGET = {"data": LOADER_SETTINGS, "trainer": ("checkpoint_every",)}
+SCHEDULER_SETTINGS = ("interval", "monitor")
+NOT_OF_THE_TARGET = {
+    "data": LOADER_SETTINGS,
+    "trainer": ("checkpoint_every", "overfit_batches"),
+    "scheduler": SCHEDULER_SETTINGS,
+}
+STEP_COUNTING = ("fast_dev_run", "limit_train_batches", "max_steps", "min_steps")  # settings of the trainer
+LOGGER_LIBRARIES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+COUPLING_CALLBACKS = (lightning_callbacks.EarlyStopping, lightning_callbacks.Timer)
+UNSUPPORTED_CALLBACKS = (
+    lightning_callbacks.BaseFinetuning,
+    lightning_callbacks.BatchSizeFinder,
+    lightning_callbacks.GradientAccumulationScheduler,
+    lightning_callbacks.LearningRateFinder,
+    lightning_callbacks.ModelPruning,
+    lightning_callbacks.StochasticWeightAveraging,
+    lightning_callbacks.WeightAveraging,
+)
+LOGGING_CALLBACKS = (
+    lightning_callbacks.DeviceStatsMonitor,
+    lightning_callbacks.LearningRateMonitor,
+    lightning_callbacks.ThroughputMonitor,
+)
+TRIED_STEPS = 500  # of a scheduler, before anything is trained
 
 
 @dataclass(frozen=True)
@@ -81,35 +109,99 @@ def build_components(
         SettingsError: If a setting is wrong; it is named in full, such as ``data.samples_per_class``.
     """
     loader = {name: config["data"][name] for name in LOADER_SETTINGS}
+    counting = {name: config["trainer"].get(name) for name in STEP_COUNTING}
+    blocks: dict[str, Any] = {"overfit_batches": config["trainer"].get("overfit_batches", 0)}
+    if any(value not in (None, False, -1) for value in counting.values()):
+        blocks["steps_per_block"] = 1  # so that Lightning, which counts batches of the loader, counts mini-batches
     source = source or factory(config, "data", without=loader)(config["classes"])
-    datamodule = _named("data", config["data"], partial(StackedDataModule, source, members, **loader))
+    datamodule = _named("data", config["data"], partial(StackedDataModule, source, members, **loader, **blocks))
+    share = counting["limit_train_batches"]
+    if isinstance(share, float) and share * datamodule.steps_per_epoch < 1:
+        rule = f"a share that leaves at least one of {datamodule.steps_per_epoch} mini-batches"
+        raise SettingsError(Problem("trainer.limit_train_batches", rule, share))
     objective = factory(config, "loss")(source.classes)
     initial = [member.generator("init") for member in members]
     network = factory(config, "model")(source.features, objective.out_features, initial)
     check(_loss_problem(network, objective, config), _order_problem(source, objective))
-    engine = config.get("engine", "auto")
     trained = objective
     if datamodule.class_weights != "none":
         rule = "none, as a model that is fitted in closed form has no loss to weigh"
         closed = isinstance(network, ClosedForm)
         check(Problem("data.class_weights", rule, datamodule.class_weights) if closed else None)
         trained = class_weighted(objective, datamodule.weights)
-    return Components(
-        datamodule,
-        objective,
+    schedule = config["scheduler"]
+    classifier = StackedClassifier(
         network,
-        StackedClassifier(network, trained, factory(config, "optimizer"), engine=engine),
+        trained,
+        factory(config, "optimizer"),
+        scheduler(config, datamodule),
+        engine=config.get("engine", "auto"),
+        **{name: schedule[name] for name in SCHEDULER_SETTINGS if name in schedule},
     )
+    return Components(datamodule, objective, network, classifier)
 
 
-def build_trainer(config: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
-    """Build Lightning's trainer, without console output of its own."""
+def scheduler(config: dict[str, Any], datamodule: StackedDataModule) -> Callable[[Optimizer], Any] | None:
+    """Return what builds the learning-rate scheduler from an optimizer, or None for a constant rate."""
+    if config["scheduler"]["_target_"] is None:
+        return None
+    total = _scheduled(config, datamodule)
+    settings = {name: total if value == "total" else value for name, value in config["scheduler"].items()}
+    return factory(config | {"scheduler": settings}, "scheduler", without=SCHEDULER_SETTINGS)
+
+
+def _scheduled(config: dict[str, Any], datamodule: StackedDataModule) -> int:
+    """Return how often the scheduler of a training steps."""
+    trainer = config["trainer"]
+    epoch, limit = datamodule.steps_per_epoch, trainer.get("limit_train_batches")
+    if limit is not None:
+        epoch = min(epoch, limit) if isinstance(limit, int) else max(1, int(epoch * limit))
+    steps = epoch * trainer["max_epochs"]
+    if trainer.get("max_steps", -1) > 0:
+        steps = min(steps, trainer["max_steps"])
+    return steps if config["scheduler"].get("interval") == "step" else -(-steps // epoch)
+
+
+def build_callbacks(config: dict[str, Any]) -> list[L.Callback]:
+    """Build the callbacks of ``callbacks=``."""
+    return [factory(config, f"callbacks.{name}")() for name in config["callbacks"]]
+
+
+def build_trainer(config: dict[str, Any], callbacks: list[L.Callback], folder: Path | None = None) -> L.Trainer:
+    """Build Lightning's trainer, whose own messages are warnings only.
+
+    Args:
+        config: The resolved settings.
+        callbacks: The callbacks.
+        folder: The directory of the condition, for what loggers and profilers write; None for a trainer without them.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")  # Lightning's own use of torch's pytrees
-    validation: dict[str, Any] = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}
+    warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")  # without validation
+    given: dict[str, Any] = {} if config["data"]["val_fraction"] else {"limit_val_batches": 0}
     if any(isinstance(callback, Checkpoint) for callback in callbacks):
-        validation["enable_checkpointing"] = True
-    return factory(config, "trainer", without=["checkpoint_every"])(callbacks=callbacks, **validation)
+        given["enable_checkpointing"] = True
+    if any(isinstance(callback, ProgressBar) for callback in callbacks):
+        given["enable_progress_bar"] = True
+    if folder is not None:
+        given["default_root_dir"] = folder
+        given["logger"] = [_built_in(folder, config, f"logger.{name}", "save_dir") for name in config["logger"]]
+        if config["profiler"]["_target_"] is not None:
+            given["profiler"] = _built_in(folder, config, "profiler", "dirpath")
+    return factory(config, "trainer", without=NOT_OF_THE_TARGET["trainer"])(callbacks=callbacks, **given)
+
+
+def _built_in(folder: Path, config: dict[str, Any], group: str, setting: str) -> Any:
+    """Build what writes files, in a folder unless the setting of its directory says where."""
+    if _settings(config, group).get(setting, "") is None:
+        return factory(config, group, without=[setting])(**{setting: str(folder)})
+    return factory(config, group)()
+
+
+def _settings(config: dict[str, Any], group: str) -> dict[str, Any]:
+    """Return the settings of a group, or those of one name below it, such as callbacks.early_stopping."""
+    name, _, key = group.partition(".")
+    return cast(dict[str, Any], config[name][key] if key else config[name])
 
 
 def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -> Callable[..., Any]:
@@ -120,14 +212,14 @@ def factory(config: dict[str, Any], group: str, without: Collection[str] = ()) -
 
     Args:
         config: The resolved settings.
-        group: Name of the group.
+        group: Name of the group, or of one of its settings with a target: callbacks.early_stopping.
         without: Settings of the group that are none of the target's.
 
     Raises:
         SettingsError: If the target must not be called, see ``src.config.allowlist``, or does not exist; or, on the
             call, if it refuses a setting.
     """
-    settings = {name: value for name, value in config[group].items() if name not in without}
+    settings = {name: value for name, value in _settings(config, group).items() if name not in without}
     make = _partial(group, settings, config.get("allow_targets", []))
     check(_unknown(group, make))
 
@@ -193,19 +285,34 @@ def check_settings(config: dict[str, Any]) -> None:
     for group in ("data", "loss", "model", "trainer"):
         with _collected(problems):
             factory(config, group, without=NOT_OF_THE_TARGET.get(group, ()))
+    if config["scheduler"]["_target_"] is not None:
+        with _collected(problems):
+            factory(config, "scheduler", without=SCHEDULER_SETTINGS)
     with _collected(problems):
         check_optimizer(config)
-    if config["export"]["_target_"] is not None:
+    for group in ("profiler", "export"):
+        if config[group]["_target_"] is not None:
+            with _collected(problems):
+                factory(config, group)
+    for name in config["logger"]:
         with _collected(problems):
-            factory(config, "export")
+            check_logger(config, name)
+    callbacks: list[L.Callback] = []
+    for name in config["callbacks"]:
+        with _collected(problems):
+            callbacks.append(checked_callback(config, name))
     check(*problems)
     with _collected(problems):
         components = build_components(config, stack(config)[:1])
-        if config.get("engine") == "native" and not isinstance(components.network, ClosedForm):
+        if not isinstance(components.network, ClosedForm):
             components.classifier.configure_model()
-            components.classifier.select_engine(factory(config, "optimizer")([components.classifier.flat.values]))
+            optimizer = factory(config, "optimizer")([components.classifier.flat.values])
+            components.classifier.select_engine(optimizer)
+            check_scheduler(config, components, optimizer)
+        else:
+            check(*(_unused(config, group) for group in ("scheduler", "callbacks", "logger", "profiler")))
     with _collected(problems):
-        build_trainer(config, [])
+        build_trainer(config, callbacks)
     check(*problems)
 
 
@@ -234,6 +341,81 @@ def check_optimizer(config: dict[str, Any]) -> None:
         raise SettingsError(Problem("optimizer._target_", rule, config["optimizer"]["_target_"]))
 
 
+def _unused(config: dict[str, Any], group: str) -> Problem | None:
+    """Return a problem where a group has something for a training that a model in closed form does not have."""
+    if config[group] in ({}, {"_target_": None}):
+        return None
+    return Problem(group, "none, as this model is fitted in closed form, without a training", sorted(config[group]))
+
+
+def check_logger(config: dict[str, Any], name: str) -> None:
+    """Check the settings of a logger, which is not built, as it may write files.
+
+    Raises:
+        SettingsError: If its class or a setting is wrong, or the library that it needs is not installed.
+    """
+    factory(config, f"logger.{name}")
+    target = config["logger"][name]["_target_"]
+    for logger, library in LOGGER_LIBRARIES.items():
+        if target.endswith(f".{logger}") and importlib.util.find_spec(library) is None:
+            rule = f"another, or losslab installed with the extra [{library}], as {library} is missing"
+            raise SettingsError(Problem(f"logger.{name}._target_", rule, target))
+
+
+def checked_callback(config: dict[str, Any], name: str) -> L.Callback:
+    """Build a callback, and check that it goes with a stack of seeds.
+
+    Raises:
+        SettingsError: If its class or a setting is wrong, or it couples the seeds, or needs a logger and has none.
+    """
+    callback: L.Callback = factory(config, f"callbacks.{name}")()
+    target = config["callbacks"][name]["_target_"]
+    if isinstance(callback, UNSUPPORTED_CALLBACKS):
+        rule = "a callback for manual optimization, as several steps are one batch of a stack"
+        raise SettingsError(Problem(f"callbacks.{name}._target_", rule, target))
+    if isinstance(callback, COUPLING_CALLBACKS) and len(stack(config)) > 1:
+        rule = "another with more than one seed, as it stops all of them; callbacks=early_stopping stops each alone"
+        raise SettingsError(Problem(f"callbacks.{name}._target_", rule, target))
+    if isinstance(callback, LOGGING_CALLBACKS) and not config["logger"]:
+        raise SettingsError(Problem(f"callbacks.{name}", "left out without a logger, see logger=", target))
+    return callback
+
+
+def check_scheduler(config: dict[str, Any], components: Components, optimizer: Optimizer) -> None:
+    """Check that a scheduler runs, by its first steps, and that it does not couple seeds.
+
+    Raises:
+        SettingsError: If a setting of the scheduler is wrong, or there are several seeds and it follows a metric.
+    """
+    make = components.classifier.scheduler
+    if make is None:
+        return
+    settings = config["scheduler"]
+    check(choice("scheduler.interval", settings.get("interval", "epoch"), ("epoch", "step")))
+    built: Any = make(optimizer)
+    if isinstance(built, ReduceLROnPlateau):
+        splits = ("train", "val") if config["data"]["val_fraction"] else ("train",)
+        check(
+            choice("scheduler.interval", settings.get("interval", "epoch"), ("epoch",)),
+            choice("scheduler.monitor", settings.get("monitor"), [f"{split}/loss" for split in splits]),
+        )
+        rule = "another with more than one seed, as one rate by their mean would couple them; see stack_size=1"
+        check(None if len(stack(config)) == 1 else Problem("scheduler", rule, settings["_target_"]))
+
+    def steps() -> list[float]:
+        rates = []
+        for _ in range(min(TRIED_STEPS, _scheduled(config, components.datamodule))):
+            rates.append(float(optimizer.param_groups[0]["lr"]))
+            built.step(1.0) if isinstance(built, ReduceLROnPlateau) else built.step()
+        return rates
+
+    with warnings.catch_warnings(action="ignore"):  # about steps of the scheduler without any of the optimizer
+        rates = _named("scheduler", settings, steps)
+    rule = "a schedule whose rates are all finite and at least 0"
+    wrong = [rate for rate in rates if not 0 <= rate < math.inf]
+    check(Problem("scheduler", rule, wrong[0]) if wrong else None)
+
+
 def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
     """Return the first seed's parameters, (6,), after three steps of one or two seeds in a flat buffer, as in training.
 
@@ -255,7 +437,7 @@ def _named(group: str, settings: dict[str, Any], make: Callable[..., Any], *args
         return make(*args, **kwargs)
     except SettingsError as error:
         raise error.within(group, settings) from None
-    except (TypeError, ValueError, RuntimeError, AssertionError, MisconfigurationException) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, MisconfigurationException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         shown = ", ".join(f"{name}={value}" for name, value in settings.items())
         raise SettingsError(Problem(group, f"settings that fit together ({reason})", shown)) from error

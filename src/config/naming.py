@@ -8,9 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from src.storage.schema import (
-    EXCLUDED_FROM_FINGERPRINT,
-)
+from src.storage.schema import EXCLUDED_FROM_FINGERPRINT, is_off
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +29,7 @@ def scientific(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found = {
         name: scientific(value, f"{prefix}{name}.") if isinstance(value, dict) else value
         for name, value in config.items()
-        if f"{prefix}{name}" not in EXCLUDED_FROM_FINGERPRINT
+        if f"{prefix}{name}" not in EXCLUDED_FROM_FINGERPRINT and not is_off(f"{prefix}{name}", value)
     }
     if prefix == "data.read.":
         return {name: value for name, value in found.items() if value is not None}

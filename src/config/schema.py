@@ -48,6 +48,12 @@ def study_problem(name: str, value: Any) -> Problem | None:
     return None if good else Problem(name, rule, value)
 
 
+def path_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless the value can be the path of a directory."""
+    good = isinstance(value, str) and value and value.isprintable()
+    return None if good else Problem(name, "the path of a directory", value)
+
+
 def accelerator_problem(name: str, value: Any) -> Problem | None:
     """Return a problem unless the value is an accelerator of this machine, by Lightning's names."""
     if value in ("auto", "cpu"):
@@ -61,6 +67,24 @@ def accelerator_problem(name: str, value: Any) -> Problem | None:
 _epochs = partial(whole, min_value=1, max_value=MAX_EPOCHS)
 
 
+def max_steps_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless the value is -1, for no limit, or a number of steps."""
+    return None if type(value) is int and value == -1 else _epochs(name, value)
+
+
+def dev_run_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless the value is true, false or a number of mini-batches."""
+    good = isinstance(value, bool) or (isinstance(value, int) and value >= 1)
+    return None if good else Problem(name, "true, false or a whole number of at least 1", value)
+
+
+def batches_problem(name: str, value: Any, min_value: int = 0) -> Problem | None:
+    """Return a problem unless the value is a number of mini-batches, or a float, their share."""
+    good = type(value) is int and value >= min_value
+    good = good or (isinstance(value, float) and 0 <= value <= 1)
+    return None if good else Problem(name, f"a whole number of at least {min_value}, or a share up to 1.0", value)
+
+
 @dataclass
 class SeedsConfig:
     """Seeds of the random streams: one seed, a list, or null to follow the run's seed."""
@@ -72,8 +96,15 @@ class SeedsConfig:
 
 
 @dataclass
+class PathsConfig:
+    """Directories."""
+
+    output_dir: Any = setting(path_problem)
+
+
+@dataclass
 class TrainerConfig:
-    """Settings of ``lightning.Trainer`` that leave the seeds of a stack independent, and ``checkpoint_every``.
+    """Settings of ``lightning.Trainer``, and ``checkpoint_every``; what would couple the seeds of a stack is refused.
 
     It is no node of ``Config``, which would add the settings that ``conf/trainer/default.yaml`` leaves out.
     """
@@ -85,8 +116,8 @@ class TrainerConfig:
     devices: Any = setting(only(1, "1, as a stack trains on one device"))
     precision: Any = setting(partial(choice, options=("32-true", "64-true", "bf16-true", "bf16-mixed")))
     log_every_n_steps: Any = setting(_epochs)
-    num_sanity_val_steps: Any = setting(only(0, "0, as a seed is validated only after its epochs"))
-    logger: Any = setting(only(False, "false; export= selects the files that every seed leaves"))
+    num_sanity_val_steps: Any = setting(partial(whole, min_value=-1))
+    logger: Any = setting(only(False, "false; logger= selects loggers"))
     enable_checkpointing: Any = setting(only(False, "false, as every seed leaves a checkpoint of its own"))
     enable_progress_bar: Any = setting(flag)
     enable_model_summary: Any = setting(flag)
@@ -96,6 +127,24 @@ class TrainerConfig:
     profiler: Any = setting(optional(partial(choice, options=("simple", "advanced"))), None)
     gradient_clip_val: Any = setting(only(None, "null, as a common norm would couple the seeds"), None)
     accumulate_grad_batches: Any = setting(only(1, "1; set data.batch_size instead"), 1)
+    fast_dev_run: Any = setting(dev_run_problem, False)
+    min_epochs: Any = setting(optional(_epochs), None)
+    max_steps: Any = setting(max_steps_problem, -1)
+    min_steps: Any = setting(optional(_epochs), None)
+    limit_train_batches: Any = setting(optional(partial(batches_problem, min_value=1)), None)
+    limit_val_batches: Any = setting(optional(batches_problem), None)
+    overfit_batches: Any = setting(batches_problem, 0)
+    check_val_every_n_epoch: Any = setting(_epochs, 1)
+    inference_mode: Any = setting(flag, True)
+    enable_autolog_hparams: Any = setting(flag, True)
+    callbacks: Any = setting(only(None, "left out; callbacks= selects them"), None)
+    max_time: Any = setting(only(None, "null, as results would depend on the speed of the machine"), None)
+    val_check_interval: Any = setting(only(None, "null, as seeds are validated after epochs"), None)
+    reload_dataloaders_every_n_epochs: Any = setting(only(0, "0, as the data do not change"), 0)
+    strategy: Any = setting(only("auto", "auto, as a stack trains on one device"), "auto")
+    num_nodes: Any = setting(only(1, "1, as a stack trains on one device"), 1)
+    sync_batchnorm: Any = setting(only(False, "false, as a stack trains on one device"), False)
+    default_root_dir: Any = setting(only(None, "null; paths.output_dir sets where files go"), None)
 
 
 @dataclass
@@ -106,7 +155,12 @@ class Config:
     loss: Any = setting()
     model: Any = setting()
     optimizer: Any = setting()
+    scheduler: Any = setting()
     trainer: Any = setting()
+    callbacks: Any = setting()
+    logger: Any = setting()
+    profiler: Any = setting()
+    paths: Any = setting()
     export: Any = setting()
     classes: Any = setting(optional(partial(whole, min_value=2, max_value=MAX_CLASSES)))  # null: the data have them
     seed: Any = setting(seeds_problem)

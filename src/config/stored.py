@@ -57,7 +57,7 @@ def stored_settings(results: Results, allow_targets: Sequence[str] = (), table: 
     config["seed"], config["seeds"] = results.seed, results.config.get("seeds", {})
     config["allow_targets"] = list(allow_targets)
     if isinstance(trainer := results.config.get("trainer"), dict):
-        config["trainer"]["precision"] = trainer.get("precision")
+        config["trainer"] |= {name: trainer[name] for name in ("precision", "overfit_batches") if name in trainer}
     check(*setting_problems(config))
     return config
 

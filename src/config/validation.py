@@ -10,15 +10,15 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
-from src.config.allowlist import allowed_problem
+from src.config.allowlist import NAMED, allowed_problem
 from src.config.resolvers import resolve
-from src.config.schema import Config, SeedsConfig, TrainerConfig
+from src.config.schema import Config, PathsConfig, SeedsConfig, TrainerConfig
 from src.storage.manifest import DIRECTORY as MANIFESTS
 from src.utils.fast_imports import import_lightning
 from src.utils.seeds import PURPOSES
 from src.utils.validation import Problem, check, choice, flag, number
 
-GROUPS = ("data", "model", "loss", "optimizer", "trainer", "export")
+GROUPS = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "profiler", "export")
 METRICS = {
     "train": ("loss", "accuracy"),
     "test": ("loss", "accuracy", "correct", "count"),
@@ -79,9 +79,21 @@ def shape_problems(config: dict[str, Any]) -> Iterator[Problem]:
     for name in GROUPS:
         if name in config and not (isinstance(config[name], dict) and "_target_" in config[name]):
             yield Problem(name, "a choice of the group, or settings with a _target_", config[name])
+    for name in NAMED:
+        settings = config.get(name, {})
+        good = isinstance(settings, dict) and all(
+            isinstance(each, dict) and "_target_" in each for each in settings.values()
+        )
+        rule = "choices of the group, or settings with a _target_ by names of their own"
+        yield from [] if good else [Problem(name, rule, settings)]
     if isinstance(trainer := config.get("trainer"), dict):
-        rule = "left out, as every seed trains on all its samples for max_epochs"
-        yield from name_problems(TrainerConfig, trainer, "trainer.", rule)
+        yield from name_problems(
+            TrainerConfig, trainer, "trainer.", "left out, as a stack has no such setting of lightning.Trainer"
+        )
+    if isinstance(paths := config.get("paths"), dict):
+        yield from name_problems(PathsConfig, paths, "paths.", "left out")
+    elif "paths" in config:
+        yield Problem("paths", "settings of directories", paths)
     if isinstance(pins := config.get("seeds"), dict):
         yield from name_problems(SeedsConfig, pins, "seeds.", f"one of {', '.join(PURPOSES)}")
     elif "seeds" in config:
@@ -105,6 +117,7 @@ def range_problems(config: dict[str, Any]) -> Iterator[Problem | None]:
     yield from rule_problems(Config, config, "")
     yield from rule_problems(SeedsConfig, config["seeds"], "seeds.")
     yield from rule_problems(TrainerConfig, config["trainer"], "trainer.")
+    yield from rule_problems(PathsConfig, config["paths"], "paths.")
     splits = [split for split in METRICS if split != "val" or config["data"].get("val_fraction")]
     metrics = [f"{split}/{name}" for split in splits for name in METRICS[split]]
     yield choice("optimized_metric", config["optimized_metric"], metrics)

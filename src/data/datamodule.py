@@ -44,14 +44,17 @@ class EpochLoader:
         split: The training samples.
         generators: One generator per seed; iterating advances them.
         batch_size: Samples B of a mini-batch; the last one has what is left.
+        max_steps: Mini-batches of a block at most; None for as many as ``MAX_BLOCK`` samples are.
     """
 
-    def __init__(self, split: Split, generators: Sequence[torch.Generator], batch_size: int) -> None:
+    def __init__(
+        self, split: Split, generators: Sequence[torch.Generator], batch_size: int, max_steps: int | None = None
+    ) -> None:
         self.split = split
         self.generators = generators
         self.batch_size = batch_size
         self.size = split.target.shape[1]
-        self.block = max(1, MAX_BLOCK // batch_size) * batch_size
+        self.block = max(1, max_steps or MAX_BLOCK // batch_size) * batch_size
 
     def __len__(self) -> int:
         return -(-self.size // self.block)
@@ -92,6 +95,8 @@ class StackedDataModule(L.LightningDataModule):
         test_fraction: Share of a data set that is held out for testing, in (0, 1).
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
         class_weights: ``none``, ``balanced`` by the training samples of each seed, or a list with one per class.
+        steps_per_block: Mini-batches that one batch of the loader has at most; None for as many as are fastest.
+        overfit_batches: Mini-batches, or as a float their share, that are all there is to train on; 0 for all.
 
     Raises:
         SettingsError: If an argument is out of its range, or a split would be empty.
@@ -110,6 +115,8 @@ class StackedDataModule(L.LightningDataModule):
         test_fraction: float,
         val_fraction: float,
         class_weights: str | Sequence[float] = "none",
+        steps_per_block: int | None = None,
+        overfit_batches: float = 0,
     ) -> None:
         super().__init__()
         check(
@@ -122,6 +129,8 @@ class StackedDataModule(L.LightningDataModule):
         self.streams = streams
         self.batch_size = batch_size
         self.class_weights = class_weights
+        self.steps_per_block = steps_per_block
+        self.overfit_batches = overfit_batches
         self.generators: list[torch.Generator] = []  # of the shuffles of the training
         self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
         test_size, val_size = round(source.size * test_fraction), round(source.size * val_fraction)
@@ -135,6 +144,21 @@ class StackedDataModule(L.LightningDataModule):
         )
         source.check_split(test_size, val_size)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of mini-batches of an epoch."""
+        return -(-self.train_size // self.batch_size)
+
+    @property
+    def train_size(self) -> int:
+        """The number of samples to train on."""
+        size = self.sizes[2]
+        if not self.overfit_batches:
+            return size
+        kept = self.overfit_batches
+        batches = kept if isinstance(kept, int) else max(1, int(kept * -(-size // self.batch_size)))
+        return min(size, batches * self.batch_size)
+
     def setup(self, stage: str | None = None) -> None:
         """Draw, split and preprocess the data of every seed; the same streams always give the same data."""
         x, target = self.source.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
@@ -143,6 +167,7 @@ class StackedDataModule(L.LightningDataModule):
         )  # (S, N)
         test, val, train = order.split(list(self.sizes), dim=1)
         self.test_indices = test  # (S, n)
+        train = train[:, : self.train_size]
         self.indices = train, val, test  # (S, n) each
         self.preprocessing = self.source.preprocessing(x, train)
         x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
@@ -175,11 +200,11 @@ class StackedDataModule(L.LightningDataModule):
         restored, self._restored = self._restored, []
         for generator, state in zip(self.generators, restored, strict=False):  # mostly there are none
             generator.set_state(state)
-        return EpochLoader(self.train, self.generators, self.batch_size)
+        return EpochLoader(self.train, self.generators, self.batch_size, self.steps_per_block)
 
-    def val_dataloader(self) -> WholeLoader:
-        """Return the loader whose one item is the whole validation split, which may be empty."""
-        return WholeLoader(self.val)
+    def val_dataloader(self) -> WholeLoader | list[Any]:
+        """Return the loader whose one item is the whole validation split, or no loader where there is none."""
+        return WholeLoader(self.val) if self.val.target.numel() else []
 
     def test_dataloader(self) -> WholeLoader:
         """Return the loader whose one item is the whole test split."""

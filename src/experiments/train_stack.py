@@ -4,7 +4,9 @@ import gc
 import time
 from pathlib import Path
 
-from src.config.instantiate import build_components, build_trainer
+from lightning.pytorch.callbacks import ProgressBar
+
+from src.config.instantiate import build_callbacks, build_components, build_trainer
 from src.experiments.condition import Condition
 from src.experiments.write_run import write_run_safely
 from src.storage.schema import Results
@@ -36,8 +38,12 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
     with single_threaded():  # also while building: a forked worker that starts threads beside its parent's hangs
         components = build_components(config, members)
         started = time.time()
-        progress = TrainingProgress(label, stdout())
-        trainer = build_trainer(config, [progress, *condition.checkpoints(members)])
+        callbacks = [*build_callbacks(config), *condition.checkpoints(members)]
+        if not any(isinstance(callback, ProgressBar) for callback in callbacks):
+            callbacks.append(TrainingProgress(label, stdout()))
+        trainer = build_trainer(config, callbacks, condition.folder)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(config)
         histories = fit(components.classifier, components.datamodule, trainer)
         span = (started, max(started, time.time()))  # a clock may go backwards
         results = {}

@@ -55,6 +55,9 @@ EXCLUDED_FROM_FINGERPRINT = (
     "hydra",
     "engine",
     "data.copy",
+    "logger",
+    "profiler",
+    "paths",
     "trainer.checkpoint_every",
     "trainer.accelerator",
     "trainer.devices",
@@ -64,8 +67,30 @@ EXCLUDED_FROM_FINGERPRINT = (
     "trainer.enable_checkpointing",
 )
 
+OBSERVERS = tuple(  # callbacks that change no result
+    f"lightning.pytorch.callbacks.{name}"
+    for name in ("LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar")
+)
+
 _SAMPLES = {"noisy_cubic": "samples_per_class", "xor": "samples_per_corner"}  # what schema 1 calls data.points
 _SEED_FOLDER = re.compile(r"seed=\d+(,(data|split|init|shuffle)=\d+)*", flags=re.ASCII)
+
+
+def is_off(name: str, value: Any) -> bool:
+    """Return whether a setting is that of a scheduler or callback that changes no result, as if it were absent.
+
+    So runs that were trained before there were schedulers and callbacks keep their fingerprints.
+
+    Example:
+        >>> is_off("scheduler", {"_target_": None}), is_off("callbacks", {"mine": {"_target_": "my.Callback"}})
+        (True, False)
+    """
+    if not isinstance(value, Mapping):
+        return False
+    if name == "callbacks":
+        return all(is_off(f"callbacks.{key}", each) for key, each in value.items())
+    target = value.get("_target_")
+    return (name == "scheduler" and target is None) or (name.startswith("callbacks.") and target in OBSERVERS)
 
 
 class ArtifactError(ValueError):

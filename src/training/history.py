@@ -1,5 +1,6 @@
 """Curves of each seed of a trained stack."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -52,19 +53,19 @@ class Training:
 
 
 def trainings(curves: Curves) -> list[Training]:
-    """Return the curves of a trained stack seed by seed."""
+    """Return the curves of a trained stack seed by seed; an epoch without validation has NaN in their place."""
     epochs = len(curves.step_loss)
-    steps = len(curves.step_loss[0])
+    steps = np.cumsum([len(losses) for losses in curves.step_loss])  # after each epoch
     step_loss = torch.cat(curves.step_loss).float()  # (epochs * steps, S)
     stacked = {  # (epochs, S)
-        name: torch.stack(curve).float().numpy() for name, curve in curves.of_epochs().items() if curve
+        name: torch.stack([*curve, *missing(curve, epochs)]).float().numpy()
+        for name, curve in curves.of_epochs().items()
+        if curve
     }
     epoch = np.arange(1, epochs + 1)
     return [
         Training(
-            pd.DataFrame(
-                {"epoch": epoch, "step": epoch * steps} | {name: rows[:, seed] for name, rows in stacked.items()}
-            ),
+            pd.DataFrame({"epoch": epoch, "step": steps} | {name: rows[:, seed] for name, rows in stacked.items()}),
             step_loss[:, seed].numpy(),
             _divergence(step_loss[:, seed], steps),
         )
@@ -72,16 +73,26 @@ def trainings(curves: Curves) -> list[Training]:
     ]
 
 
+def missing(curve: Sequence[Tensor], epochs: int) -> list[Tensor]:
+    """Return NaN for the last of so many epochs, after which a curve (S,) was not measured."""
+    return [torch.full_like(curve[-1], torch.nan)] * (epochs - len(curve)) if curve else []
+
+
 def without_steps(error: str | None) -> Training:
     """Return the empty curves of one seed that was fitted in closed form."""
     return Training(pd.DataFrame(columns=["epoch", "step", "train/loss", "train/accuracy"]), np.empty(0), error)
 
 
-def _divergence(step_loss: Tensor, steps: int) -> str | None:
-    """Return where the loss of one seed, (steps of all epochs,), became NaN or infinite, or None."""
+def _divergence(step_loss: Tensor, steps: np.ndarray) -> str | None:
+    """Return where the loss of one seed became NaN or infinite, or None.
+
+    Args:
+        step_loss: The loss of every step of all epochs.
+        steps: The number of steps after each epoch.
+    """
     bad = (~step_loss.isfinite()).nonzero()
     if not len(bad):
         return None
     step = int(bad[0])
     kind = "NaN" if step_loss[step].isnan() else "infinite"
-    return f"the loss became {kind} in epoch {step // steps + 1}, step {step + 1}"
+    return f"the loss became {kind} in epoch {np.searchsorted(steps, step, side='right') + 1}, step {step + 1}"

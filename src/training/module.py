@@ -65,7 +65,7 @@ class StackedClassifier(L.LightningModule):
         engine: str = "auto",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters("interval", "monitor", "engine")
+        self.save_hyperparameters("interval", "monitor", "engine", logger=False)
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
@@ -149,6 +149,8 @@ class StackedClassifier(L.LightningModule):
             return
         *values, sizes = zip(*validated, strict=True)
         for curve, batches in zip((self.curves.val_loss, self.curves.val_accuracy), values, strict=True):
+            unmeasured = len(self.curves.step_loss) - 1 - len(curve)  # epochs before, see check_val_every_n_epoch
+            curve += [torch.full_like(batches[0], torch.nan)] * unmeasured
             curve.append(batches[0] if len(batches) == 1 else _weighted_mean(torch.stack(batches), sizes))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

@@ -18,6 +18,7 @@ CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
 EXCLUDED_FROM_FINGERPRINT = {
     *("engine", "fail_fast", "allow_targets", "predictions", "optimized_metric", "trainer.checkpoint_every"),
     *("seed", "study", "resume", "figures", "export._target_", "trainer.accelerator", "trainer.devices"),
+    *("profiler._target_", "paths.output_dir"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }
 PINS = {"seeds.data", "seeds.split", "seeds.init", "seeds.shuffle"}
@@ -140,11 +141,33 @@ def test_the_derivation_of_the_fingerprint_never_changes() -> None:
     assert fingerprint(config, CHOICES) == "428ca21d"
 
 
+def test_defaults_keep_their_fingerprint_from_before_schedulers(default: Settings) -> None:
+    assert fingerprint(changed(default, "trainer.max_epochs", 3), CHOICES) == "a495b399"
+
+
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [
+        (("scheduler=cosine",), True),
+        (("+callbacks.mine._target_=mine.Callback",), True),
+        (("callbacks=default",), False),
+        (
+            ("callbacks=[default,lr_monitor]", "logger=[csv,tensorboard]", "profiler=simple", "paths.output_dir=x"),
+            False,
+        ),
+    ],
+)
+def test_what_changes_results_is_in_the_fingerprint(
+    words: tuple[str, ...], counts: bool, default: Settings, settings: Callable[..., Settings]
+) -> None:
+    assert (fingerprint(settings(*words), CHOICES) != fingerprint(default, CHOICES)) == counts
+
+
 def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
     before = json.dumps(default)
     kept = scientific(default)
     assert json.dumps(default) == before
-    unset = {"data.class_weights"}  # a later setting, which counts where it is set
+    unset = {"data.class_weights", "scheduler._target_"}  # later settings, which count where they are set
     assert set(leaves(kept)) == set(leaves(default)) - EXCLUDED_FROM_FINGERPRINT - PINS - unset
     assert "class_weights" in scientific(default | {"data": {"class_weights": "balanced"}})["data"]
 

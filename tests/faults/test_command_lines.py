@@ -42,7 +42,7 @@ optimizer=nope ~ optimizer, adam, nope
 optimizer=null ~ optimizer
 export=nope ~ export, tensorboard, nope
 export=null ~ export
-logger=none ~ logger, export=, none
+logger=nope ~ logger, tensorboard, nope
 returns=test/loss ~ returns, optimized_metric=, test/loss
 experiment=nope ~ experiment, hw4, nope
 split=default ~ split
@@ -173,13 +173,64 @@ trainer.logger=true ~ trainer.logger, false, true
 trainer.enable_checkpointing=true ~ trainer.enable_checkpointing, false, true
 trainer.enable_progress_bar=5 ~ trainer.enable_progress_bar, true or false, 5
 trainer.log_every_n_steps=-1|null ~ trainer.log_every_n_steps, from 1
-trainer.num_sanity_val_steps=x ~ trainer.num_sanity_val_steps, x
-trainer.num_sanity_val_steps=2 ~ trainer.num_sanity_val_steps, 0, 2
+trainer.num_sanity_val_steps=x|-2 ~ trainer.num_sanity_val_steps, at least -1
 +trainer.gradient_clip_val=1 ~ trainer.gradient_clip_val, null, 1
 +trainer.accumulate_grad_batches=2 ~ trainer.accumulate_grad_batches, 1, 2
-+trainer.max_steps=-5 ~ trainer.max_steps, max_epochs, -5
-+trainer.limit_train_batches=0 ~ trainer.limit_train_batches, all its samples, 0
-+trainer.fast_dev_run=true ~ trainer.fast_dev_run, max_epochs, true
++trainer.max_steps=-5 ~ trainer.max_steps, from 1, -5
++trainer.limit_train_batches=0 ~ trainer.limit_train_batches, at least 1, 0
++trainer.limit_train_batches=0.001 ~ trainer.limit_train_batches, at least one of 26, 0.001
++trainer.limit_val_batches=half ~ trainer.limit_val_batches, at least 0, half
++trainer.overfit_batches=2.5 ~ trainer.overfit_batches, share, 2.5
++trainer.check_val_every_n_epoch=0 ~ trainer.check_val_every_n_epoch, from 1, 0
++trainer.max_time=1 ~ trainer.max_time, speed, 1
++trainer.strategy=ddp ~ trainer.strategy, one device, ddp
++trainer.plugins=[x] ~ trainer.plugins, lightning.Trainer, x
++trainer.fast_dev_run=0 ~ trainer.fast_dev_run, true, 0
+scheduler=nope ~ scheduler, cosine, nope
+scheduler=null ~ scheduler, cosine, null
+~scheduler ~ scheduler
+scheduler._target_=os.system ~ scheduler._target_, torch.optim.lr_scheduler, os.system
+scheduler._target_=torch.optim.Adam ~ scheduler._target_, torch.optim.lr_scheduler, torch.optim.Adam
+scheduler=cosine scheduler.interval=week ~ scheduler.interval, epoch, step, week
+scheduler=cosine scheduler.T_max=0 ~ scheduler, T_max=0
+scheduler=cosine scheduler.T_max=many ~ scheduler, T_max=many
+scheduler=cosine scheduler.eta_min=-1 ~ scheduler, at least 0, -
+scheduler=cosine +scheduler.nope=1 ~ scheduler.nope, CosineAnnealingLR, 1
+scheduler=cosine model=gaussian data=gaussians ~ scheduler, closed form
+scheduler=step scheduler.step_size=0 ~ scheduler, step_size=0
+scheduler=step scheduler.gamma=-1 ~ scheduler, at least 0, -
+scheduler=one_cycle scheduler.max_lr=fast ~ scheduler, max_lr=fast
+scheduler=one_cycle scheduler.total_steps=0 ~ scheduler, total_steps=0
+scheduler=one_cycle scheduler.pct_start=2 ~ scheduler, pct_start=2
+scheduler=warmup_cosine scheduler.total_steps=0 ~ scheduler.total_steps, from 1, 0
+scheduler=warmup_cosine scheduler.warmup=1 ~ scheduler.warmup, below 1, 1
+scheduler=plateau scheduler.interval=step ~ scheduler.interval, epoch, step
+scheduler=plateau scheduler.monitor=val/loss ~ scheduler.monitor, train/loss, val/loss
+scheduler=plateau scheduler.factor=2 ~ scheduler, factor=2
+scheduler=plateau scheduler.patience=long ~ scheduler, patience=long
+scheduler=plateau seed=[0,1] ~ scheduler, couple, stack_size=1
+callbacks=nope ~ callbacks, default, nope
+callbacks=5 ~ callbacks, default, 5
+callbacks=[none,nope] ~ callbacks, default, nope
++callbacks.x=5 ~ callbacks, _target_, 5
++callbacks.x._target_=os.system ~ callbacks.x._target_, lightning.pytorch.callbacks, os.system
+callbacks=rich_progress callbacks.rich_progress._target_=os.system ~ callbacks.rich_progress._target_, os.system
+callbacks=lr_monitor callbacks.lr_monitor._target_=os.system ~ callbacks.lr_monitor._target_, os.system
+callbacks=model_summary callbacks.model_summary._target_=torch.load ~ callbacks.model_summary._target_, torch.load
++callbacks.x._target_=torch.nn.Linear ~ callbacks.x._target_, allow_targets, torch.nn.Linear
++callbacks.x._target_=lightning.pytorch.callbacks.LearningRateFinder ~ callbacks.x._target_, manual optimization
+seed=[0,1] +callbacks.x._target_=lightning.pytorch.callbacks.Timer ~ callbacks.x._target_, early_stopping
+callbacks=lr_monitor callbacks.lr_monitor.log_momentum=true ~ callbacks.lr_monitor, logger=
+logger=csv callbacks=lr_monitor callbacks.lr_monitor.logging_interval=often ~ callbacks.lr_monitor, often
++logger.x._target_=os.system ~ logger.x._target_, lightning.pytorch.loggers, os.system
+logger=csv +logger.csv.nope=1 ~ logger.csv.nope, CSVLogger, 1
+profiler=nope ~ profiler, simple, nope
+profiler._target_=os.system ~ profiler._target_, lightning.pytorch.profilers, os.system
+profiler=simple +profiler.nope=1 ~ profiler.nope, SimpleProfiler, 1
+debug=nope ~ debug, overfit, nope
+paths.output_dir=5 ~ paths.output_dir, path, 5
+paths.output_dir=/dev/null/x ~ hydra.sweep.dir, written, /dev/null/x
++paths.log_dir=x ~ paths.log_dir, left out, x
 export._target_=src.storage.tensorboard.nope ~ export._target_, write_events, src.storage.tensorboard.nope
 export._target_=5 ~ export._target_, 5
 loss._target_=os.system|posix.system|src.experiments.write_run.subprocess.run ~ loss._target_, src
@@ -475,6 +526,8 @@ def dotted(value):
 
 def test_every_setting_of_every_group_is_in_the_table():
     typed = {word.partition("=")[0].lstrip("+~") for line in EACH for word in split(line)[0]}
-    asked = settings_of(["data", "split", "model", "loss", "optimizer", "trainer", "export"])
+    asked = settings_of(
+        ["data", "split", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "paths", "export"]
+    )
     assert len(asked) > 60
     assert asked - typed == set()

@@ -218,6 +218,17 @@ TRAINER: dict[str, tuple[Any, Callable[[Trainer], Any]]] = {  # another value, a
     "deterministic": (True, lambda trainer: torch.are_deterministic_algorithms_enabled()),
     "enable_model_summary": (True, lambda trainer: any(isinstance(c, ModelSummary) for c in trainer.callbacks)),
     "enable_progress_bar": (True, lambda trainer: trainer.progress_bar_callback is not None),
+    "check_val_every_n_epoch": (2, lambda trainer: trainer.check_val_every_n_epoch == 2),
+    "enable_autolog_hparams": (False, lambda trainer: not trainer.enable_autolog_hparams),
+    "fast_dev_run": (True, lambda trainer: trainer.fast_dev_run),
+    "inference_mode": (False, lambda trainer: not trainer.test_loop.inference_mode),
+    "limit_train_batches": (2, lambda trainer: trainer.limit_train_batches == 2),
+    "limit_val_batches": (0.5, lambda trainer: trainer.limit_val_batches == 0.5),
+    "max_steps": (9, lambda trainer: trainer.max_steps == 9),
+    "min_epochs": (2, lambda trainer: trainer.min_epochs == 2),
+    "min_steps": (2, lambda trainer: trainer.min_steps == 2),
+    "num_sanity_val_steps": (2, lambda trainer: trainer.num_sanity_val_steps == 2),
+    "overfit_batches": (2, lambda trainer: trainer.overfit_batches == 0),  # the data are cut instead
     "log_every_n_steps": (7, lambda trainer: trainer.log_every_n_steps == 7),
     "max_epochs": (3, lambda trainer: trainer.max_epochs == 3),
     "precision": ("64-true", lambda trainer: trainer.precision == "64-true"),
@@ -236,7 +247,7 @@ def _torch_settings() -> Iterator[None]:
 @pytest.mark.parametrize("name", list(inspect.signature(Trainer).parameters))
 def test_each_setting_of_the_trainer_reaches_it_or_is_refused(name: str, config: dict[str, Any]) -> None:
     value, arrived = TRAINER.get(name, ("another", bool))
-    changed = config | {"trainer": config["trainer"] | {name: value}}
+    changed = config | {"trainer": config["trainer"] | {name: value}, "data": config["data"] | {"val_fraction": 0.2}}
     if name in TRAINER:
         check(*setting_problems(changed))
         assert arrived(build_trainer(changed, []))
