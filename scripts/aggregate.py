@@ -19,7 +19,7 @@ from src.analysis.comparison_groups import choose_baseline, name_methods
 from src.analysis.comparisons import Plan
 from src.analysis.findings import Findings, find
 from src.analysis.growth import was_extended
-from src.analysis.summary import ACCURACIES
+from src.analysis.summary import ACCURACIES, BALANCED, has_unequal_classes
 from src.report.figure_set import study_figures
 from src.report.tables import summary_table
 from src.report.write import PAGE, problem_lines, write_report
@@ -144,11 +144,13 @@ def collect_completed(studies: Sequence[Path], progress: Progress = lambda folde
 
 
 def chosen_metric(collection: Collection, name: str | None) -> str:
-    """Return the requested metric, by default the most informative accuracy.
+    """Return the requested metric, by default the most informative accuracy: the balanced one of unequal classes.
 
     Raises:
         AggregateError: If no run has it.
     """
+    if name is None and has_unequal_classes(collection.completed):
+        return BALANCED
     if name is None:
         return next((each for each in reversed(ACCURACIES) if each in collection.metrics), ACCURACIES[0])
     if name not in collection.metrics:

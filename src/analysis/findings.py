@@ -11,7 +11,7 @@ from src.analysis.conclusions import answer
 from src.analysis.formatting import join_words
 from src.analysis.replicate import Replicate, find_replicate
 from src.analysis.runs import tuned
-from src.analysis.summary import ACCURACIES, summarize
+from src.analysis.summary import ACCURACIES, MAJORITY, has_unequal_classes, summarize
 from src.analysis.variance import decompose, test_set_sentence
 
 REGRET = "population/regret"
@@ -91,6 +91,11 @@ def _notes(collection: Collection, metric: str, replicate: Replicate, variance: 
         notes.append(
             "No run has a population accuracy, as the distribution of the data is unknown: regret and the other "
             "population metrics are left out, and the report is about the accuracy on the test samples."
+        )
+    if has_unequal_classes(runs):
+        notes.append(
+            f"Always deciding for the largest class is right for {runs[MAJORITY].mean():.1%} of the test samples. The "
+            "report is therefore about the balanced accuracy, the mean over the classes, unless --metric names another."
         )
     if missing := len(runs) - len(collection.predicted):
         notes.append(

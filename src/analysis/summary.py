@@ -11,6 +11,15 @@ from src.statistics.intervals import clopper_pearson_interval, mean_interval
 from src.storage.schema import COMPLETED, FAILED
 
 ACCURACIES = ("test/accuracy", "population/accuracy")
+BALANCED, MAJORITY = "test/balanced_accuracy", "test/majority_accuracy"
+_UNEQUAL = 1.5  # times its share among equal classes, from which the largest class is one that accuracy rewards
+
+
+def has_unequal_classes(runs: pd.DataFrame) -> bool:
+    """Return whether the largest class of a table alone is so large that the accuracy says little."""
+    if not {BALANCED, MAJORITY} <= set(runs.columns):
+        return False
+    return bool((runs[MAJORITY] > _UNEQUAL / runs["classes"]).any())
 
 
 def summarize(

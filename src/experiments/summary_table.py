@@ -17,6 +17,8 @@ from src.storage.schema import FAILED, NO_LOSS, Results
 MAX_ROWS = 10  # more seeds are summarised
 METRICS = {
     "test accuracy": "test/accuracy",
+    "balanced accuracy": "test/balanced_accuracy",
+    "majority": "test/majority_accuracy",
     "population accuracy": "population/accuracy",
     "regret": "population/regret",
 }
@@ -42,9 +44,10 @@ def show(console: Console, results: Sequence[Results], folder: Path) -> None:
     table = Table(title=title, box=box.SIMPLE if console.is_terminal else None, title_justify="left")
     table.add_column("seed", justify="right")
     table.add_column("correct", justify="right")
-    for name in METRICS:
+    metrics = {name: metric for name, metric in METRICS.items() if any(metric in each.metrics for each in completed)}
+    for name in metrics:
         table.add_column(name, justify="right")
-    for cells in _rows(completed) if len(completed) <= MAX_ROWS else _spread(completed):
+    for cells in (_rows if len(completed) <= MAX_ROWS else _spread)(completed, list(metrics.values())):
         table.add_row(*cells)
     console.print(table)
     for result in results:
@@ -77,22 +80,22 @@ def what(loss: str, model: str) -> str:
     return f"model={model}" if loss == NO_LOSS else f"loss={loss}"
 
 
-def _rows(results: Sequence[Results]) -> list[list[str]]:
+def _rows(results: Sequence[Results], metrics: Sequence[str]) -> list[list[str]]:
     return [
         [
             result.name.removeprefix("seed="),
             f"{result.metrics['test/correct']}/{result.metrics['test/count']}",
-            *(_number(result.metrics.get(metric)) for metric in METRICS.values()),
+            *(_number(result.metrics.get(metric)) for metric in metrics),
         ]
         for result in results
     ]
 
 
-def _spread(results: Sequence[Results]) -> list[list[str]]:
+def _spread(results: Sequence[Results], metrics: Sequence[str]) -> list[list[str]]:
     rows = []
     for name, summary in SPREAD.items():
         cells: list[Any] = [name, f"{len(results)} seeds" if name == "mean" else ""]
-        for metric in METRICS.values():
+        for metric in metrics:
             values = [result.metrics[metric] for result in results if metric in result.metrics]
             cells.append(_number(summary(values)) if values else "-")
         rows.append(cells)

@@ -1,7 +1,8 @@
 """Figures and decision regions of one trained seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,12 @@ from torch import Tensor
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
+from src.metrics.class_metrics import confusion
 from src.metrics.predictions import predict
+from src.plotting.confusion import confusion_figure
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
-from src.storage.schema import FIGURES, REGIONS
+from src.storage.schema import CONFUSION, FIGURES, REGIONS
 from src.training.history import Training
 
 FIGURE_RESOLUTION = 400  # grid points per axis
@@ -85,3 +88,24 @@ def write_scatter(
         ),
     )
     return {"figures/scatter": save(figure, folder / FIGURES / "scatter", ("png",))[0]}
+
+
+def write_confusion(folder: Path, preds: Tensor, target: Tensor, names: Sequence[Any], draws: bool) -> dict[str, Path]:
+    """Write ``confusion.csv``, a row per true class and a column per decided one, and return the PNG by its tag.
+
+    Args:
+        folder: The directory of the seed.
+        preds: The decided classes of the test samples, (N,).
+        target: Their true classes, (N,).
+        names: The label of each class, (C,).
+        draws: Whether the figure is drawn.
+    """
+    counts = confusion(preds, target, len(names))
+    table = pd.DataFrame(counts, columns=list(names))
+    table.insert(0, "target", list(names), allow_duplicates=True)
+    table.to_csv(folder / CONFUSION, index=False)
+    if not draws:
+        return {}
+    title = f"{int(counts.trace())}/{int(counts.sum())} test samples are right"
+    figure = confusion_figure(counts, names, title=title)
+    return {"figures/confusion": save(figure, folder / FIGURES / "confusion", ("png",))[0]}

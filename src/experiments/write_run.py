@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from src.config.instantiate import Components
+from src.data.protocols import Distribution
 from src.data.stored_table import StoredTable
 from src.experiments import write_figures
 from src.experiments.condition import Condition
@@ -171,14 +172,22 @@ def _write_test_set(
     """Write the predictions and the figures of the test set, and return the images by tag."""
     data, objective = components.datamodule, components.objective
     test = data.test[index : index + 1]
-    if condition.config["predictions"]:
+    images: dict[str, Path] = {}
+    unknown = not isinstance(data.source, Distribution)
+    if condition.config["predictions"] or unknown:
         predictions = predict(network(test.x[0]), objective)
+    if unknown:
+        draws = condition.draws(data.streams[index])
+        images = write_figures.write_confusion(
+            folder, predictions.preds, test.target[0], data.source.class_names, draws
+        )
+    if condition.config["predictions"]:
         write_predictions(folder, data.test_features(index), test.target[0], predictions, data.source.class_names)
     if condition.config["figures"] != "none":
         write_figures.write_regions(folder, network, objective, data.source, test)
     if condition.draws(data.streams[index]):
-        return write_figures.write_scatter(folder, network, objective, data.source, test, metrics)
-    return {}
+        images |= write_figures.write_scatter(folder, network, objective, data.source, test, metrics)
+    return images
 
 
 def write_predictions(

@@ -7,6 +7,7 @@ is one directory::
         results.json       written last: its presence means that the seed is finished
         history.csv        one row per epoch
         predictions.csv    one row per test sample, unless predictions=false
+        confusion.csv      test samples by true and predicted class, where no distribution is known
         regions.csv        predicted and Bayes-optimal class over a grid, unless figures=none
         table.json         encoder, classes and splits of a table, for data=csv
         checkpoint.ckpt    the weights of this seed alone
@@ -33,6 +34,7 @@ MAX_RESULTS_BYTES = 10_000_000  # a thousand times what one seed leaves
 HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
 REGIONS = "regions.csv"
+CONFUSION = "confusion.csv"
 CHECKPOINT = "checkpoint.ckpt"
 TABLE = "table.json"
 FIGURES = "figures"
