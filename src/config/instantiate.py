@@ -31,6 +31,7 @@ from src.losses.class_weighted import class_weighted
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
 from src.models.base import ClosedForm
+from src.training.callbacks.base import SeedCallback
 from src.training.module import StackedClassifier
 from src.training.single_thread import single_threaded
 from src.utils.seed_streams import SeedStreams, seed_streams
@@ -376,6 +377,10 @@ def checked_callback(config: dict[str, Any], name: str) -> L.Callback:
     if isinstance(callback, COUPLING_CALLBACKS) and len(stack(config)) > 1:
         rule = "another with more than one seed, as it stops all of them; callbacks=early_stopping stops each alone"
         raise SettingsError(Problem(f"callbacks.{name}._target_", rule, target))
+    monitor = getattr(callback, "monitor", None)
+    if isinstance(callback, SeedCallback) and str(monitor).startswith("val/") and not config["data"]["val_fraction"]:
+        rule = "train/loss or train/accuracy without validation samples, see data.val_fraction"
+        raise SettingsError(Problem(f"callbacks.{name}.monitor", rule, monitor))
     if isinstance(callback, LOGGING_CALLBACKS) and not config["logger"]:
         raise SettingsError(Problem(f"callbacks.{name}", "left out without a logger, see logger=", target))
     return callback

@@ -38,4 +38,4 @@ def fit(classifier: StackedClassifier, datamodule: StackedDataModule, trainer: L
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns it into code 1
             raise KeyboardInterrupt from None
         raise
-    return trainings(classifier.curves)
+    return trainings(classifier.curves, classifier.ended)

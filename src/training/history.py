@@ -52,8 +52,13 @@ class Training:
     error: str | None
 
 
-def trainings(curves: Curves) -> list[Training]:
-    """Return the curves of a trained stack seed by seed; an epoch without validation has NaN in their place."""
+def trainings(curves: Curves, ended: Tensor | None = None) -> list[Training]:
+    """Return the curves of a trained stack seed by seed.
+
+    Args:
+        curves: The curves of all seeds; an epoch without validation has NaN in their place.
+        ended: The number of epochs, (S,), after which each seed was stopped; 0 or None for the last epoch.
+    """
     epochs = len(curves.step_loss)
     steps = np.cumsum([len(losses) for losses in curves.step_loss])  # after each epoch
     step_loss = torch.cat(curves.step_loss).float()  # (epochs * steps, S)
@@ -62,15 +67,14 @@ def trainings(curves: Curves) -> list[Training]:
         for name, curve in curves.of_epochs().items()
         if curve
     }
-    epoch = np.arange(1, epochs + 1)
-    return [
-        Training(
-            pd.DataFrame({"epoch": epoch, "step": steps} | {name: rows[:, seed] for name, rows in stacked.items()}),
-            step_loss[:, seed].numpy(),
-            _divergence(step_loss[:, seed], steps),
-        )
-        for seed in range(step_loss.shape[1])
-    ]
+    table = {"epoch": np.arange(1, epochs + 1), "step": steps}
+    found = []
+    for seed in range(step_loss.shape[1]):
+        last = epochs if ended is None else int(ended[seed]) or epochs
+        history = pd.DataFrame(table | {name: rows[:, seed] for name, rows in stacked.items()})[:last]
+        losses = step_loss[: steps[last - 1], seed]
+        found.append(Training(history, losses.numpy(), _divergence(losses, steps)))
+    return found
 
 
 def missing(curve: Sequence[Tensor], epochs: int) -> list[Tensor]:

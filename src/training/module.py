@@ -49,6 +49,8 @@ class StackedClassifier(L.LightningModule):
 
     Attributes:
         curves: Losses and accuracies of the finished epochs.
+        ended: The number of epochs, (S,), after which a callback stopped each seed, 0 for one that trains on; None
+            without such a callback.
     """
 
     flat: FlatParameters
@@ -75,6 +77,7 @@ class StackedClassifier(L.LightningModule):
         self.monitor = monitor
         self.requested_engine = engine
         self.curves = Curves()
+        self.ended: Tensor | None = None
         self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the running epoch: losses, sizes, correct
         self._validated: list[tuple[Tensor, Tensor, int]] = []  # batches of a validation: loss, accuracy, size
 

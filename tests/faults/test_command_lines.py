@@ -220,6 +220,14 @@ callbacks=model_summary callbacks.model_summary._target_=torch.load ~ callbacks.
 +callbacks.x._target_=torch.nn.Linear ~ callbacks.x._target_, allow_targets, torch.nn.Linear
 +callbacks.x._target_=lightning.pytorch.callbacks.LearningRateFinder ~ callbacks.x._target_, manual optimization
 seed=[0,1] +callbacks.x._target_=lightning.pytorch.callbacks.Timer ~ callbacks.x._target_, early_stopping
+callbacks=early_stopping ~ callbacks.early_stopping.monitor, train/loss, data.val_fraction, val/loss
+callbacks=early_stopping callbacks.early_stopping.monitor=loss ~ callbacks.early_stopping.monitor, val/loss, loss
+callbacks=early_stopping callbacks.early_stopping.patience=0 ~ callbacks.early_stopping.patience, at least 1, 0
+callbacks=early_stopping callbacks.early_stopping.min_delta=-1 ~ callbacks.early_stopping.min_delta, at least 0, -1
+callbacks=early_stopping callbacks.early_stopping._target_=os.system ~ callbacks.early_stopping._target_, os.system
+callbacks=best_epoch callbacks.best_epoch.monitor=test/loss ~ callbacks.best_epoch.monitor, val/loss, test/loss
+callbacks=best_epoch callbacks.best_epoch.min_delta=x ~ callbacks.best_epoch.min_delta, at least 0, x
+callbacks=best_epoch callbacks.best_epoch._target_=os.system ~ callbacks.best_epoch._target_, os.system
 callbacks=lr_monitor callbacks.lr_monitor.log_momentum=true ~ callbacks.lr_monitor, logger=
 logger=csv callbacks=lr_monitor callbacks.lr_monitor.logging_interval=often ~ callbacks.lr_monitor, often
 +logger.x._target_=os.system ~ logger.x._target_, lightning.pytorch.loggers, os.system
