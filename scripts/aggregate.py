@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from scripts.cli import Parser, between
-from src.analysis.collect import Collection, Progress, collect
+from src.analysis.collect import Collection, Progress, collect, without_progress
 from src.analysis.comparison_groups import choose_baseline, name_methods
 from src.analysis.comparisons import Plan
 from src.analysis.findings import Findings, find
@@ -123,7 +123,7 @@ def _out_folder(studies: Sequence[Path], out: Path | None) -> Path:
     return out
 
 
-def collect_completed(studies: Sequence[Path], progress: Progress = lambda folders, _: folders) -> Collection:
+def collect_completed(studies: Sequence[Path], progress: Progress = without_progress) -> Collection:
     """Read the studies, of which at least one run must have completed.
 
     Raises:

@@ -1,5 +1,4 @@
 import json
-import pickle
 import shutil
 
 import numpy as np
@@ -95,38 +94,19 @@ def test_help_names_the_settings(capsys):
     assert main([]) == 2
 
 
-class Planted:
-    """A pickle that would write a file if anything loaded it."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (exec, (f"open({str(self.path)!r}, 'w')",))
-
-
-@pytest.mark.parametrize("broken", ["missing", "empty", "truncated", "pickle", "other", "shapes"])
-def test_broken_checkpoints_are_refused_and_run_nothing(copy, tmp_path, capsys, broken):
-    path, trap = copy / "checkpoint.ckpt", tmp_path / "trap"
+@pytest.mark.parametrize("broken", ["missing", "other", "shapes"])  # mutated ones are in tests/faults/test_fuzz.py
+def test_broken_checkpoints_are_refused_in_a_line(copy, capsys, broken):
+    path = copy / "checkpoint.ckpt"
     content = torch.load(path, weights_only=True)
+    content["state_dict"]["network.head.bias"] = torch.zeros(1, 1, 9)
     if broken == "missing":
         path.unlink()
-    elif broken == "empty":
-        path.write_bytes(b"")
-    elif broken == "truncated":
-        path.write_bytes(path.read_bytes()[:1000])
-    elif broken == "pickle":
-        path.write_bytes(pickle.dumps(Planted(trap), protocol=2))
-    elif broken == "other":
-        torch.save([1, 2], path)
     else:
-        content["state_dict"]["network.head.bias"] = torch.zeros(1, 1, 9)
-        torch.save(content, path)
+        torch.save(content if broken == "shapes" else [1, 2], path)
     assert main([f"run={copy}"]) == 2
     error = capsys.readouterr().err
     assert "checkpoint.ckpt" in error
     assert error.count("\n") == 1
-    assert not trap.exists()
 
 
 def test_configuration_without_a_group_is_one_clear_line(copy, capsys):

@@ -45,13 +45,8 @@ ROWS = {
     "without POSIX": {"sitecustomize": HIDDEN, "LOSSLAB_START_METHOD": "spawn"},
     "stdin closed": {},
 }
-ALL = {
-    "TZ": "XXX-13:45",
-    "HOME": None,
-    "PYTHONIOENCODING": "cp1252",
-    "PYTHONUTF8": "0",
-    "LOSSLAB_START_METHOD": "spawn",
-}
+ODD = ("odd time zone", "neither HOME nor passwd", "console of cp1252", "without POSIX")
+ALL = {name: value for row in ODD for name, value in ROWS[row].items()}
 
 
 @pytest.fixture
@@ -101,7 +96,7 @@ def test_a_sweep_and_its_report(row: str, folder: Path):
 
 @pytest.mark.integration
 def test_a_sweep_and_its_report_where_all_is_odd_at_once(folder: Path):
-    sweep_and_report(folder, ALL | {"sitecustomize": HIDDEN}, closed=os.name == "posix")
+    sweep_and_report(folder, ALL, closed=os.name == "posix")
     [seed] = folder.glob("outputs/s/loss=ce*/seed=0")
     evaluated = run(folder, ALL, "-m", "src.evaluate", f"run={seed}")
     assert "different" not in evaluated
@@ -123,16 +118,8 @@ def test_spawned_processes_write_what_forked_ones_write(folder: Path):
     found = []
     for method in ("fork", "spawn") if hasattr(os, "fork") else ("spawn", "spawn"):
         words = ["figures=none" if word == "study=s" else word for word in WORDS]
-        run(
-            folder,
-            {"LOSSLAB_START_METHOD": method},
-            "-m",
-            "src.train",
-            "--multirun",
-            "loss=ce,mse",
-            *words,
-            f"study={method}",
-        )
+        command = ("-m", "src.train", "--multirun", "loss=ce,mse", *words, f"study={method}")
+        run(folder, {"LOSSLAB_START_METHOD": method}, *command)
         seeds = sorted(folder.glob(f"outputs/{method}/*/seed=*/*.c[sk]*"))
         assert seeds
         found.append({(path.parents[1].name, path.parent.name, path.name): path.read_bytes() for path in seeds})

@@ -100,15 +100,6 @@ def test_a_report_shows_models_in_closed_form_beside_trained_ones(tmp_path, trai
     assert "None: no run failed" in page
 
 
-def test_a_loss_that_does_not_apply_is_refused_before_anything_is_written(tmp_path, train):
-    message = "Expected `loss` to be left out, as model=gaussian is fitted in closed form and minimises none, got"
-    assert train("model=gaussian", "loss=mse", code=1).err.strip() == f'{message} "mse".'
-    assert train("--multirun", "model=mlp,gaussian", "loss=ce", code=1).err.strip() == f'{message} "ce".'
-    missing = 'Expected `loss` to be a loss, as model=mlp is trained to minimise one, got "none".'
-    assert train("loss=none", code=1).err.strip() == missing
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_seed_whose_covariance_is_singular_fails_alone_and_says_why(tmp_path, train):
     done = train("--multirun", "model=gaussian", "data.samples_per_class=4", "seed=range(6)", "figures=none", code=1)
     found = {seed: content for (_, seed), content in results(tmp_path).items()}

@@ -71,14 +71,7 @@ def plot_engine(ax: Axes, engine: Content) -> Axes:
     ax.grid(axis="y")
     drawn = {form.partition(",")[0] for forms in engine["sizes"].values() for form in forms}
     handles = [
-        Line2D(
-            [],
-            [],
-            color=colors[backend],
-            marker=markers[backend],
-            markersize=3.5,
-            label=BACKENDS[backend].title,
-        )
+        Line2D([], [], color=colors[backend], marker=markers[backend], markersize=3.5, label=BACKENDS[backend].title)
         for backend in BACKENDS
         if backend in drawn
     ]

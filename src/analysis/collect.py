@@ -76,7 +76,12 @@ class Collection:
         return list(self.runs.columns[first + 1 : last])
 
 
-def collect(studies: Iterable[Path], progress: Progress = lambda folders, description: folders) -> Collection:
+def without_progress(folders: Sequence[Path], _: str) -> Iterable[Path]:
+    """Show no progress."""
+    return folders
+
+
+def collect(studies: Iterable[Path], progress: Progress = without_progress) -> Collection:
     """Read ``results.json`` of every seed of every condition of some studies.
 
     Args:
@@ -170,8 +175,8 @@ def ranges(numbers: Sequence[int]) -> str:
     """Return sorted integers as text, with consecutive ones shortened.
 
     Example:
-        >>> ranges([0, 3, 7, 8, 9])
-        'seeds 0, 3, 7-9'
+        >>> ranges([0, 3, 7, 8, 9]), ranges([4]), ranges([0, 1])
+        ('seeds 0, 3, 7-9', 'seed 4', 'seeds 0-1')
     """
     runs: list[list[int]] = []
     for number in numbers:

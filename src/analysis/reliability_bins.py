@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from src.analysis.collect import Progress
+from src.analysis.collect import Progress, without_progress
 from src.storage.schema import PREDICTIONS, ArtifactError, read_table
 
 BINS = 10
@@ -59,7 +59,9 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> 
         )
 
 
-def read_reliability(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Reliability], list[str]]:
+def read_reliability(
+    runs: pd.DataFrame, progress: Progress = without_progress
+) -> tuple[dict[str, Reliability], list[str]]:
     """Pool the test samples of all seeds of each condition that has probabilities.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.analysis.collect import Progress
+from src.analysis.collect import Progress, without_progress
 from src.plotting.run_figures import Regions
 from src.storage.schema import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_table
 
@@ -38,7 +38,7 @@ class Predictions:
     pred: NDArray[np.integer]
 
 
-def read_curves(runs: pd.DataFrame, progress: Progress) -> tuple[dict[str, Curves], list[str]]:
+def read_curves(runs: pd.DataFrame, progress: Progress = without_progress) -> tuple[dict[str, Curves], list[str]]:
     """Read the loss curves of runs, by fingerprint of their condition, and a line for each that cannot be read.
 
     A run without a loss, fitted in closed form, has no curve.

@@ -12,21 +12,10 @@ from src.storage.schema import NO_LOSS, Results
 from src.utils.seeds import PURPOSES, SEED_KEYS
 
 METRICS = (
-    "train/loss",
-    "train/accuracy",
-    "train/decided_classes",
-    "train/collapse_epoch",
-    "test/loss",
-    "test/accuracy",
-    "test/correct",
-    "test/count",
-    "population/accuracy",
-    "population/regret",
-    "population/excess_ce",
-    "population/calibration_error",
-    "linear/accuracy",
-    "ideal/accuracy",
-    "bayes/accuracy",
+    *("train/loss", "train/accuracy", "train/decided_classes", "train/collapse_epoch"),
+    *("test/loss", "test/accuracy", "test/correct", "test/count"),
+    *("population/accuracy", "population/regret", "population/excess_ce", "population/calibration_error"),
+    *("linear/accuracy", "ideal/accuracy", "bayes/accuracy"),
 )
 _BEFORE_SETTINGS = ("label", "study", "condition", "fingerprint", "loss", "model", "data", "classes")
 _AFTER_SETTINGS = (*SEED_KEYS, "status", "seconds")

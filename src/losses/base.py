@@ -39,6 +39,25 @@ class Objective(Protocol):
         ...
 
 
+class Scores:
+    """C outputs, the largest of which decides, and no class probabilities: the rest of an objective is its loss.
+
+    Args:
+        classes: Number of classes C.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.out_features = classes
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return the class of the largest output, the lowest one on ties: (S, N, C) -> (S, N)."""
+        return outputs.argmax(-1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """Return None: scores are not probabilities."""
+        return None
+
+
 def check_two_classes(classes: int, objective: str) -> None:
     """Raise unless there are two classes.
 

@@ -4,9 +4,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from src.losses._functional import two_way
+from src.losses.base import Scores
 
 
-class OneVsRest:
+class OneVsRest(Scores):
     r"""C logits z, loss 1/C \sum_k of the binary cross-entropy of sigma(z_k) with 1[k = target], decision by argmax.
 
     The probabilities are sigma(z_k) divided by their sum over the classes, as in scikit-learn's
@@ -18,9 +19,6 @@ class OneVsRest:
         classes: Number of classes C.
     """
 
-    def __init__(self, classes: int) -> None:
-        self.out_features = classes
-
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B and C of the binary cross-entropies in nats: (S, B, C), (S, B) -> (S,)."""
         right = F.one_hot(target, self.out_features)[..., None]
@@ -30,10 +28,6 @@ class OneVsRest:
         """Return (sigma(z) - onehot) / (B C), the gradient of the summed losses: (S, B, C), (S, B) -> (S, B, C)."""
         error = two_way(outputs).softmax(-1)[..., 1] - F.one_hot(target, self.out_features)
         return error / (self.out_features * target.shape[-1])
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Return the class of the largest logit: (S, N, C) -> (S, N)."""
-        return outputs.argmax(-1)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         r"""Return sigma(z_k) / \sum_j sigma(z_j): (S, N, C) -> (S, N, C)."""

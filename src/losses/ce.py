@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.losses.base import Scores
 
-class CrossEntropy:
+
+class CrossEntropy(Scores):
     r"""C logits z, loss -ln softmax(z)_target, decision by argmax.
 
     Args:
@@ -17,9 +19,6 @@ class CrossEntropy:
         tensor([0.7462])
     """
 
-    def __init__(self, classes: int) -> None:
-        self.out_features = classes
-
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over B of the cross-entropy in nats: (S, B, C), (S, B) -> (S,)."""
         pointwise = F.cross_entropy(outputs.flatten(0, 1), target.flatten(), reduction="none")  # (S * B,)
@@ -28,10 +27,6 @@ class CrossEntropy:
     def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return (softmax(z) - 1[k = target]) / B: (S, B, C), (S, B) -> (S, B, C)."""
         return (torch.softmax(outputs, dim=-1) - F.one_hot(target, self.out_features)).div_(target.shape[1])
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Return the class of the largest logit: (S, N, C) -> (S, N)."""
-        return outputs.argmax(-1)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return softmax(z): (S, N, C) -> (S, N, C)."""

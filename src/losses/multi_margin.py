@@ -4,10 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.losses.base import Scores
 from src.utils.validation import check, choice, number
 
 
-class MultiMarginLoss:
+class MultiMarginLoss(Scores):
     r"""C scores z, loss 1/C \sum_{j != target} max(0, margin - z_target + z_j)^p, decision by argmax.
 
     Zero as soon as the true class leads all others by the margin. The scores are not probabilities.
@@ -25,8 +26,8 @@ class MultiMarginLoss:
     """
 
     def __init__(self, classes: int, *, p: int, margin: float) -> None:
+        super().__init__(classes)
         check(choice("p", p, (1, 2)), number("margin", margin, above=0))
-        self.out_features = classes
         self.p = p
         self.margin = margin
 
@@ -41,14 +42,6 @@ class MultiMarginLoss:
         slope = (hinge > 0).to(outputs.dtype) if self.p == 1 else 2 * hinge
         right = F.one_hot(target, self.out_features)
         return (slope - right * slope.sum(-1, keepdim=True)) / (self.out_features * target.shape[-1])
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Return the class of the largest score: (S, N, C) -> (S, N)."""
-        return outputs.argmax(-1)
-
-    def probabilities(self, outputs: Tensor) -> None:
-        """Return None: scores are not probabilities."""
-        return
 
     def _hinge(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return max(0, margin - z_target + z_j) for each wrong class j and 0 for the true one: (S, B, C)."""

@@ -3,10 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.losses.base import Scores
 from src.utils.validation import check, number
 
 
-class RescaledSquaredError:
+class RescaledSquaredError(Scores):
     r"""C outputs z, loss 1/C [k (z_target - M)^2 + \sum_{j != target} z_j^2], decision by argmax.
 
     k and M apply to the true class alone: k is the weight of its error, M its target value. With
@@ -32,8 +33,8 @@ class RescaledSquaredError:
     """
 
     def __init__(self, classes: int, *, k: float, M: float) -> None:  # noqa: N803 - the paper's names
+        super().__init__(classes)
         check(number("k", k, above=0), number("M", M, above=0))
-        self.out_features = classes
         self.k = k
         self.target_value = M
 
@@ -46,14 +47,6 @@ class RescaledSquaredError:
         """Return 2 weight error / (B C), the gradient of the summed losses: (S, B, C), (S, B) -> (S, B, C)."""
         weight, error = self._weight_and_error(outputs, target)
         return weight * error * (2 / (target.shape[-1] * self.out_features))
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Return the class of the largest output: (S, N, C) -> (S, N)."""
-        return outputs.argmax(-1)
-
-    def probabilities(self, outputs: Tensor) -> None:
-        """Return None: these outputs are not probabilities."""
-        return
 
     def _weight_and_error(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         right = F.one_hot(target, self.out_features).to(outputs.dtype)

@@ -213,12 +213,7 @@ def loss_figure(loss: NDArray[np.floating], *, window: int = 26, floor: float | 
 
 
 def scatter_figure(
-    x: NDArray[np.floating],
-    target: NDArray[np.integer],
-    pred: NDArray[np.integer],
-    *,
-    classes: int,
-    **options: Any,
+    x: NDArray[np.floating], target: NDArray[np.integer], pred: NDArray[np.integer], *, classes: int, **options: Any
 ) -> Figure:
     """Return a figure of ``plot_test_scatter``, which takes the same arguments, with its legend."""
     with style():

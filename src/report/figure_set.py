@@ -7,18 +7,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.analysis.collapse import collapsed_runs
-from src.analysis.collect import Progress
+from src.analysis.collect import Progress, without_progress
 from src.analysis.findings import REGRET, Findings
 from src.analysis.reliability_bins import read_reliability
 from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.analysis.summary import ACCURACIES, median_run
-from src.report.figures.collapse import (
-    CollapsedSeeds,
-    Curve,
-    collapse_figure,
-    collapse_map_figure,
-    dead_unit_columns,
-)
+from src.report.figures.collapse import CollapsedSeeds, Curve, collapse_figure, collapse_map_figure, dead_unit_columns
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
 from src.report.figures.differences import forest_figure
 from src.report.figures.ranks import ranks_figure
@@ -29,18 +23,8 @@ from src.report.figures.variance import variance_bars, variance_figure
 from src.storage.schema import HISTORY, REGIONS, ArtifactError, read_table
 
 FIGURES = (
-    *(
-        "accuracy",
-        "differences",
-        "ranks",
-        "regret",
-        "sample_size",
-        "loss_curves",
-        "scatter",
-        "reliability",
-        "calibration",
-    ),
-    *("variance", "collapse", "collapse_map"),
+    *("accuracy", "differences", "ranks", "regret", "sample_size", "loss_curves", "scatter", "reliability"),
+    *("calibration", "variance", "collapse", "collapse_map"),
 )
 _MAX_LABELS = 60  # legible panels in one figure
 _MAX_COLLAPSED = 4  # conditions in the figure of collapsed seeds
@@ -56,7 +40,7 @@ class StudyFigures:
     problems: list[str] = field(default_factory=list)
 
 
-def study_figures(findings: Findings, progress: Progress) -> StudyFigures:
+def study_figures(findings: Findings, progress: Progress = without_progress) -> StudyFigures:
     """Read what the figures need and draw them.
 
     Args:

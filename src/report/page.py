@@ -57,10 +57,7 @@ def markdown_page(report: Content) -> str:
     )
     environment.filters["literal"] = _literal
     return environment.get_template("report.md").render(
-        report=report,
-        seconds=_duration(report.provenance.seconds),
-        max_lines=_MAX_LINES,
-        max_rows=_MAX_MARKDOWN_ROWS,
+        report=report, seconds=_duration(report.provenance.seconds), max_lines=_MAX_LINES, max_rows=_MAX_MARKDOWN_ROWS
     )
 
 

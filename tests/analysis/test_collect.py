@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from src.analysis.collect import collect, ranges
+from src.analysis.collect import collect
 from src.storage.schema import FAILED, RESULTS, ArtifactError
 from tests.analysis.studies import write_run, write_study
 
@@ -26,45 +27,47 @@ def test_a_row_a_seed_with_all_metrics_as_columns(tmp_path: Path):
     assert not any(collection.problems.values())
 
 
-def test_swept_settings_become_columns_and_tell_conditions_apart(tmp_path: Path):
-    for rate in (0.1, 0.02, 1):
-        write_run(tmp_path, "ce", config={"optimizer": {"lr": rate}})
-    runs = collect([tmp_path]).runs
-    assert list(runs["optimizer.lr"]) == [0.02, 0.1, 1]
-    assert list(runs["label"]) == ["ce, lr=0.02", "ce, lr=0.1", "ce, lr=1"]
+def model(name: str, loss: str = "ce", **options: Any) -> dict[str, Any]:
+    return {"loss": loss, "model": name, "config": {"model": {"_target_": f"src.models.{name}", **options}}}
 
 
-def test_models_are_told_apart_by_their_choice_alone(tmp_path: Path):
-    write_run(tmp_path, model="mlp")
-    write_run(tmp_path, model="linear", config={"model": {"_target_": "src.models.linear.Linear", "bias": True}})
-    runs = collect([tmp_path]).runs
-    assert list(runs["label"]) == ["ce, model=linear", "ce, model=mlp"]
-    assert list(runs.columns).count("model") == 1
+MLP, GAUSSIAN, LOGISTIC = model("mlp"), model("gaussian", "none"), model("logistic", "logistic")
 
 
-def test_a_closed_form_model_is_named_in_place_of_a_loss(tmp_path: Path):
-    write_run(tmp_path, model="mlp")
-    write_run(tmp_path, "none", model="gaussian", config={"model": {"_target_": "src.models.gaussian.Gaussian"}})
-    assert list(collect([tmp_path]).runs["label"]) == ["ce, model=mlp", "gaussian"]
-    write_run(tmp_path, "logistic", model="logistic", config={"model": {"_target_": "src.models.linear.Linear"}})
-    assert list(collect([tmp_path]).runs["label"]) == ["ce, model=mlp", "logistic", "gaussian"]
-    alone = tmp_path / "alone"
-    write_run(alone, "none", model="gaussian")
-    assert list(collect([alone]).runs["label"]) == ["gaussian"]
-
-
-def test_options_of_a_loss_tell_apart_but_losses_have_their_own(tmp_path: Path):
-    write_run(tmp_path, "mse", config={"loss": {"scale": 1}})
-    write_run(tmp_path, "ce", config={"loss": {"smoothing": 0.1}})
-    write_run(tmp_path, "ce", config={"loss": {"smoothing": 0.2}})
-    assert list(collect([tmp_path]).runs["label"]) == ["ce, smoothing=0.1", "ce, smoothing=0.2", "mse"]
-
-
-def test_conditions_that_look_alike_carry_their_fingerprints(tmp_path: Path):
-    write_run(tmp_path, fingerprint="aaaa1111")
-    write_run(tmp_path, fingerprint="bbbb2222")
-    write_run(tmp_path, classes=4, fingerprint="cccc3333")
-    assert set(collect([tmp_path]).runs["label"]) == {"ce (aaaa1111)", "ce (bbbb2222)", "ce"}
+@pytest.mark.parametrize(
+    ("runs", "labels"),
+    [
+        # Swept settings, numbers in their order.
+        (
+            [{"config": {"optimizer": {"lr": rate}}} for rate in (0.1, 0.02, 1)],
+            ["ce, lr=0.02", "ce, lr=0.1", "ce, lr=1"],
+        ),
+        # Models differ by their choice alone, and one that is fitted in closed form stands in place of a loss.
+        ([MLP, model("linear", bias=True)], ["ce, model=linear", "ce, model=mlp"]),
+        ([MLP, GAUSSIAN], ["ce, model=mlp", "gaussian"]),
+        ([MLP, GAUSSIAN, LOGISTIC], ["ce, model=mlp", "logistic", "gaussian"]),
+        ([GAUSSIAN], ["gaussian"]),
+        # Options of a loss that others do not have.
+        (
+            [{"loss": "mse", "config": {"loss": {"scale": 1}}}]
+            + [{"config": {"loss": {"smoothing": share}}} for share in (0.1, 0.2)],
+            ["ce, smoothing=0.1", "ce, smoothing=0.2", "mse"],
+        ),
+        # Conditions that look alike.
+        (
+            [{"fingerprint": "aaaa1111"}, {"fingerprint": "bbbb2222"}, {"classes": 4, "fingerprint": "cccc3333"}],
+            ["ce (aaaa1111)", "ce (bbbb2222)", "ce"],
+        ),
+    ],
+)
+def test_conditions_are_labelled_by_the_settings_that_differ(tmp_path: Path, runs, labels: list[str]):
+    for changes in runs:
+        write_run(tmp_path, **changes)
+    table = collect([tmp_path]).runs
+    assert list(table["label"]) == labels
+    assert table.columns.is_unique
+    if "lr" in labels[0]:
+        assert list(table["optimizer.lr"]) == [0.02, 0.1, 1]
 
 
 def test_failed_runs_are_listed_and_stay_in_the_table_without_metrics(tmp_path: Path):
@@ -88,6 +91,8 @@ def test_failed_runs_are_listed_and_stay_in_the_table_without_metrics(tmp_path: 
         (b'{"schema": 99}', "schema 99"),
         (b'{"schema": 1, "loss": "ce"}', "lacks"),
         (None, "no results.json"),
+        (b"seed=4", "holds the results of seed=7"),
+        (b"NaN", "test/accuracy"),
     ],
 )
 def test_a_damaged_file_is_one_line_and_the_rest_is_read(tmp_path: Path, content: bytes | None, expected: str):
@@ -95,6 +100,10 @@ def test_a_damaged_file_is_one_line_and_the_rest_is_read(tmp_path: Path, content
     broken = write_run(tmp_path, seed=7) / RESULTS
     if content is None:
         broken.unlink()
+    elif content == b"seed=4":  # another folder's results
+        broken = broken.parent.rename(broken.parent.with_name("seed=4")) / RESULTS
+    elif content == b"NaN":  # in place of a metric
+        broken.write_text(broken.read_text().replace('"test/accuracy": ', '"test/accuracy": NaN, "x": '))
     else:
         broken.write_bytes(content)
     collection = collect([tmp_path])
@@ -103,20 +112,6 @@ def test_a_damaged_file_is_one_line_and_the_rest_is_read(tmp_path: Path, content
     assert expected in line
     assert "\n" not in line
     assert str(broken.parent) in line
-
-
-def test_results_of_another_seed_are_refused(tmp_path: Path):
-    folder = write_run(tmp_path, seed=3)
-    folder.rename(folder.with_name("seed=4"))
-    assert collect([tmp_path]).unreadable == [f"{folder.with_name('seed=4')} holds the results of seed=3"]
-
-
-def test_metrics_that_are_not_finite_are_refused(tmp_path: Path):
-    path = write_run(tmp_path) / RESULTS
-    content = json.loads(path.read_text())
-    content["metrics"]["test/accuracy"] = float("nan")
-    path.write_text(json.dumps(content))
-    assert "test/accuracy" in collect([tmp_path]).unreadable[0]
 
 
 def test_missing_seeds_are_those_that_another_condition_of_the_study_has(tmp_path: Path):
@@ -150,18 +145,11 @@ def test_a_condition_of_two_studies_is_one_and_repeated_seeds_count_once(tmp_pat
     assert collection.repeated == [f"{again} repeats {first}"]
 
 
-def test_a_study_named_twice_is_read_once(tmp_path: Path):
+def test_a_study_named_twice_is_read_once_and_its_report_is_no_condition(tmp_path: Path):
     study = write_study(tmp_path / "hw4", seeds=1)
+    (study / "report").mkdir()
+    (study / "report" / "runs.csv").write_text("seed=1")
     collection = collect([study, study / ".." / "hw4"])
-    assert len(collection.runs) == 4
-    assert collection.repeated == []
-
-
-def test_a_report_is_not_a_condition(tmp_path: Path):
-    write_study(tmp_path, seeds=1)
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "runs.csv").write_text("seed=1")
-    collection = collect([tmp_path])
     assert len(collection.runs) == 4
     assert not any(collection.problems.values())
 
@@ -207,10 +195,3 @@ def test_progress_sees_every_folder(tmp_path: Path):
 
     collect([write_study(tmp_path, seeds=1)], watch)
     assert seen == [("seed=0", "results")] * 4
-
-
-@pytest.mark.parametrize(
-    ("numbers", "text"), [([4], "seed 4"), ([0, 1], "seeds 0-1"), ([1, 3, 5, 6], "seeds 1, 3, 5-6")]
-)
-def test_ranges(numbers: list[int], text: str):
-    assert ranges(numbers) == text

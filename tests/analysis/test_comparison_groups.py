@@ -28,29 +28,19 @@ def write_models(study: Path, losses: dict[str, tuple[str, ...]]) -> Path:
 
 
 def test_a_model_is_a_setting_where_each_has_several_losses(tmp_path: Path):
-    named = name_methods(collect([write_models(tmp_path, {"mlp": ("ce", "mse"), "linear": ("ce", "mse")})]).runs)
+    named = name_methods(collect([write_models(tmp_path / "a", {"mlp": ("ce", "mse"), "linear": ("ce", "mse")})]).runs)
     assert list(named["method"]) == ["ce", "ce", "mse", "mse"]
     assert list(named["setting"]) == ["model=linear", "model=mlp"] * 2
+    alone = name_methods(collect([write_models(tmp_path / "b", {"gaussian": ("none",)})]).runs)
+    assert alone[["method", "setting"]].to_numpy().tolist() == [["gaussian", ""]]
 
 
 def test_a_model_with_a_loss_of_its_own_is_compared_as_a_whole(tmp_path: Path):
     models = {"mlp": ("ce", "mse"), "linear": ("mse",), "gaussian": ("none",), "logistic": ("logistic",)}
     named = name_methods(collect([write_models(tmp_path, models)]).runs)
-    assert set(named["method"]) == {
-        "ce, model=mlp",
-        "mse, model=mlp",
-        "mse, model=linear",
-        "gaussian",
-        "logistic",
-    }
+    assert set(named["method"]) == {"ce, model=mlp", "mse, model=mlp", "mse, model=linear", "gaussian", "logistic"}
     assert set(named["setting"]) == {""}
     assert choose_baseline(named) == "ce, model=mlp"
-
-
-def test_a_model_that_is_fitted_in_closed_form_needs_no_other_to_be_named(tmp_path: Path):
-    named = name_methods(collect([write_models(tmp_path, {"gaussian": ("none",)})]).runs)
-    assert list(named["method"]) == ["gaussian"]
-    assert list(named["setting"]) == [""]
 
 
 def test_the_settings_of_a_single_loss_are_compared_but_for_its_data(tmp_path: Path):

@@ -10,10 +10,6 @@ from src.storage.schema import PREDICTIONS
 from tests.analysis.studies import write_run, write_study
 
 
-def untouched(folders, description):
-    return folders
-
-
 def test_bins_have_the_means_of_pandas():
     rng = np.random.default_rng(0)
     sure = rng.uniform(0, 1, 500)
@@ -31,7 +27,7 @@ def test_bins_have_the_means_of_pandas():
 
 def test_the_test_samples_of_all_seeds_are_pooled(tmp_path: Path):
     runs = collect([write_study(tmp_path, seeds=3, whole=True)]).completed
-    found, problems = read_reliability(runs, untouched)
+    found, problems = read_reliability(runs)
     assert problems == []
     assert set(found) == set(runs["fingerprint"])
     first = runs[runs["classes"] == 4].iloc[0]
@@ -40,7 +36,7 @@ def test_the_test_samples_of_all_seeds_are_pooled(tmp_path: Path):
 
 def test_losses_without_probabilities_are_left_out(tmp_path: Path):
     runs = collect([write_study(tmp_path, seeds=2)]).completed
-    assert read_reliability(runs, untouched) == ({}, [])
+    assert read_reliability(runs) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +57,7 @@ def test_a_damaged_file_is_one_line_and_the_rest_is_read(tmp_path: Path, content
     write_run(tmp_path, seed=0, whole=True)
     path = write_run(tmp_path, seed=1, whole=True) / PREDICTIONS
     path.unlink() if content is None else path.write_text(content)
-    found, problems = read_reliability(collect([tmp_path]).completed, untouched)
+    found, problems = read_reliability(collect([tmp_path]).completed)
     assert [bins.count.sum() for bins in found.values()] == [32]
     (line,) = problems
     assert expected in line

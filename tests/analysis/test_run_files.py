@@ -10,13 +10,9 @@ from src.storage.schema import HISTORY, PREDICTIONS, REGIONS, ArtifactError
 from tests.analysis.studies import write_run, write_study
 
 
-def untouched(folders, description):
-    return folders
-
-
 def test_curves_hold_every_seed_of_every_condition(tmp_path: Path):
     runs = collect([write_study(tmp_path, seeds=3)]).runs
-    curves, problems = read_curves(runs, untouched)
+    curves, problems = read_curves(runs)
     assert problems == []
     assert set(curves) == set(runs["fingerprint"])
     for fingerprint, group in runs.groupby("fingerprint"):
@@ -29,7 +25,7 @@ def test_curves_of_unequal_length_are_aligned_by_epoch(tmp_path: Path):
     for seed, epochs in enumerate([[1, 2, 3], [1, 3], [1, 2, 3, 4]]):
         folder = write_run(tmp_path, seed=seed)
         pd.DataFrame({"epoch": epochs, "train/loss": np.array(epochs) * 1.0}).to_csv(folder / HISTORY)
-    by_condition, problems = read_curves(collect([tmp_path]).runs, untouched)
+    by_condition, problems = read_curves(collect([tmp_path]).runs)
     (curves,) = by_condition.values()
     assert problems == []
     nan = np.nan
@@ -43,7 +39,7 @@ def test_curves_of_unequal_length_are_aligned_by_epoch(tmp_path: Path):
 def test_a_damaged_history_is_one_line_and_the_others_are_read(tmp_path: Path, content: str):
     write_run(tmp_path, seed=0)
     (write_run(tmp_path, seed=1) / HISTORY).write_text(content)
-    curves, problems = read_curves(collect([tmp_path]).runs, untouched)
+    curves, problems = read_curves(collect([tmp_path]).runs)
     assert [each.loss.shape[0] for each in curves.values()] == [1]
     assert len(problems) == 1
     assert "seed=1" in problems[0]
@@ -51,7 +47,7 @@ def test_a_damaged_history_is_one_line_and_the_others_are_read(tmp_path: Path, c
 
 def test_a_condition_whose_histories_are_gone_has_no_curves(tmp_path: Path):
     write_run(tmp_path, files=False)
-    curves, problems = read_curves(collect([tmp_path]).runs, untouched)
+    curves, problems = read_curves(collect([tmp_path]).runs)
     assert curves == {}
     assert problems[0].endswith("history.csv is missing")
 
@@ -59,7 +55,7 @@ def test_a_condition_whose_histories_are_gone_has_no_curves(tmp_path: Path):
 def test_a_run_fitted_in_closed_form_has_no_curve(tmp_path: Path):
     write_run(tmp_path)
     (write_run(tmp_path, "none", model="gaussian") / HISTORY).write_text("epoch,step,train/loss,train/accuracy\n")
-    curves, problems = read_curves(collect([tmp_path]).runs, untouched)
+    curves, problems = read_curves(collect([tmp_path]).runs)
     assert len(curves) == 1
     assert problems == []
 

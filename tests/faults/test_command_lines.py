@@ -145,6 +145,7 @@ data=gaussians classes=5 ~ means
 data=xor classes=3 ~ classes, 2 for data=xor, 3
 data=xor data.noise_std=0|nan ~ data.noise_std, above 0
 model=gaussian loss=mse ~ loss, closed form, mse
+--multirun model=mlp,gaussian loss=ce ~ loss, closed form, ce
 +data.foo=1 ~ data.foo, NoisyCubic, 1
 data.noise="" ~ data.noise, uniform
 model.hidden=[0] ~ model.hidden, at least 1, [0]

@@ -23,9 +23,9 @@ def settings(name: str) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml")))
 
 
-def make(name: str, classes: int) -> Objective:
+def make(name: str, classes: int, **options: Any) -> Objective:
     """Build an objective for a number of classes."""
-    objective: Objective = factory({"loss": settings(name)}, "loss")(classes)
+    objective: Objective = factory({"loss": settings(name) | options}, "loss")(classes)
     return objective
 
 

@@ -20,15 +20,3 @@ def test_the_loss_is_the_cross_entropy_of_the_logits_zero_and_z() -> None:
 def test_the_loss_stays_finite_and_exact_far_from_the_target() -> None:
     outputs, target = torch.tensor([[[800.0]], [[-800.0]], [[800.0]]]), torch.tensor([[0], [1], [1]])
     assert BinaryCrossEntropy(classes=2).loss(outputs, target).tolist() == [800, 800, 0]
-
-
-def test_a_logit_of_zero_is_class_one() -> None:
-    outputs = torch.tensor([[[-1e-30], [0.0], [-0.0], [1e-30], [-5.0], [5.0]]])
-    assert BinaryCrossEntropy(classes=2).decode(outputs).tolist() == [[0, 1, 1, 1, 0, 1]]
-
-
-def test_probabilities_are_those_of_the_sigmoid() -> None:
-    outputs, _ = random_logits()
-    probabilities = BinaryCrossEntropy(classes=2).probabilities(outputs)
-    torch.testing.assert_close(probabilities[..., [1]], torch.sigmoid(outputs))
-    torch.testing.assert_close(probabilities[..., [0]], torch.sigmoid(-outputs))

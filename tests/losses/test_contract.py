@@ -1,5 +1,6 @@
 """Properties of every objective."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -91,6 +92,48 @@ def test_the_loss_is_torchs_for_each_seed(name: str, classes: int) -> None:
     expected = torch.stack([TORCHS[name](outputs[seed], target[seed]) for seed in range(4)])
     torch.testing.assert_close(objective.loss(outputs, target), expected)
     assert (objective.probabilities(outputs) is None) == (name in ("mse", "mse_onehot", "multi_margin"))
+
+
+FORMULAS: dict[str, Callable[..., float]] = {  # of the papers, of one sample: its logits z, the softmax p and label y
+    "focal": lambda z, p, y, gamma: -((1 - p[y]) ** gamma) * math.log(p[y]),
+    "squared_rescaled": lambda z, p, y, k, M: (k * (z[y] - M) ** 2 + others(z, y)) / len(z),  # noqa: N803
+    "squentropy": lambda z, p, y: -math.log(p[y]) + others(z, y) / (len(z) - 1),
+}
+
+
+def others(z: list[float], y: int) -> float:
+    return sum(value**2 for index, value in enumerate(z) if index != y)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(("focal", {"gamma": gamma}) for gamma in (0, 0.5, 1, 2, 3.7)),
+        *(("squared_rescaled", {"k": k, "M": scale}) for k, scale in ((1, 1), (15, 30), (0.5, 2))),
+        ("squentropy", {}),
+    ],
+)
+def test_the_loss_is_the_formula_of_the_paper_written_out(name: str, options: dict[str, float], classes: int) -> None:
+    outputs, target = cases.random_outputs(classes, classes)
+    expected = np.zeros(3)
+    for seed in range(3):
+        for z, y in zip(outputs[seed].tolist(), target[seed].tolist(), strict=True):
+            softmax = [math.exp(value) / sum(map(math.exp, z)) for value in z]
+            expected[seed] += FORMULAS[name](z, softmax, y, **options) / 6
+    np.testing.assert_allclose(make(name, classes, **options).loss(outputs, target), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "labels"),
+    [
+        ("bce", [[-1e-30], [0.0], [-0.0], [1e-30], [-5.0], [5.0]], [0, 1, 1, 1, 0, 1]),
+        ("mse_sigmoid", [[-1e-30], [0.0], [-0.0], [1e-30], [-5.0], [5.0]], [0, 0, 0, 1, 0, 1]),
+        ("mse_onehot", [[0.1, 0.9, 0.3], [-5.0, -7.0, -6.0], [2.0, 2.0, 1.0], [0.0, 3.0, 3.0]], [1, 0, 0, 1]),
+    ],
+)
+def test_ties_are_decided_as_documented(name: str, outputs: list[list[float]], labels: list[int]) -> None:
+    assert make(name, max(2, len(outputs[0]))).decode(torch.tensor([outputs])).tolist() == [labels]
 
 
 def test_the_loss_is_one_finite_number_per_seed_in_the_same_precision(case: Case) -> None:

@@ -6,11 +6,6 @@ import torch
 from src.losses.mse_sigmoid import SigmoidMeanSquaredError
 
 
-def samples() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return 3 * torch.randn(4, 7, 1, generator=generator), torch.randint(2, (4, 7), generator=generator)
-
-
 @pytest.mark.parametrize("z", [-40.0, -3.0, 0.0, 0.5, 40.0])
 @pytest.mark.parametrize("label", [0, 1])
 def test_the_gradient_is_the_slides_and_vanishes_far_from_the_target_too(z: float, label: int) -> None:
@@ -20,15 +15,3 @@ def test_the_gradient_is_the_slides_and_vanishes_far_from_the_target_too(z: floa
     assert outputs.grad is not None
     assert outputs.grad.item() == pytest.approx(2 * (f - label) * f * rest, rel=1e-9, abs=1e-17)
     assert abs(z) < 40 or abs(outputs.grad.item()) < 1e-16
-
-
-def test_a_logit_of_zero_is_class_zero() -> None:
-    outputs = torch.tensor([[[-1e-30], [0.0], [-0.0], [1e-30], [-5.0], [5.0]]])
-    assert SigmoidMeanSquaredError(classes=2).decode(outputs).tolist() == [[0, 0, 0, 1, 0, 1]]
-
-
-def test_probabilities_are_those_of_the_sigmoid() -> None:
-    outputs, _ = samples()
-    probabilities = SigmoidMeanSquaredError(classes=2).probabilities(outputs)
-    torch.testing.assert_close(probabilities[..., [1]], torch.sigmoid(outputs))
-    torch.testing.assert_close(probabilities[..., [0]], torch.sigmoid(-outputs))

@@ -1,22 +1,8 @@
-import numpy as np
-import pytest
 import torch
 
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.losses.squared_rescaled import RescaledSquaredError
 from tests.losses.cases import make, random_outputs, settings
-
-
-@pytest.mark.parametrize(("k", "scale"), [(1, 1), (15, 30), (0.5, 2)])
-def test_the_loss_is_the_formula_of_the_paper_written_out(k: float, scale: float) -> None:
-    outputs, target = random_outputs(4, 4)
-    expected = np.zeros(3)
-    for seed in range(3):
-        for z, y in zip(outputs[seed].tolist(), target[seed].tolist(), strict=True):
-            others = sum(value**2 for index, value in enumerate(z) if index != y)
-            expected[seed] += (k * (z[y] - scale) ** 2 + others) / 4 / 6
-    objective = RescaledSquaredError(4, k=k, M=scale)
-    np.testing.assert_allclose(objective.loss(outputs, target), expected, rtol=1e-12)
 
 
 def test_the_published_values_are_the_one_hot_squared_error() -> None:

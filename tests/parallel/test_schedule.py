@@ -54,11 +54,7 @@ def test_an_application_without_an_accelerator_keeps_its_jobs() -> None:
     assert len(Schedule.of(OmegaConf.create({"seed": 0}), jobs, workers=2).filled().jobs) == 1
 
 
-@given(
-    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=9),
-    workers=st.integers(1, 9),
-    pinned=st.booleans(),
-)
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=9), workers=st.integers(1, 9), pinned=st.booleans())
 def test_a_filled_schedule_has_the_same_seeds_in_order(sizes: list[int], workers: int, pinned: bool) -> None:
     jobs = [
         [f"loss={index}", f"+seed=[{','.join(map(str, range(size)))}]", *["seeds.init=[5,6]"] * pinned]

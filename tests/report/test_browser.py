@@ -47,7 +47,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     findings = find(collect([study]), "population/accuracy", Plan("ce"))
     left_out = {"failed": [f"{study}/seed=7: the loss became NaN"]}
-    write_report(folder / "report", findings, study_figures(findings, lambda folders, _: folders), left_out, ("svg",))
+    write_report(folder / "report", findings, study_figures(findings), left_out, ("svg",))
     return folder / "report" / "report.html"
 
 

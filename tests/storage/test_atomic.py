@@ -67,37 +67,25 @@ def test_an_old_folder_stays_whole_until_it_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_old_folder_survives_a_body_that_raises(tmp_path: Path, error: type[BaseException]) -> None:
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, FileNotFoundError])
+def test_an_old_folder_survives_a_body_that_raises(tmp_path: Path, error: type[BaseException], old: bool) -> None:
     target = tmp_path / "seed=0"
-    target.mkdir()
-    (target / "a.txt").write_text("old")
+    if old:
+        target.mkdir()
+        (target / "a.txt").write_text("old")
 
     def write_half() -> None:
         with replacing_folder(target) as folder:
             (folder / "a.txt").write_text("half")
-            raise error
+            if error is not FileNotFoundError:
+                raise error
+            shutil.rmtree(folder)  # so that it cannot take the place of the old one
 
     with pytest.raises(error):
         write_half()
-    assert files(tmp_path) == {"seed=0/a.txt": "old"}
-    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
-
-
-def test_nothing_is_left_of_a_first_body_that_raises(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="broken"), replacing_folder(tmp_path / "seed=0"):
-        raise ValueError("broken")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_old_folder_survives_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
-    target = tmp_path / "seed=0"
-    target.mkdir()
-    (target / "a.txt").write_text("old")
-    with pytest.raises(FileNotFoundError), replacing_folder(target) as folder:
-        shutil.rmtree(folder)
-    assert files(tmp_path) == {"seed=0/a.txt": "old"}
-    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"]
+    assert files(tmp_path) == ({"seed=0/a.txt": "old"} if old else {})
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=0"] * old
 
 
 @pytest.mark.parametrize("kept", [("seed=0",), (".seed=0.old",), ("seed=0", ".seed=0.old")])

@@ -6,10 +6,8 @@ import math
 import re
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from src.storage.tensorboard import EVENTS, write_events
+from tests.commands import started, wait_until
 
 STARTED, ENDED = 1_700_000_000.0, 1_700_000_040.0
 METRICS = {"test/accuracy": 0.71875, "population/accuracy": 0.741, "population/regret": 0.009}
@@ -184,124 +183,58 @@ def test_torch_is_not_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-# What follows asks a running TensorBoard over HTTP, as its pages do.
-
-CE_0, CE_1, MSE_2 = (
-    "study/loss=ce,classes=4-3f9a/seed=0",
-    "study/loss=ce,classes=4-3f9a/seed=1",
-    "study/loss=mse/seed=2",
-)
+RUNS = ("study/loss=ce,classes=4-3f9a/seed=0", "study/loss=ce,classes=4-3f9a/seed=1", "study/loss=mse/seed=2")
 EXCESS = {"population/excess_ce": 0.125}
 MOMENTUM = {"optimizer.momentum": 0.9}
-Get = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seeds of one condition, and a failed seed of another with other metrics and hyperparameters."""
-    root = tmp_path_factory.mktemp("logs")
-    for seed, name in enumerate((CE_0, CE_1)):
-        png = make_png(root / f"{seed}.png", seed)
-        metrics = METRICS | EXCESS | {"test/accuracy": 0.5 + seed / 4}
-        hparams = HPARAMS | {"seed": seed}
-        write(root / name, history=make_history(seed), metrics=metrics, hparams=hparams, images={"scatter": png})
-    history = make_history(2)
-    history.loc[29, "train/loss"] = math.nan
-    write(
-        root / MSE_2, history=history, metrics={}, hparams=HPARAMS | MOMENTUM | {"loss": "mse", "seed": 2}, failed=True
-    )
-    return root
+def ask(base: str, name: str, body: dict[str, Any]) -> Any:
+    """Ask the HParams plugin of a running TensorBoard over HTTP, as its page does."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{base}data/plugin/hparams/{name}", json.dumps(body).encode(), headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        return json.loads(response.read())
 
 
-@pytest.fixture(scope="module", params=["false", "auto"], ids=["load_fast=false", "load_fast=auto"])
-def get(request: pytest.FixtureRequest, study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]:
-    """A function that asks a running TensorBoard, once with its Python reader and once with its fast one."""
-    log = tmp_path_factory.mktemp("server") / "tensorboard.log"
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(study), "--host", "127.0.0.1", "--port", "0"]
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            [*command, f"--load_fast={request.param}", "--reload_interval=1"], stdout=output, stderr=subprocess.STDOUT
-        ) as server,
-    ):
-        try:
-            yield wait_until_loaded(server, log)
-        finally:
-            server.terminate()
+def session_groups(base: str) -> dict[str, Any]:
+    body = {"allowedStatuses": ["STATUS_SUCCESS", "STATUS_FAILURE"], "startIndex": 0, "sliceSize": 100}
+    return {group["name"]: group for group in ask(base, "session_groups", body).get("sessionGroups", [])}
 
 
-def wait_until_loaded(server: "subprocess.Popen[bytes]", log: Path) -> Get:
-    """Return a function that asks the server, when it has read the last event of all three runs."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        if address := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(encoding="utf-8")):
-            get = client(address.group() + "data")
-            ended = [group["sessions"][0].get("status") for group in session_groups(get).values()]
-            if sum(status in ("STATUS_SUCCESS", "STATUS_FAILURE") for status in ended) == 3:
-                return get
-        time.sleep(0.1)
-    raise AssertionError(f"TensorBoard was not ready in time: {log.read_text(encoding='utf-8')}")
+@pytest.mark.parametrize("load_fast", ["false", "auto"])  # TensorBoard's Python reader and its fast one
+def test_server_has_hparams_columns_and_rows_of_all_runs(load_fast: str, tmp_path: Path) -> None:
+    """Also of a failed run with other metrics and hyperparameters."""
+    for seed, name in enumerate(RUNS[:2]):
+        metrics, hparams = METRICS | EXCESS | {"test/accuracy": 0.5 + seed / 4}, HPARAMS | {"seed": seed}
+        write(tmp_path / "logs" / name, history=make_history(seed), metrics=metrics, hparams=hparams)
+    other = HPARAMS | MOMENTUM | {"loss": "mse", "seed": 2}
+    write(tmp_path / "logs" / RUNS[2], history=make_history(2), metrics={}, hparams=other, failed=True)
+    words = ["--logdir", str(tmp_path / "logs"), "--host", "127.0.0.1", "--port", "0", f"--load_fast={load_fast}"]
+    command = [sys.executable, "-m", "tensorboard.main", *words, "--reload_interval=1"]
+    log = tmp_path / "tensorboard.log"
 
+    def address() -> str | None:
+        found = re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(encoding="utf-8"))
+        return found and found.group()
 
-def client(base: str) -> Get:
-    def get(path: str, *, post: object = None, raw: bool = False, **query: str) -> Any:
-        url = f"{base}/{path}?{urllib.parse.urlencode(query)}"
-        body = None if post is None else json.dumps(post).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            content = response.read()
-        return content if raw else json.loads(content)
+    def all_groups() -> dict[str, Any] | None:
+        groups = session_groups(base)
+        ended = [group["sessions"][0].get("status", "") for group in groups.values()]
+        return groups if sum(map(bool, ended)) == 3 else None
 
-    return get
-
-
-def session_groups(get: Get) -> dict[str, Any]:
-    request = {"allowedStatuses": ["STATUS_SUCCESS", "STATUS_FAILURE"], "startIndex": 0, "sliceSize": 100}
-    groups = get("plugin/hparams/session_groups", post=request).get("sessionGroups", [])
-    return {group["name"]: group for group in groups}
-
-
-@pytest.mark.integration
-def test_server_serves_scalars_of_every_seed(get: Get) -> None:
-    assert sorted(get("runs")) == [CE_0, CE_1, MSE_2]
-    tags = get("plugin/scalars/tags")
-    assert set(tags[CE_0]) == set(tags[CE_1]) == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
-    assert set(tags[MSE_2]) == {"train/loss", "train/accuracy"}
-    for seed, run in enumerate((CE_0, CE_1)):
-        history = make_history(seed)
-        points = get("plugin/scalars/scalars", run=run, tag="train/loss")
-        assert [point[1] for point in points] == history["step"].tolist()
-        assert [point[2] for point in points] == history["train/loss"].astype(np.float32).tolist()
-        ((wall_time, step, value),) = get("plugin/scalars/scalars", run=run, tag="test/accuracy")
-        assert (wall_time, step, value) == (ENDED, 780, 0.5 + seed / 4)
-    points = get("plugin/scalars/scalars", run=MSE_2, tag="train/loss")
-    assert (len(points), points[-1][2]) == (30, "NaN")
-
-
-def test_server_has_hparams_columns_and_rows_of_all_runs(get: Get) -> None:
-    experiment = get("plugin/hparams/experiment", post={})
+    with log.open("w") as output, started(command, tmp_path, stdout=output, stderr=subprocess.STDOUT):
+        base = wait_until(address)
+        groups = wait_until(all_groups)
+        experiment = ask(base, "experiment", {})
     assert {info["name"] for info in experiment["hparamInfos"]} == {*HPARAMS, *MOMENTUM}
-    metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert metrics == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
+    tags = {info["name"]["tag"] for info in experiment["metricInfos"]}
+    assert tags == {"train/loss", "train/accuracy", *METRICS, *EXCESS}
     assert [info["name"] for info in experiment["hparamInfos"] if info["differs"]] == ["loss", "seed"]
-    groups = session_groups(get)
-    assert set(groups) == {CE_0, CE_1, MSE_2}
-    for seed, run in enumerate((CE_0, CE_1)):
+    assert set(groups) == set(RUNS)
+    for seed, run in enumerate(RUNS[:2]):
         assert groups[run]["hparams"] == HPARAMS | {"seed": seed}
         values = {metric["name"]["tag"]: metric["value"] for metric in groups[run]["metricValues"]}
         expected = METRICS | EXCESS | {"test/accuracy": 0.5 + seed / 4}
         assert {tag: values[tag] for tag in expected} == pytest.approx(expected, rel=1e-6)
-        assert groups[run]["sessions"][0]["status"] == "STATUS_SUCCESS"
-    assert groups[MSE_2]["sessions"][0]["status"] == "STATUS_FAILURE"
-    assert groups[MSE_2]["hparams"] == HPARAMS | MOMENTUM | {"loss": "mse", "seed": 2}
-
-
-def test_server_serves_images(get: Get, study: Path) -> None:
-    tags = get("plugin/images/tags")
-    assert {run: list(images) for run, images in tags.items() if images} == {CE_0: ["scatter"], CE_1: ["scatter"]}
-    for seed, run in enumerate((CE_0, CE_1)):
-        assert tags[run]["scatter"]["samples"] == 1
-        (image,) = get("plugin/images/images", run=run, tag="scatter", sample="0")
-        assert (image["step"], image["wall_time"]) == (780, ENDED)
-        (key,) = urllib.parse.parse_qs(image["query"])["blob_key"]
-        assert get("plugin/images/individualImage", blob_key=key, raw=True) == (study / f"{seed}.png").read_bytes()
+    assert [groups[run]["sessions"][0]["status"][7:] for run in RUNS] == ["SUCCESS", "SUCCESS", "FAILURE"]
+    assert groups[RUNS[2]]["hparams"] == other

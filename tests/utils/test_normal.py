@@ -4,17 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
 from scipy.stats import multivariate_normal
 
-from scripts.worked_examples.examples import COUNT, COVARIANCE, MEAN, direct_posterior
+from scripts.worked_examples.examples import COUNT, COVARIANCE, MEAN
 from src.utils.normal import (
     class_moments,
     gaussian_log_density,
-    linear_scores,
-    log_odds,
     log_posterior,
-    shared_covariance,
 )
 from src.utils.validation import SettingsError
 
@@ -65,31 +61,6 @@ def test_a_matrix_that_is_no_covariance_is_refused(matrix: Any) -> None:
 def test_shapes_that_do_not_fit_are_refused(centre: Any, matrix: Any) -> None:
     with pytest.raises(SettingsError, match=r"`covariance` to be \(\.\.\., D, D\)"):
         gaussian_log_density(tensor([0.0, 0.0]), tensor(centre), tensor(matrix))
-
-
-@pytest.mark.parametrize("x", [*MEAN, [65.3, 65.55], [0.0, 0.0], [200.0, 20.0]], ids=str)
-def test_the_slides_posterior_by_bayes_rule_and_as_a_sigmoid(x: list[float]) -> None:
-    expected = direct_posterior(x, COVARIANCE)
-    assert log_posterior(tensor(x), prior, mean, covariance)[0].exp().item() == pytest.approx(expected, abs=1e-9)
-    z = -log_odds(tensor(x), prior, mean, covariance)  # of the first class against the second
-    assert torch.sigmoid(z).item() == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize("x", [*MEAN, [65.3, 65.55]], ids=str)
-def test_the_slides_posterior_is_a_sigmoid_of_w_x_plus_b(x: list[float]) -> None:
-    shared = shared_covariance(prior, covariance).numpy()
-    np.testing.assert_allclose(shared, (79 * np.array(COVARIANCE[0]) + 61 * np.array(COVARIANCE[1])) / 140, rtol=1e-14)
-    inverse, (first, second) = np.linalg.inv(shared), np.array(MEAN)
-    w = inverse @ (first - second)
-    b = -first @ inverse @ first / 2 + second @ inverse @ second / 2 + math.log(79 / 61)
-    weight, bias = linear_scores(prior, mean, tensor(shared))
-    np.testing.assert_allclose(weight[0] - weight[1], w, rtol=1e-12)
-    assert (bias[0] - bias[1]).item() == pytest.approx(b, rel=1e-12)
-    expected = direct_posterior(x, [shared.tolist()] * 2)
-    assert expit(w @ np.array(x) + b) == pytest.approx(expected, abs=1e-9)
-    assert log_posterior(tensor(x), prior, mean, tensor(shared)[None])[0].exp().item() == pytest.approx(
-        expected, abs=1e-9
-    )
 
 
 @pytest.mark.parametrize(("classes", "features"), [(2, 1), (3, 2), (4, 5)])

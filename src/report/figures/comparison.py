@@ -21,10 +21,7 @@ from src.plotting.run_figures import Regions, plot_test_scatter, scatter_legend,
 from src.plotting.style import plain, series_colors, style, wrapped
 from src.report.figures.boxes import Group, box_legend, plot_accuracy_boxes
 
-_TITLES = {
-    "test/accuracy": "test accuracy (test samples)",
-    "population/accuracy": "population accuracy (exact)",
-}
+_TITLES = {"test/accuracy": "test accuracy (test samples)", "population/accuracy": "population accuracy (exact)"}
 _COLUMNS = 4
 
 

@@ -20,10 +20,6 @@ from tests.analysis.studies import noisy_cubic, write_run, write_study
 from tests.plotting.legible import assert_legible
 
 
-def untouched(folders, description):
-    return folders
-
-
 def panel(label: str, classes: int, seed: int = 3, population: float | None = 0.741) -> Panel:
     table = noisy_cubic(classes, seed, wobble=0.1)
     points = Predictions(table[["x1", "x2"]].to_numpy(), table["target"].to_numpy(), table["pred"].to_numpy())
@@ -81,7 +77,7 @@ def test_sixteen_losses_and_four_class_counts_with_long_names_stay_legible():
 
 def test_loss_curves_have_a_panel_a_label_and_a_line_a_class_count(tmp_path: Path):
     runs = collect([write_study(tmp_path, losses=("a", "b", "c", "d", "e"), seeds=2)]).completed
-    curves, _ = read_curves(runs, untouched)
+    curves, _ = read_curves(runs)
     figure = loss_curves_figure(runs, curves)
     used = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title() for ax in used] == ["a", "b", "c", "d", "e"]

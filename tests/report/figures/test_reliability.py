@@ -11,10 +11,6 @@ from tests.analysis.studies import write_study
 from tests.plotting.legible import assert_legible
 
 
-def untouched(folders, description):
-    return folders
-
-
 def test_dots_are_the_full_bins_and_bars_their_shares():
     found = reliability([0.55, 0.58, 0.95, 1.0], [1, 0, 1, 1])
     ax = Figure().subplots()
@@ -27,7 +23,7 @@ def test_dots_are_the_full_bins_and_bars_their_shares():
 def test_a_panel_a_condition_with_its_gap(tmp_path: Path):
     losses = ("ce", "a_very_long_name_of_a_loss_that_goes_on_and_on", "c")
     runs = collect([write_study(tmp_path, losses, seeds=2, whole=True)]).completed
-    found, _ = read_reliability(runs, untouched)
+    found, _ = read_reliability(runs)
     figure = reliability_figure(runs, found)
     used = [ax for ax in figure.axes if ax.axison]
     assert len(used) == 6

@@ -44,8 +44,4 @@ def content(ours: Sequence[float] = (11.0, 12.5, 11.5), jax: Sequence[float] = (
         "samples": {"values": [100], "epochs": 1, "seconds": [6.5], "memory": [5e8], "failure": "1,000 samples: no"},
     }
     engine = {"plan": {"before": 100, "epochs": 20}, "sizes": sizes, "absent": {"sklearn": "sklearn"}}
-    return {
-        "engine": engine | {"context": context},
-        **parts,
-        "growth": {"axes": axes, "context": context},
-    }
+    return {"engine": engine | {"context": context}, **parts, "growth": {"axes": axes, "context": context}}

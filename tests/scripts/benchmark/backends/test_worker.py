@@ -61,11 +61,7 @@ def test_a_worker_reports_the_losses_of_the_networks_that_it_trained() -> None:
     ("module", "samples", "message"),
     [
         ("nobody", 10, "ModuleNotFoundError: No module named 'scripts.benchmark.backends.nobody'"),
-        (
-            "losslab",
-            0,
-            "SettingsError: Expected `data.samples_per_class` to be a whole number",
-        ),
+        ("losslab", 0, "SettingsError: Expected `data.samples_per_class` to be a whole number"),
     ],
 )
 def test_a_worker_reports_what_goes_wrong(module: str, samples: int, message: str) -> None:
