@@ -13,6 +13,10 @@ from omegaconf import DictConfig
 _TRACEBACK = "_stack_sweeper_traceback"
 
 
+class FailedJobsError(SystemExit):
+    """The end, with code 1, of a sweep with failed jobs, which have been printed."""
+
+
 @dataclass(frozen=True)
 class KeepTraceback:
     """A task function whose errors carry their traceback as text.
@@ -85,13 +89,14 @@ def rerun_command(overrides: Sequence[str], task: Collection[str], hydra: Collec
 
     Args:
         overrides: Overrides of the job.
-        task: Overrides of the application that were typed.
+        task: Overrides of the application that were typed, or that were read where others of their keys were typed.
         hydra: Overrides of Hydra itself that were typed.
 
     Returns:
         A line for the shell.
     """
-    typed = [word for word in sys.orig_argv if word not in task]
+    keys = {_key(word) for word in task}
+    typed = [word for word in sys.orig_argv if word not in task and not ("=" in word and _key(word) in keys)]
     typed.sort(key=lambda word: word in hydra)  # argparse requires consecutive overrides: flags go first
     return shlex.join([*typed, *overrides])
 
@@ -105,7 +110,7 @@ def raise_failures(failures: Sequence[Failure], jobs: int, started: int) -> NoRe
         started: Number of those that were started.
 
     Raises:
-        SystemExit: With code 1.
+        FailedJobsError: With code 1.
         Exception: The first job's own one, where ``HYDRA_FULL_ERROR=1`` asks for it.
     """
     lines = [f"Job {failure.num}: {failure.details}" for failure in failures if failure.details]
@@ -116,4 +121,8 @@ def raise_failures(failures: Sequence[Failure], jobs: int, started: int) -> NoRe
     print(*lines, sep="\n", file=sys.stderr, flush=True)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise failures[0].error
-    raise SystemExit(1)
+    raise FailedJobsError(1)
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]

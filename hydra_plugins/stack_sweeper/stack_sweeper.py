@@ -1,5 +1,8 @@
+import logging
+import os
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,17 +14,30 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-from hydra_plugins.stack_sweeper._failures import Failure, KeepTraceback, narrowed, raise_failures, rerun_command
+from hydra_plugins.stack_sweeper._failures import (
+    FailedJobsError,
+    Failure,
+    KeepTraceback,
+    narrowed,
+    raise_failures,
+    rerun_command,
+)
 from hydra_plugins.stack_sweeper._parts import PartsOfConditions, label_parts, without_labels
+from hydra_plugins.stack_sweeper._presets import preset_sweeper, split_presets
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
+from src.config.cli import RefusedJobsError
 from src.parallel.schedule import Schedule
 from src.storage.atomic import replacing_file
 from src.storage.manifest import RequestedCondition, write_manifest
+from src.utils.validation import SettingsError
+
+log = logging.getLogger(__name__)
 
 
 class StackSweeper(BasicSweeper):
@@ -30,8 +46,9 @@ class StackSweeper(BasicSweeper):
     ``--multirun loss=mse,ce 'seed=range(20)'`` is two jobs, each with ``seed=[0,1,...,19]``, for an application that
     trains many seeds at once. All other settings are swept as by the basic sweeper. Beyond that:
 
+    - ``experiment=hw4,lecture`` runs the sweep of each preset, with its own sweeper and launcher, one after another.
     - Every job is composed, validated by each of ``hydra.callbacks`` that has a method ``validate(config)``, and its
-      directory resolved, before anything is written: the first error ends the sweep there.
+      directory resolved, before anything is written: what is wrong, and in which jobs, ends the sweep there.
     - The requested conditions are written to a manifest first, see ``src.storage.manifest``.
     - Where a launcher has a property ``workers``, the seeds of jobs that would leave some of them idle are cut into
       smaller stacks, see ``Schedule.filled``. Nothing after the sweeper cuts seeds.
@@ -53,6 +70,7 @@ class StackSweeper(BasicSweeper):
 
     # Set by `setup`, which Hydra calls before `sweep`.
     hydra_context: HydraContext
+    task_function: TaskFunction
     config: DictConfig
     launcher: Launcher
 
@@ -70,10 +88,11 @@ class StackSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Set the launcher up."""
+        self.task_function = task_function
         super().setup(hydra_context=hydra_context, task_function=KeepTraceback(task_function), config=config)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Run every job of the sweep.
+        """Run every job of the sweep, or of the sweep of each preset.
 
         Args:
             arguments: Overrides of the application, as typed.
@@ -82,18 +101,66 @@ class StackSweeper(BasicSweeper):
             The results of the jobs, a sequence for each batch.
 
         Raises:
-            CompactHydraException: If a setting of the sweep is wrong, or a job cannot be composed.
-            SystemExit: With code 1 after the last job, if any failed.
+            CompactHydraException: If a setting of the sweep is wrong.
+            RefusedJobsError: If jobs cannot be composed, or their settings are wrong.
+            FailedJobsError: After the last job, if any failed.
+        """
+        presets = split_presets(self._parser(), arguments)
+        if presets == [arguments]:
+            self.prepare(arguments)
+            return self.run()
+        sweepers: list[StackSweeper] = []
+        for words in presets:  # all are checked before the first trains
+            sweeper = preset_sweeper(self.hydra_context, self.task_function, self.config, words)
+            if not isinstance(sweeper, StackSweeper):
+                raise CompactHydraException(f"Expected `hydra/sweeper` to be stack or tune, got that of {words[-1]}.")
+            sweeper.prepare(words)
+            sweepers.append(sweeper)
+        return self._run_presets([words[-1] for words in presets], sweepers)
+
+    def _run_presets(self, presets: list[str], sweepers: Sequence["StackSweeper"]) -> list[Sequence[JobReturn]]:
+        returns: list[Sequence[JobReturn]] = []
+        failed: list[str] = []
+        for num, (preset, sweeper) in enumerate(zip(presets, sweepers, strict=True), start=1):
+            log.info("%s (%d of %d)", preset, num, len(presets))
+            try:
+                returns += sweeper.run()
+            except FailedJobsError:
+                failed.append(preset)
+                if self._fail_fast():
+                    failed += [f"{each} (not started)" for each in presets[num:]]
+                    break
+        if failed:
+            print(f"{len(failed)} of {len(presets)} sweeps did not finish: {', '.join(failed)}", file=sys.stderr)
+            raise FailedJobsError(1)
+        return returns
+
+    def prepare(self, arguments: list[str]) -> None:
+        """Compose and validate every job of the sweep, without writing anything.
+
+        Args:
+            arguments: Overrides of the application, as typed.
+
+        Raises:
+            CompactHydraException: If a setting of the sweep is wrong.
+            RefusedJobsError: If jobs cannot be composed, or their settings are wrong.
         """
         self._check_settings()
-        jobs = self._jobs(arguments)
-        folders = [self._validate(job, num) for num, job in enumerate(jobs)]
-        schedules = self._schedules(jobs, getattr(self.launcher, "workers", 1))
+        self._requested = self._jobs(arguments)
+        self._folders = self._validate_all(self._requested)
+
+    def run(self) -> list[Sequence[JobReturn]]:
+        """Run every job that ``prepare`` has found, and return the results, a sequence for each batch.
+
+        Raises:
+            FailedJobsError: After the last job, if any failed.
+        """
+        schedules = self._schedules(self._requested, getattr(self.launcher, "workers", 1))
         batches = self._labelled(schedules)
 
         sweep_dir = Path(self.config.hydra.sweep.dir)
         sweep_dir.mkdir(parents=True, exist_ok=True)
-        self._write_manifests(jobs, folders)
+        self._write_manifests(self._requested, self._folders)
         with replacing_file(sweep_dir / "multirun.yaml") as scratch:  # another launch of the sweep may write the same
             OmegaConf.save(self.config, scratch)
         returns = self._launch(schedules, batches)
@@ -142,7 +209,10 @@ class StackSweeper(BasicSweeper):
 
     def _jobs(self, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of every job that is to be scheduled."""
-        return self._union(OverridesParser.create(config_loader=self.hydra_context.config_loader), arguments)
+        return self._union(self._parser(), arguments)
+
+    def _parser(self) -> OverridesParser:
+        return OverridesParser.create(config_loader=self.hydra_context.config_loader)
 
     def _union(self, parser: OverridesParser, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of every job of every grid, once where the command line makes several alike."""
@@ -172,6 +242,21 @@ class StackSweeper(BasicSweeper):
 
     def _compose(self, job: Sequence[str]) -> DictConfig:
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+
+    def _validate_all(self, jobs: Sequence[Sequence[str]]) -> list[Path]:
+        """Return the directory of every job, or raise what is wrong with any of them."""
+        folders: list[Path] = []
+        refused: dict[str, tuple[Exception, list[Sequence[str]]]] = {}
+        for num, job in enumerate(jobs):
+            try:
+                folders.append(self._validate(job, num))
+            except (HydraException, OmegaConfBaseException, SettingsError) as error:
+                if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                    raise
+                refused.setdefault(str(error), (error, []))[1].append(job)
+        if refused:
+            raise RefusedJobsError(refused.values(), jobs)
+        return folders
 
     def _validate(self, job: Sequence[str], num: int) -> Path:
         """Return the directory of a job, or raise what is wrong with it: its composition, or what a callback raises."""

@@ -47,17 +47,15 @@ class TuneSweeper(StackSweeper):
         self.n_jobs = n_jobs
         self.sampler_seed = sampler_seed
 
-    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Tune, then run every job.
+    def prepare(self, arguments: list[str]) -> None:
+        """Compose and validate a trial and the reported job of every condition, without writing anything.
 
         Args:
             arguments: Overrides of the application, as typed.
 
-        Returns:
-            The results of the reported jobs, a sequence for each batch.
-
         Raises:
-            CompactHydraException: If a setting is wrong, or a condition had no successful trial.
+            CompactHydraException: If a setting of the sweep is wrong.
+            RefusedJobsError: If jobs cannot be composed, or their settings are wrong.
         """
         require_whole("n_trials", self.n_trials)
         require_whole("n_jobs", self.n_jobs)
@@ -73,27 +71,40 @@ class TuneSweeper(StackSweeper):
                 "Expected `hydra/sweeper` to be one that is installed, got tune, which needs Optuna 4 or newer: "
                 "pip install -e '.[tune]'"
             ) from None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        space = distributions(parser, self.space)
-        trial = [f"{name}={first_value(distribution)}" for name, distribution in space.items()]
-        [[[trial_seeds]]] = self.split_arguments(
+        parser = self._parser()
+        self._distributions = distributions(parser, self.space)
+        trial = [f"{name}={first_value(distribution)}" for name, distribution in self._distributions.items()]
+        [[[self._trial_seeds]]] = self.split_arguments(
             stack_seeds(parser.parse_overrides([f"seed={self.tuning_seeds}"])), None
         )
-        conditions: dict[tuple[str, ...], list[str]] = {}
+        self._conditions: dict[tuple[str, ...], list[str]] = {}
         for job in self._union(parser, arguments):
             seeds = [word for word in job if word.startswith("seed=")]
-            self._check_disjoint(parser, seeds, trial_seeds)
-            conditions[tuple(word for word in job if not word.startswith("seed="))] = seeds
-        for condition, reported in conditions.items():
-            for job in ([*condition, *reported], [*condition, *trial, trial_seeds]):
-                self._validate(job, 0)
-        tuned = [self._tune(list(condition), trial_seeds, space) for condition in conditions]
+            self._check_disjoint(parser, seeds, self._trial_seeds)
+            self._conditions[tuple(word for word in job if not word.startswith("seed="))] = seeds
+        self._validate_all(
+            [
+                job
+                for condition, reported in self._conditions.items()
+                for job in ([*condition, *reported], [*condition, *trial, self._trial_seeds])
+            ]
+        )
+
+    def run(self) -> list[Sequence[JobReturn]]:
+        """Tune, then run every job, and return the results of the reported jobs, a sequence for each batch.
+
+        Raises:
+            CompactHydraException: If a condition had no successful trial.
+            FailedJobsError: After the last job, if any failed.
+        """
+        tuned = [self._tune(list(condition), self._trial_seeds, self._distributions) for condition in self._conditions]
         self._reported = [
             [*condition, *found, *reported]
-            for (condition, reported), best in zip(conditions.items(), tuned, strict=True)
+            for (condition, reported), best in zip(self._conditions.items(), tuned, strict=True)
             for found in ([], [*best, f"{TUNED}={'+'.join(self.space)}"])
         ]
-        return super().sweep(arguments)
+        super().prepare([])
+        return super().run()
 
     def _jobs(self, arguments: list[str]) -> list[list[str]]:
         return self._reported

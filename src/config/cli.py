@@ -6,8 +6,9 @@ setting, the value and what is allowed, with the nearest key or choice where a n
 
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -16,8 +17,9 @@ import hydra._internal.utils as hydra_utils
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import QuotedString
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import (
+    CompactHydraException,
     ConfigCompositionException,
     HydraException,
     MissingConfigException,
@@ -37,9 +39,39 @@ NAMES = ("hydra.output_subdir", "hydra.job.name")
 GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
 ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
 MAX_REASON = 300  # characters of Hydra's own message
+MAX_JOB, MAX_JOBS = 100, 3  # characters of a job in a message, and jobs
+_TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,=:'"()\[\]{}$\\]+"""  # quoted or not, between what Hydra reads
 _SWEEP = r"(?:Ambiguous value for argument|Sweep parameters|Sweeping over [^:]*:) '([^=]*)=(.*)'"
 _APPEND = r"Could not append to config\. An item is already at '(.*)'"
 _UNKNOWN = r"(?:Could not override|Could not delete from config\.) '([^']+)'"
+
+
+class RefusedJobsError(CompactHydraException):
+    """Jobs of a sweep that cannot be composed, or whose settings are wrong.
+
+    Args:
+        refused: Each error, with the overrides of the jobs that have it.
+        jobs: The overrides of every job of the sweep.
+    """
+
+    def __init__(self, refused: Iterable[tuple[Exception, list[Sequence[str]]]], jobs: Sequence[Sequence[str]]) -> None:
+        self.refused = list(refused)
+        super().__init__("\n".join(str(error) for error, _ in self.refused))
+        self.jobs = jobs
+
+    def explain(self) -> str:
+        """Return a line for each error, which says in which jobs it is unless it is in all."""
+        common = set.intersection(*map(set, self.jobs))
+        lines = []
+        for error, jobs in self.refused:
+            text = str(error) if isinstance(error, SettingsError) else explain(error, jobs[0])
+            if len(jobs) < len(self.jobs):
+                names = [" ".join(word for word in job if word not in common)[:MAX_JOB] for job in jobs[:MAX_JOBS]]
+                text += (
+                    f" In {len(jobs)} of {len(self.jobs)} jobs: {', '.join(names)}{', ...' * (len(jobs) > MAX_JOBS)}."
+                )
+            lines.append(text)
+        return "\n".join(lines)
 
 
 def run(application: Callable[[], None]) -> None:
@@ -49,7 +81,7 @@ def run(application: Callable[[], None]) -> None:
         SystemExit: With one line and exit code 1 for an error of the user; with code 130 after Ctrl-C.
         Exception: Any other error; with ``HYDRA_FULL_ERROR=1`` every error, as it is.
     """
-    words = sys.argv[1:]
+    words = sys.argv[1:] = _in_order(sys.argv[1:])
     _check(words)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         with checked_composition(words):
@@ -60,6 +92,8 @@ def run(application: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("Interrupted. Finished seeds are kept; the same command trains the rest.", file=sys.stderr)
         raise SystemExit(130) from None
+    except RefusedJobsError as error:
+        raise SystemExit(error.explain()) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise SystemExit(explain(error, words)) from None
     except SettingsError as error:
@@ -102,6 +136,32 @@ def checked_composition(words: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
+
+
+def _in_order(words: Sequence[str]) -> list[str]:
+    """Return a command line as Hydra reads it: flags before overrides, which are quoted where they have to be."""
+    parser = hydra_utils.get_args_parser()
+    parser.error = lambda message: None  # type: ignore[assignment, return-value]  # `_check` reports it
+    given, _ = parser.parse_known_intermixed_args(list(words))
+    flags = [word for word in words if word not in given.overrides]
+    return [*flags, *(readable(word, sweeps=given.multirun) for word in given.overrides)]
+
+
+def readable(word: str, sweeps: bool = True) -> str:
+    """Return an override with what is not ASCII in quotes, and in a sweep a group's ``*`` as a glob.
+
+    Example:
+        >>> readable("data.labels=[niedrig, hoch, höchst]"), readable("experiment=*")
+        ("data.labels=[niedrig, hoch,'höchst']", 'experiment=glob(*)')
+    """
+    key, equals, value = word.partition("=")
+    if sweeps and re.fullmatch(r"[\w-]*\*[\w*-]*", value) and (CONFIG_DIR / key).is_dir():
+        return f"{key}=glob({value})"
+    return key + equals + re.sub(_TEXT, lambda found: found[0] if found[0].isascii() else _in_quotes(found[0]), value)
+
+
+def _in_quotes(text: str) -> str:
+    return text if text[0] in "'\"" else QuotedString(text.strip(), Quote.single).with_quotes()
 
 
 def _check(words: Sequence[str]) -> None:
@@ -171,15 +231,14 @@ def explain(error: Exception, words: Sequence[str]) -> str:
         options = error.options or sorted(file.stem for file in CONFIG_DIR.joinpath(group).glob("*.yaml"))
         return _with_nearest(Problem(group, f"one of {', '.join(options)}", name), name, options)
     if isinstance(error, OverrideParseException):
-        return str(Problem(error.override.partition("=")[0] or error.override, GRAMMAR, error.override))
+        return _with_quotes(error.override)
     if found := re.match(_SWEEP, text):
         return str(Problem(found[1], ONE_VALUE, found[2]))
     if found := re.match(_APPEND, text):
         return str(Problem(found[1], "set by NAME=VALUE without a +, as it exists", _value(found[1], words)))
     if found := re.match(_UNKNOWN, text):
-        key = getattr(error.__cause__, "full_key", None) or found[1]  # of a value {a: 1}, what is unknown in it
-        problem = Problem(key, "a setting or group that --help lists", _value(found[1], words))
-        return _with_nearest(problem, key.partition("@")[0], _known_keys(key.startswith("hydra")))
+        # of a value {a: 1}, what is unknown in it
+        return _unknown(getattr(error.__cause__, "full_key", None) or found[1], _value(found[1], words))
     if isinstance(invalid := error.__cause__, ValidationError) and invalid.full_key:
         rule = "true or false" if "bool" in str(invalid) else f"of another type ({str(invalid).splitlines()[0]})"
         rule = "given, not null" if "is not Optional" in str(invalid) else rule
@@ -190,6 +249,22 @@ def explain(error: Exception, words: Sequence[str]) -> str:
         reason = " ".join(f"{text}{cause}".partition("\n    full_key")[0].split())[:MAX_REASON]
         return str(Problem(key, f"a setting that Hydra can use ({reason})", _value(key, words)))
     return text
+
+
+def _unknown(key: str, value: str) -> str:
+    """Return the line of a setting that there is not, at least not beside the chosen groups."""
+    known = _known_keys(key.startswith("hydra"))
+    if key in known:
+        return str(Problem(key, "left out, as the groups that are chosen have no such setting", value))
+    return _with_nearest(Problem(key, "a setting or group that --help lists", value), key.partition("@")[0], known)
+
+
+def _with_quotes(word: str) -> str:
+    """Return the line of an override that Hydra cannot read, and, to be pasted, one that it can."""
+    key, equals, value = word.partition("=")
+    problem = Problem(key or word, GRAMMAR, word)
+    quoted = f"{key}={QuotedString(value, Quote.double).with_quotes()}"
+    return f"{problem} Did you mean {shlex.quote(quoted)}?" if key and equals else str(problem)
 
 
 def _with_nearest(problem: Problem, wrong: str, known: Sequence[str]) -> str:

@@ -16,7 +16,10 @@ from src.config.naming import condition_folder, condition_name, fingerprint
 def resolve(root: DictConfig) -> dict[str, Any]:
     """Return the settings of a job, resolved, as plain containers and without Hydra's own."""
     job = OmegaConf.masked_copy(root, [str(name) for name in root if name != "hydra"])
-    return cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
+    config = cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
+    if isinstance(study := config.get("study"), int | float) and not isinstance(study, bool):
+        config["study"] = str(study)  # study=2026, which YAML reads as a number
+    return config
 
 
 def condition(root: DictConfig) -> str:
