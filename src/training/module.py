@@ -1,5 +1,6 @@
 """The LightningModule that trains all seeds of a condition together."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -67,7 +68,8 @@ class StackedClassifier(L.LightningModule):
         engine: str = "auto",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters("interval", "monitor", "engine", logger=False)
+        # Without its frame, Lightning's own would refer to itself, and keep the network until a garbage collection.
+        self.save_hyperparameters("interval", "monitor", "engine", frame=inspect.currentframe(), logger=False)
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
