@@ -15,6 +15,7 @@ from src.data.columns import typed
 from src.utils.validation import Problem, check, flag
 
 MAX_CLASSES = 100
+_MAX_LENGTH = 200  # characters of a label
 _WHOLE = r"[-+]?(0|[1-9]\d*)"
 _FLOAT = r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
 _BOOLEANS = {"true": True, "false": False}
@@ -58,6 +59,8 @@ def find_classes(column: pd.Series, given: Sequence[Any] | None = None, merge: b
     check(
         None if 2 <= len(values) <= MAX_CLASSES else Problem("target", rule, f"{column.name}, which has {len(values)}")
     )
+    long = next((value for value in values if len(str(value)) > _MAX_LENGTH), None)
+    check(Problem("target", f"a column of labels of at most {_MAX_LENGTH} characters", long) if long else None)
     are_texts = any(isinstance(value, str) for value in values)
     if given is None:
         _check_spellings(labels)

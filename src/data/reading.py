@@ -47,10 +47,12 @@ _DTYPES = (
     "Float64",
     "float",
 )
-_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATORS = (",", ";", "\t", "|", ":")
 _BLANKS = r"\s+"
+MAX_NAME = 200  # characters of the name of a column, beyond which a line of data is taken for the header
 _SAMPLE_BYTES = 2**18  # of a file, from which its separator is found
 _SAMPLE_LINES = 50
+_MAX_SNIFFED = 200  # lines, and characters of each, as the time of csv.Sniffer grows with their square
 _BOMS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
 _BOMS |= {codecs.BOM_UTF16_BE: "utf-16"}
 _SIGN = "[-+]?"
@@ -106,7 +108,7 @@ def raw_labels(path: Any, target: str, read: Any) -> pd.Series | None:
     given = {name: value for name, value in _options(read).items() if name not in ("na_values", "keep_default_na")}
     try:
         options = given | {"keep_default_na": False, "na_values": [""]}
-        return _read_csv(existing(path), target, options, guess=read == AUTO)[target]
+        return _read_csv(existing(path), target, options, guess=read == AUTO).get(target)
     except SettingsError:
         return None
 
@@ -156,6 +158,8 @@ def _unique(table: pd.DataFrame, names: list[Any]) -> pd.DataFrame:
     twice = [str(name) for name in pd.Series(names, dtype=str)[pd.Series(names, dtype=str).duplicated()]]
     check(Problem("path", "a table whose columns have different names", twice[0]) if twice else None)
     table.columns = table.columns.astype(str)
+    long = next((name for name in table.columns if len(name) > MAX_NAME), None)
+    check(Problem("path", f"a table whose columns have names of at most {MAX_NAME} characters", long) if long else None)
     return table
 
 
@@ -202,6 +206,8 @@ def _found_encoding(path: Path, start: bytes, options: Options) -> Options:
     for bom, name in _BOMS.items():
         if start.startswith(bom):
             return {"encoding": name}
+    if b"\0" in start and (wide := from_bytes(start).best()) and wide.encoding.startswith("utf_"):
+        return {"encoding": wide.encoding}
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _open(path, options) as file:
         try:
@@ -229,17 +235,22 @@ def _is_western(start: bytes, encoding: str) -> bool:
 
 
 def _found_separator(text: str, options: Options) -> Options:
-    """Return the one separator that cuts all lines into as many parts, where the given one does not."""
+    """Return the separator that cuts every line alike, where the given one does not, or a comment's sign."""
     if options.get("sep") not in (None, "\t") or options.get("skiprows"):
         return {}
     lines = [line for line in text.splitlines()[: _SAMPLE_LINES + 1] if line.strip()]
     lines = lines[: -1 if len(lines) > _SAMPLE_LINES else None]
     given, quote = options.get("sep", ","), options.get("quotechar", '"')
+    if "comment" not in options and lines and lines[0].startswith("#") and not _parts(lines, given, quote):
+        body = [line for line in lines if not line.startswith("#")]
+        if any(_parts(body, each, quote) > 1 for each in _SEPARATORS):
+            return {"comment": "#"} | _found_separator("\n".join(body), options)
     if _parts(lines, given, quote) > 1:
         return {}
     good = [each for each in (*_SEPARATORS, _BLANKS) if _parts(lines, each, quote) > 1]
     with suppress(csv.Error):  # the most common one, where several would do
-        likely = csv.Sniffer().sniff("\n".join(lines), "".join(_SEPARATORS)).delimiter
+        short = "\n".join(line[:_MAX_SNIFFED] for line in lines[:_MAX_SNIFFED])
+        likely = csv.Sniffer().sniff(short, "".join(_SEPARATORS)).delimiter
         good = [likely] if likely in good else good
     return {"sep": good[0]} if good and good[0] != given else {}
 

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # of names in a file, which a rule may list
+_MAX_SHOWN = 1000  # characters of a value
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")  # beyond those that JSON escapes
 
 
@@ -26,7 +28,9 @@ class Problem:
     def __str__(self) -> str:
         shown = json.dumps(self.value, default=str, ensure_ascii=False)  # as a user types it: null, true, [1, 2]
         shown = _LINE_ENDS.sub(lambda end: json.dumps(end.group())[1:-1], shown)
-        return f"Expected `{self.name}` to be {self.rule}, got {shown}."
+        shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
+        rule = _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), self.rule)
+        return f"Expected `{self.name}` to be {rule}, got {shown}."
 
 
 class SettingsError(ValueError):
