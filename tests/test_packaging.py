@@ -63,7 +63,7 @@ def test_the_wheel_holds_every_file_but_tests(wheel: Path):
         path.relative_to(ROOT).as_posix()
         for top in ("src", "scripts", "hydra_plugins", "conf")
         for path in ROOT.joinpath(top).rglob("*.*")
-        if path.suffix in (".c", ".html", ".py", ".yaml")
+        if path.suffix in (".c", ".html", ".md", ".mplstyle", ".py", ".yaml")
     }
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -17,25 +17,15 @@ MAX_SHOWN = 100  # characters of an override in the list of jobs
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep with all that another process needs to run it.
+    """One job of a sweep with all that another process needs to run it."""
 
-    Attributes:
-        num: Number of the job in its sweep.
-        overrides: Overrides of the job.
-        hydra_context: Composes its configuration.
-        config: Configuration of the sweep.
-        task_function: The application.
-        singletons: State of Hydra in the process that launches.
-        folder: Working directory of that process, in which relative paths are resolved.
-    """
-
-    num: int
-    overrides: Sequence[str]
-    hydra_context: HydraContext
-    config: DictConfig
-    task_function: TaskFunction
-    singletons: dict[Any, Any]
-    folder: str
+    num: int  # number of the job in its sweep
+    overrides: Sequence[str]  # overrides of the job
+    hydra_context: HydraContext  # composes its configuration
+    config: DictConfig  # configuration of the sweep
+    task_function: TaskFunction  # the application
+    singletons: dict[Any, Any]  # state of Hydra in the process that launches
+    folder: str  # working directory of that process, in which relative paths are resolved
 
     def __call__(self) -> JobReturn:
         """Run the job in this process, which is a worker, and return its result; an error of the task is part of it."""

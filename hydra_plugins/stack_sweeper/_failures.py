@@ -37,17 +37,11 @@ class KeepTraceback:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job of a sweep that raised.
+    """A job of a sweep that raised."""
 
-    Attributes:
-        num: Number of the job in its sweep.
-        error: The error that it raised.
-        command: The command that runs this job alone.
-    """
-
-    num: int
-    error: Exception
-    command: str
+    num: int  # number of the job in its sweep
+    error: Exception  # the error that it raised
+    command: str  # the command that runs this job alone
 
     @property
     def headline(self) -> str:

@@ -21,17 +21,11 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """The result of a command.
+    """The result of a command."""
 
-    Attributes:
-        seconds: Wall-clock time, start-up included.
-        memory: Peak memory of all its processes together, in bytes, sampled up to four times a second.
-        output: Its standard output and error.
-    """
-
-    seconds: float
-    memory: int
-    output: str
+    seconds: float  # wall-clock time, start-up included
+    memory: int  # peak memory of all its processes together, in bytes, sampled up to four times a second
+    output: str  # its standard output and error
 
 
 def run(module: str, *arguments: str) -> Finished:

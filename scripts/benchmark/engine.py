@@ -18,25 +18,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Backend:
-    """Something that trains networks.
+    """Something that trains networks."""
 
-    Attributes:
-        module: Its module in ``scripts.benchmark.backends``.
-        title: A description in a few words.
-        needs: A package that it needs beyond losslab's own, or None.
-        threads: Threads where it trains in one process; None for its library's own choice.
-        batched: Whether it trains many networks at once.
-        chunk: Maximum number of networks in one batched computation, for one process per core.
-        pinned: Whether each of these processes stays on its core.
-    """
-
-    module: str
-    title: str
-    needs: str | None = None
-    threads: int | None = None
-    batched: bool = True
-    chunk: int | None = None
-    pinned: bool = False
+    module: str  # its module in `scripts.benchmark.backends`
+    title: str  # a description in a few words
+    needs: str | None = None  # a package that it needs beyond losslab's own, or None
+    threads: int | None = None  # threads where it trains in one process; None for its library's own choice
+    batched: bool = True  # whether it trains many networks at once
+    chunk: int | None = None  # maximum number of networks in one batched computation, for one process per core
+    pinned: bool = False  # whether each of these processes stays on its core
 
 
 BACKENDS = {
@@ -51,19 +41,12 @@ BACKENDS = {
 
 @dataclass(frozen=True)
 class TimingPlan:
-    """The rounds and epochs of a measurement.
+    """The rounds and epochs of a measurement."""
 
-    Attributes:
-        rounds: How many times each backend trains a segment, in turn.
-        before: Epochs before the first of them.
-        epochs: Epochs of a segment.
-        overrides: Overrides of losslab's settings.
-    """
-
-    rounds: int
-    before: int
-    epochs: int
-    overrides: tuple[str, ...] = ()
+    rounds: int  # how many times each backend trains a segment, in turn
+    before: int  # epochs before the first of them
+    epochs: int  # epochs of a segment
+    overrides: tuple[str, ...] = ()  # overrides of losslab's settings
 
     @property
     def segments(self) -> tuple[int, ...]:

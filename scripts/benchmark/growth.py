@@ -10,19 +10,12 @@ from scripts.benchmark.whole import LEAN
 
 @dataclass(frozen=True)
 class Axis:
-    """One way in which work grows.
+    """One way in which work grows."""
 
-    Attributes:
-        values: The sizes to measure.
-        override: The override that sets a size, with ``{}`` for the size divided by ``scale``.
-        epochs: Epochs to train.
-        scale: The size is divided by this.
-    """
-
-    values: tuple[int, ...]
-    override: str
-    epochs: int
-    scale: int = 1
+    values: tuple[int, ...]  # the sizes to measure
+    override: str  # the override that sets a size, with `{}` for the size divided by `scale`
+    epochs: int  # epochs to train
+    scale: int = 1  # the size is divided by this
 
     def words(self, value: int) -> list[str]:
         """Return the overrides of a size."""

@@ -33,46 +33,27 @@ JOB_FILES = 32e3  # bytes of a job's configuration and log
 
 @dataclass(frozen=True)
 class Row:
-    """The requirements of all jobs of one condition.
+    """The requirements of all jobs of one condition."""
 
-    Attributes:
-        name: The overrides of the condition.
-        jobs: Number of jobs.
-        seeds: Number of networks.
-        longest: Seconds of the longest job.
-        seconds: Seconds of all jobs, one after another.
-        memory: Peak bytes in memory of one process.
-        disk: Bytes on the disk.
-    """
-
-    name: str
-    jobs: int
-    seeds: int
-    longest: float
-    seconds: float
-    memory: float
-    disk: float
+    name: str  # the overrides of the condition
+    jobs: int  # number of jobs
+    seeds: int  # number of networks
+    longest: float  # seconds of the longest job
+    seconds: float  # seconds of all jobs, one after another
+    memory: float  # peak bytes in memory of one process
+    disk: float  # bytes on the disk
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The requirements of a sweep.
+    """The requirements of a sweep."""
 
-    Attributes:
-        rows: The conditions.
-        workers: Number of workers.
-        shared: Bytes that each worker has in common with the others: what was imported before they were forked.
-        start_up: Seconds until the first job begins.
-        seconds: Seconds from the command to its end.
-        measured: Seconds for which the conditions were measured.
-    """
-
-    rows: list[Row]
-    workers: int
-    shared: float
-    start_up: float
-    seconds: float
-    measured: float
+    rows: list[Row]  # the conditions
+    workers: int  # number of workers
+    shared: float  # bytes that each worker has in common with the others: what was imported before they were forked
+    start_up: float  # seconds until the first job begins
+    seconds: float  # seconds from the command to its end
+    measured: float  # seconds for which the conditions were measured
 
     @property
     def memory(self) -> float:

@@ -62,29 +62,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Costs:
-    """The cost of a job of a condition.
+    """The cost of a job of a condition."""
 
-    Attributes:
-        first: Additional seconds of the first job of a process.
-        start: Seconds to build a stack and to begin to fit it.
-        epoch: Seconds of an epoch.
-        epochs: Number of epochs.
-        write: Seconds to evaluate and write the seeds.
-        inherited: Bytes in memory of a process that has just started: what was imported before it was forked.
-        memory: Peak bytes in memory after a few epochs.
-        memory_epoch: Bytes that each seed keeps per epoch.
-        disk: Bytes on the disk.
-    """
-
-    first: float
-    start: Line
-    epoch: Line
-    epochs: int
-    write: Line
-    inherited: float
-    memory: Line
-    memory_epoch: float
-    disk: Line
+    first: float  # additional seconds of the first job of a process
+    start: Line  # seconds to build a stack and to begin to fit it
+    epoch: Line  # seconds of an epoch
+    epochs: int  # number of epochs
+    write: Line  # seconds to evaluate and write the seeds
+    inherited: float  # bytes in memory of a process that has just started: what was imported before it was forked
+    memory: Line  # peak bytes in memory after a few epochs
+    memory_epoch: float  # bytes that each seed keeps per epoch
+    disk: Line  # bytes on the disk
 
     def seconds(self, seeds: int) -> float:
         """Return how long a job takes."""

@@ -34,19 +34,12 @@ LISTED = 100  # seeds with which the composition of a job is timed
 
 @dataclass(frozen=True)
 class PlannedCondition:
-    """One condition of a sweep.
+    """One condition of a sweep."""
 
-    Attributes:
-        name: Its readable name.
-        settings: Its resolved settings.
-        choices: The choices of the config groups.
-        jobs: Its jobs.
-    """
-
-    name: str
-    settings: dict[str, Any]
-    choices: dict[str, str]
-    jobs: list[ScheduledJob]
+    name: str  # its readable name
+    settings: dict[str, Any]  # its resolved settings
+    choices: dict[str, str]  # the choices of the config groups
+    jobs: list[ScheduledJob]  # its jobs
 
 
 @dataclass(frozen=True)

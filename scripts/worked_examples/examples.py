@@ -40,17 +40,11 @@ EXACT = 1e-9
 
 @dataclass(frozen=True)
 class Number:
-    """A computed number and its expected value.
+    """A computed number and its expected value."""
 
-    Attributes:
-        computed: By the functions of this project.
-        printed: The digits on the slide, or an independent evaluation, which has to agree to 1e-9.
-        slack: By how much rounded input may move the number.
-    """
-
-    computed: float
-    printed: str | float
-    slack: float = 0.0
+    computed: float  # by the functions of this project
+    printed: str | float  # the digits on the slide, or an independent evaluation, which has to agree to 1e-9
+    slack: float = 0.0  # by how much rounded input may move the number
 
     @property
     def agrees(self) -> bool:
@@ -72,17 +66,11 @@ class Number:
 
 @dataclass(frozen=True)
 class Example:
-    """A table of numbers with named rows.
+    """A table of numbers with named rows."""
 
-    Attributes:
-        title: Heading.
-        columns: Names of its columns.
-        rows: The cells by the name of their row.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: dict[str, list[Number]]
+    title: str  # heading
+    columns: Sequence[str]  # names of its columns
+    rows: dict[str, list[Number]]  # the cells by the name of their row
 
     @property
     def mismatches(self) -> list[str]:

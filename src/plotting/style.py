@@ -22,60 +22,19 @@ MUTED = "#777777"
 # Okabe and Ito's colours, then three that are distinguishable from them under common colour-vision deficiencies. Two
 # classes are the lecture's green and red.
 _PALETTE = (
-    "#009E73",
-    "#D55E00",
-    "#0072B2",
-    "#E69F00",
-    "#CC79A7",
-    "#56B4E9",
-    "#882255",
-    "#F0E442",
-    "#000000",
-    "#BBBBBB",
+    *("#009E73", "#D55E00", "#0072B2", "#E69F00", "#CC79A7", "#56B4E9"),
+    *("#882255", "#F0E442", "#000000", "#BBBBBB"),
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 _MAX_PIXELS = 30_000  # per side of a PNG; matplotlib raises an error at 65,536
 _METADATA: dict[str, dict[str, str | None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-_STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that every machine draws the same
-    "font.size": 8.0,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8.0,
-    "legend.fontsize": 7.5,
-    "legend.title_fontsize": 7.5,
-    "legend.frameon": False,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": False,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.2,
-    "figure.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "savefig.facecolor": "white",
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "losslab",
-    "path.simplify": True,
-}
+_SHEET = Path(__file__).with_name("losslab.mplstyle")
+_STYLE: Any = mpl.rc_params_from_file(_SHEET, use_default_template=False)
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Use the style of this module in the body, independent of the user's matplotlib settings."""
+    """Use the style of ``losslab.mplstyle`` in the body, independent of the user's matplotlib settings."""
     with mpl_style.context(_STYLE, after_reset=True):
         yield
 

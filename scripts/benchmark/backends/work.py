@@ -23,16 +23,11 @@ class Work:
 
     A backend is a module with ``train(work, pause) -> Layers``: it trains the S networks from their initial parameters,
     calls ``pause`` after each segment, continues, and returns the parameters in the end.
-
-    Attributes:
-        settings: The resolved settings of losslab.
-        segments: Epochs of each segment; the first is not measured.
-        chunk: Maximum number of networks in one batched computation, or None.
     """
 
-    settings: dict[str, Any]
-    segments: tuple[int, ...]
-    chunk: int | None = None
+    settings: dict[str, Any]  # the resolved settings of losslab
+    segments: tuple[int, ...]  # epochs of each segment; the first is not measured
+    chunk: int | None = None  # maximum number of networks in one batched computation, or None
 
     @cached_property
     def parts(self) -> Components:

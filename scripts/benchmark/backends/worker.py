@@ -10,25 +10,15 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Assignment:
-    """The assignment of one worker.
+    """The assignment of one worker."""
 
-    Attributes:
-        module: The backend's module in ``scripts.benchmark.backends``.
-        seeds: The networks to train.
-        segments: Epochs of each segment, of which the first is not measured.
-        threads: Threads of a tensor operation; None for the library's own choice.
-        core: The core to stay on, or None.
-        chunk: Maximum number of networks in one batched computation, or None.
-        overrides: Overrides of losslab's settings.
-    """
-
-    module: str
-    seeds: tuple[int, ...]
-    segments: tuple[int, ...]
-    threads: int | None = None
-    core: int | None = None
-    chunk: int | None = None
-    overrides: tuple[str, ...] = ()
+    module: str  # the backend's module in `scripts.benchmark.backends`
+    seeds: tuple[int, ...]  # the networks to train
+    segments: tuple[int, ...]  # epochs of each segment, of which the first is not measured
+    threads: int | None = None  # threads of a tensor operation; None for the library's own choice
+    core: int | None = None  # the core to stay on, or None
+    chunk: int | None = None  # maximum number of networks in one batched computation, or None
+    overrides: tuple[str, ...] = ()  # overrides of losslab's settings
 
 
 def run(assignment: Assignment, measurer: Connection) -> None:
