@@ -34,7 +34,12 @@ from src.config.paths import CONFIG_DIR
 from src.utils.validation import Problem, SettingsError
 
 FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
-RENAMED = {"returns": "optimized_metric"}
+OTHERWISE = {  # settings of other templates and of earlier versions, and what is written here
+    "returns": "written as optimized_metric=, its new name",
+    "task_name": "written as study=, the name of the folder of the runs",
+    "ckpt_path": "left out: a killed command continues (trainer.checkpoint_every), and src.evaluate takes run=FOLDER",
+    "extras": "left out: --cfg job shows the configuration, and tags=[...] is a setting of its own",
+}
 NAMES = ("hydra.output_subdir", "hydra.job.name")
 GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
 ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
@@ -198,8 +203,8 @@ def _word_problem(word: str) -> Problem | None:
     key, value = override.key_or_group, override.value()
     if not key:
         return Problem(word, GRAMMAR, word)
-    if key in RENAMED:
-        return Problem(key, f"written as {RENAMED[key]}=, its new name", override.get_value_string())
+    if (name := key.partition(".")[0]) in OTHERWISE:
+        return Problem(key, OTHERWISE[name], override.get_value_string())
     if (CONFIG_DIR / key).is_dir() and not override.is_delete() and isinstance(value, int | float | dict | None):
         return Problem(
             key, f"one of {', '.join(sorted(file.stem for file in (CONFIG_DIR / key).glob('*.yaml')))}", value

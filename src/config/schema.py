@@ -54,6 +54,12 @@ def path_problem(name: str, value: Any) -> Problem | None:
     return None if good else Problem(name, "the path of a directory", value)
 
 
+def tags_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless the value is a list of words."""
+    good = isinstance(value, list) and all(isinstance(tag, str) and tag for tag in value)
+    return None if good else Problem(name, "a list of words, such as [pilot,lecture]", value)
+
+
 def accelerator_problem(name: str, value: Any) -> Problem | None:
     """Return a problem unless the value is an accelerator of this machine, by Lightning's names."""
     if value in ("auto", "cpu"):
@@ -166,6 +172,7 @@ class Config:
     seed: Any = setting(seeds_problem)
     seeds: SeedsConfig = MISSING
     study: Any = setting(study_problem)
+    tags: Any = setting(tags_problem)
     resume: Any = setting(flag)
     predictions: Any = setting(flag)
     fail_fast: Any = setting(flag)

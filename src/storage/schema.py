@@ -45,7 +45,7 @@ NO_LOSS = "none"  # the choice of ``loss`` that goes with models that are fitted
 # Settings, with all below them, that change neither data nor training.
 EXCLUDED_FROM_FINGERPRINT = (
     *("seed", "seeds", "study", "resume", "optimized_metric", "predictions", "fail_fast", "allow_targets"),
-    *("figures", "export", "hydra", "engine", "data.copy", "logger", "profiler", "paths"),
+    *("figures", "export", "hydra", "engine", "tags", "data.copy", "logger", "profiler", "paths"),
     *("trainer.checkpoint_every", "trainer.accelerator", "trainer.devices", "trainer.logger"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
 )

@@ -43,6 +43,11 @@ optimizer=null ~ optimizer
 export=nope ~ export, tensorboard, nope
 export=null ~ export
 logger=nope ~ logger, tensorboard, nope
+task_name=x ~ task_name, study=, x
+ckpt_path=x ~ ckpt_path, run=FOLDER, x
+extras.print_config=true ~ extras.print_config, --cfg, true
+tags=x ~ tags, list of words, x
+tags=[1] ~ tags, list of words, [1]
 returns=test/loss ~ returns, optimized_metric=, test/loss
 experiment=nope ~ experiment, hw4, nope
 split=default ~ split
