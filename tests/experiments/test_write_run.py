@@ -84,7 +84,7 @@ def test_prediction_columns_are_pred_and_probabilities() -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_checkpoint_holds_one_seed_and_loads_with_weights_only(tmp_path: Path, seed: int) -> None:
     classifier = make_classifier()
-    classifier.configure_optimizers()  # makes the parameters views of one buffer, as training does
+    classifier.configure_model()  # makes the parameters views of one buffer, as training does
     write_checkpoint(tmp_path, classifier.network, seed, trainings(classifier.curves)[seed])
     content = torch.load(tmp_path / "checkpoint.ckpt", weights_only=True)
     assert (content["epoch"], content["global_step"]) == (3, 12)

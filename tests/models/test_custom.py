@@ -56,7 +56,8 @@ def batches(seeds: int) -> list[tuple[Tensor, Tensor]]:
 def trained(network: Custom, data: list[tuple[Tensor, Tensor]]) -> Custom:
     """Train as the program does, by its own engine, buffer and optimizer."""
     classifier = StackedClassifier(network, CrossEntropy(3), lambda parameters: torch.optim.Adam(parameters, lr=0.01))
-    classifier.configure_optimizers()
+    classifier.configure_model()
+    classifier.select_engine(classifier.optimizer([classifier.flat.values]))
     network.train()
     classifier.engine.train(data)
     return network
