@@ -42,7 +42,10 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         [{'optimizer.lr': 0.1}, {'optimizer.lr': 0.2}]
     """
     chosen = [{name: value for name, value in config.items() if not is_off(name, value)} for config in configs]
-    flats = [{key: value for key, value in flatten(config).items() if _counts(key)} for config in chosen]
+    flats = [
+        {key: value for key, value in flatten(config).items() if _counts(key) and not is_off(key, value)}
+        for config in chosen
+    ]
     keys = dict.fromkeys(key for flat in flats for key in flat)
     differing = [key for key in keys if _differs(key, flats)]
     return [{_shown(key): _shown_value(key, flat[key]) for key in differing if key in flat} for flat in flats]

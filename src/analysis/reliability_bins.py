@@ -96,6 +96,8 @@ def _read(path: Path, classes: int) -> NDArray[np.floating] | None:
     """Return confidence and correctness, (2, N), or None where the file has no probabilities."""
     table = read_table(path, ("target", "pred"))
     names = [f"p{label}" for label in range(classes)]
+    if "p0" not in table.columns and "correct" in table.columns:
+        return _read_named(path, table, classes)
     if "p0" not in table.columns:
         return None
     if any(name not in table.columns or table[name].dtype.kind not in "iuf" for name in names):
@@ -108,3 +110,23 @@ def _read(path: Path, classes: int) -> NDArray[np.floating] | None:
     if not ((sure >= 0) & (sure <= 1 + _ROUNDING)).all():
         raise ArtifactError(f"{path}: expected probabilities in [0, 1]")
     return np.stack([sure, target == pred])
+
+
+def _read_named(path: Path, table: pd.DataFrame, classes: int) -> NDArray[np.floating] | None:
+    """Return the same of a file whose labels have names, with probabilities in the columns p_LABEL after correct."""
+    shares = table.iloc[:, table.columns.get_loc("correct") + 1 :]
+    if not len(shares.columns):
+        return None
+    correct = table["correct"].to_numpy()
+    names = shares.columns.str.startswith("p_").all() and len(shares.columns) == classes
+    numbers = all(kind.kind in "iufb" for kind in [*shares.dtypes, correct.dtype])
+    if not (names and numbers and np.isin(correct, (0, 1)).all()):
+        raise ArtifactError(f"{path}: expected numbers in {classes} columns p_LABEL, and 0 or 1 in correct")
+    pred = pd.read_csv(path, usecols=["pred"], dtype=str, keep_default_na=False)["pred"]  # also the label NA
+    column = shares.columns.get_indexer("p_" + pred)
+    if (column < 0).any():
+        raise ArtifactError(f"{path}: expected pred to be a label with a column of probabilities")
+    sure = shares.to_numpy(dtype=float)[np.arange(len(shares)), column]
+    if not ((sure >= 0) & (sure <= 1 + _ROUNDING)).all():
+        raise ArtifactError(f"{path}: expected probabilities in [0, 1]")
+    return np.stack([sure, correct])

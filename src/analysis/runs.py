@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -30,7 +30,8 @@ def identity(results: Results) -> tuple[int, ...]:
 def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
     """Return one row per run, as ``src.analysis.collect.Collection.runs`` describes them."""
     conditions = {results.fingerprint: results for results in read.values()}
-    settings = dict(zip(conditions, differing_settings([*map(_comparable, conditions.values())]), strict=True))
+    comparable = _with_names_of_files([*map(_comparable, conditions.values())])
+    settings = dict(zip(conditions, differing_settings(comparable), strict=True))
     for name, each in settings.items():
         each.pop("loss", None)
         if conditions[name].loss in (NO_LOSS, conditions[name].model):
@@ -72,6 +73,27 @@ def _comparable(results: Results) -> dict[str, Any]:
         group, _, name = key.partition(".")
         config[group] = {each: value for each, value in config[group].items() if each != name}
     return config
+
+
+def _with_names_of_files(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return configurations in which a table is called by the name of its file, and by its hash only if it has to be.
+
+    That is where several tables have one name.
+    """
+    hashes: dict[str, set[str]] = {}
+    for config in configs:
+        if isinstance(path := config["data"].get("path"), str):
+            hashes.setdefault(PurePath(path).name, set()).add(str(config["data"].get("sha256")))
+    named = []
+    for config in configs:
+        data = config["data"]
+        if isinstance(path := data.get("path"), str):
+            name = PurePath(path).name
+            data = {key: value for key, value in data.items() if key != "sha256"} | {"path": name}
+            if len(hashes[name]) > 1:
+                data["sha256"] = str(config["data"].get("sha256"))[:8]
+        named.append(config | {"data": data})
+    return named
 
 
 def tuned(results: Results) -> dict[str, Any]:

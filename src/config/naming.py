@@ -13,29 +13,16 @@ from src.storage.schema import EXCLUDED_FROM_FINGERPRINT, is_off
 log = logging.getLogger(__name__)
 
 GROUPS = ("loss", "model", "data")
-_UNSET: dict[str, Any] = {  # settings of a table by the values that leave the fingerprint as it was without them
-    **dict.fromkeys(("features", "groups", "labels", "min_frequency", "max_categories")),
-    **{name: [] for name in ("drop", "categorical", "numeric")},
-    **{name: {} for name in ("ordered", "read")},
-    "class_weights": "none",
-    "merge_labels": False,
-    "unknown": "error",
-}
 MAX_NAME_LENGTH = 120  # of a condition's readable part; file systems allow 255 bytes a name
 
 
 def scientific(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the part of a resolved configuration that decides the results, except the seed."""
-    found = {
+    return {
         name: scientific(value, f"{prefix}{name}.") if isinstance(value, dict) else value
         for name, value in config.items()
         if f"{prefix}{name}" not in EXCLUDED_FROM_FINGERPRINT and not is_off(f"{prefix}{name}", value)
     }
-    if prefix == "data.read.":
-        return {name: value for name, value in found.items() if value is not None}
-    if prefix == "data.":
-        return {name: value for name, value in found.items() if name not in _UNSET or value != _UNSET[name]}
-    return found
 
 
 def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:

@@ -55,21 +55,35 @@ OBSERVERS = tuple(  # callbacks that change no result
     for name in ("LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar")
 )
 
+_UNSET: dict[str, Any] = {  # settings of the data by their values before there were such settings
+    **{f"data.{name}": None for name in ("features", "groups", "labels", "min_frequency", "max_categories")},
+    **{f"data.{name}": [] for name in ("drop", "categorical", "numeric")},
+    "data.ordered": {},
+    "data.class_weights": "none",
+    "data.merge_labels": False,
+    "data.unknown": "error",
+}
 _SAMPLES = {"noisy_cubic": "samples_per_class", "xor": "samples_per_corner"}  # what schema 1 calls data.points
 _SEED_FOLDER = re.compile(r"seed=\d+(,(data|split|init|shuffle)=\d+)*", flags=re.ASCII)
 
 
 def is_off(name: str, value: Any) -> bool:
-    """Return whether a setting is that of a scheduler or callback that changes no result, as if it were absent.
+    """Return whether a setting changes no result, as if it were absent: no scheduler, a callback that only observes.
 
-    So runs that were trained before there were schedulers and callbacks keep their fingerprints.
+    So runs that were trained before there were such settings keep their fingerprints.
 
     Example:
         >>> is_off("scheduler", {"_target_": None}), is_off("callbacks", {"mine": {"_target_": "my.Callback"}})
         (True, False)
     """
+    if name.startswith("data.read."):
+        return value is None
+    if name in _UNSET:
+        return bool(value == _UNSET[name])
     if not isinstance(value, Mapping):
         return False
+    if name == "data.read":
+        return all(each is None for each in value.values())
     if name == "callbacks":
         return all(is_off(f"callbacks.{key}", each) for key, each in value.items())
     target = value.get("_target_")

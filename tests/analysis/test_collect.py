@@ -195,3 +195,22 @@ def test_progress_sees_every_folder(tmp_path: Path):
 
     collect([write_study(tmp_path, seeds=1)], watch)
     assert seen == [("seed=0", "results")] * 4
+
+
+@pytest.mark.parametrize(
+    ("tables", "labels"),
+    [
+        ([("data/a.csv", "1" * 64), ("b.csv", "2" * 64)], ["ce, path=a.csv", "ce, path=b.csv"]),
+        (
+            [("data/a.csv", "1" * 64), ("old/a.csv", "2" * 64)],
+            ["ce, sha256=11111111", "ce, sha256=22222222"],
+        ),
+    ],
+)
+def test_a_table_is_called_by_the_name_of_its_file(tables: Any, labels: list[str], tmp_path: Path):
+    unset = {"drop": [], "read": {"sep": None}, "class_weights": "none"}  # which older runs lack
+    for number, (path, sha256) in enumerate(tables):
+        config = {"data": {"_target_": "src.data.tabular.CsvTable", "path": path, "sha256": sha256} | unset}
+        write_run(tmp_path, data="csv", config=config)
+        unset = {} if number == 0 else unset
+    assert list(collect([tmp_path]).runs["label"]) == labels

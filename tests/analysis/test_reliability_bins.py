@@ -62,3 +62,29 @@ def test_a_damaged_file_is_one_line_and_the_rest_is_read(tmp_path: Path, content
     (line,) = problems
     assert expected in line
     assert str(path) in line
+
+
+def test_labels_with_names_have_the_bins_of_their_numbers(tmp_path: Path):
+    for name, rename in (("numbers", False), ("names", True)):
+        path = write_run(tmp_path / name, seed=0, whole=True) / PREDICTIONS
+        if rename:
+            table = pd.read_csv(path).replace({"target": {0: "NA", 1: "yes"}, "pred": {0: "NA", 1: "yes"}})
+            table.rename(columns={"p0": "p_NA", "p1": "p_yes"}).to_csv(path, index=False)
+    (numbers, _), (names, problems) = (
+        read_reliability(collect([tmp_path / name]).completed) for name in ("numbers", "names")
+    )
+    assert problems == []
+    for one, other in zip(numbers.values(), names.values(), strict=True):
+        np.testing.assert_array_equal(other.count, one.count)
+        np.testing.assert_array_equal(other.accuracy, one.accuracy)
+        np.testing.assert_array_equal(other.confidence, one.confidence)
+
+
+@pytest.mark.parametrize(
+    "content", ["target,pred,correct,p_a\na,b,1,0.5\n", "target,pred,correct,p_a,p_b\na,c,1,0.5,0.5\n"]
+)
+def test_damaged_names_are_one_line(tmp_path: Path, content: str):
+    (write_run(tmp_path, seed=0, whole=True) / PREDICTIONS).write_text(content)
+    found, (line,) = read_reliability(collect([tmp_path]).completed)
+    assert found == {}
+    assert "expected" in line
