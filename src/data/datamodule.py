@@ -134,6 +134,7 @@ class StackedDataModule(L.LightningDataModule):
         self.generators: list[torch.Generator] = []  # of the shuffles of the training
         self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
         test_size, val_size = round(source.size * test_fraction), round(source.size * val_fraction)
+        test_size, val_size = source.split_sizes(test_size, val_size)
         train_size = source.size - test_size - val_size
         self.sizes = (test_size, val_size, train_size)
         rule = f"a fraction that leaves each split at least one of {source.size} samples"

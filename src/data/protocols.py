@@ -36,6 +36,10 @@ class DataSource(ABC):
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Return one data set per generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
 
+    def split_sizes(self, test: int, val: int) -> tuple[int, int]:
+        """Return the sizes nearest to these that the test and the validation split of every seed can have."""
+        return test, val
+
     def check_split(self, test: int, val: int) -> None:  # noqa: B027 - most sources can be split at any size
         """Raise unless test and validation splits of these sizes can be made.
 

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from src.data.dataframe import Frame, TableSettings, digest, make_frame, read_frame
 from src.data.encoding import Encoder, Layout, layout_problems
+from src.data.group_split import group_order, reachable_size
 from src.data.protocols import DataSource
 from src.utils.validation import Problem, SettingsError, check, choice, flag
 
@@ -22,8 +23,8 @@ BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 class Table(DataSource):
     """The samples of a table, the same for every seed.
 
-    Splits are stratified. Categories are encoded one-hot, features standardised and missing values filled with the
-    mean, all by the training samples of each seed alone.
+    Splits are stratified, or keep groups together. Categories are encoded one-hot, features standardised and missing
+    values filled with the mean, all by the training samples of each seed alone.
 
     Args:
         frame: The table.
@@ -63,6 +64,7 @@ class Table(DataSource):
         self.size, self.features = len(self.x), sum(self.layout.widths())
         self.classes = classes
         self.ordered = frame.classes.ordered
+        self.groups = None if frame.groups is None else pd.factorize(frame.groups.astype(object))[0]  # (N,)
 
     @property
     def class_names(self) -> list[Any]:
@@ -73,6 +75,16 @@ class Table(DataSource):
         """Return all samples for every seed: x (S, N, K), float64, see ``Layout.codes``, and target (S, N), int64."""
         seeds = len(generators)
         return self.x.expand(seeds, -1, -1), self.target.expand(seeds, -1)
+
+    def split_sizes(self, test: int, val: int) -> tuple[int, int]:
+        """Return the sizes nearest to these that whole groups have, or these where there are no groups."""
+        if self.groups is None:
+            return test, val
+        counts = np.bincount(self.groups).tolist()
+        splits = 2 + (val > 0)
+        rule = f"a column with at least {splits} groups"
+        check(None if len(counts) >= splits else Problem("groups", rule, f"{len(counts)} groups"))
+        return reachable_size(counts, test), reachable_size(counts, val) if val else 0
 
     def check_split(self, test: int, val: int) -> None:
         """Raise unless every split can have a sample of every class.
@@ -93,7 +105,12 @@ class Table(DataSource):
         check(*problems)
 
     def split_order(self, sizes: Sequence[int], generator: Generator) -> Tensor:
-        """Return a permutation (N,) whose consecutive parts of the given sizes are stratified and have every class."""
+        """Return a permutation (N,) whose consecutive parts of the given sizes have every class.
+
+        They are stratified, or share no group where there are groups.
+        """
+        if self.groups is not None:
+            return group_order(self.groups, self.frame.classes.target, sizes, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
         labels, rest, parts = self.frame.classes.target, np.arange(self.size), []
         for index, size in enumerate(sizes[:-1]):
@@ -153,7 +170,7 @@ class CsvTable(Table):
         categorical: Columns of categories, whatever they look like.
         ordered: Columns of ordered categories, each with its texts in order.
         numeric: Columns of numbers, whatever they look like; a date counts as its days since 1970.
-        groups: A column of groups, which is no feature; None for none.
+        groups: A column of groups, which is no feature; no group is in two splits. None for none.
         labels: All labels in the order of their classes; None sorts them.
         merge_labels: Whether spellings of a label that differ in case, blanks or Unicode form are one class.
         unknown: What a category is that no sample of the file has: an ``error``, or ``none`` of the others.
