@@ -32,7 +32,7 @@ from src.losses.none import LogProbabilities
 from src.metrics.population import Population
 from src.models.base import ClosedForm
 from src.training.callbacks.base import SeedCallback
-from src.training.module import StackedClassifier
+from src.training.module import GRADIENT_SETTINGS, StackedClassifier
 from src.training.single_thread import single_threaded
 from src.utils.seed_streams import SeedStreams, seed_streams
 from src.utils.validation import Problem, SettingsError, check, choice
@@ -43,7 +43,7 @@ LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction", "class_weights
 SCHEDULER_SETTINGS = ("interval", "monitor")
 NOT_OF_THE_TARGET = {
     "data": LOADER_SETTINGS,
-    "trainer": ("checkpoint_every", "overfit_batches"),
+    "trainer": ("checkpoint_every", "overfit_batches", *GRADIENT_SETTINGS),
     "scheduler": SCHEDULER_SETTINGS,
 }
 STEP_COUNTING = ("fast_dev_run", "limit_train_batches", "max_steps", "min_steps")  # settings of the trainer
@@ -114,6 +114,10 @@ def build_components(
     blocks: dict[str, Any] = {"overfit_batches": config["trainer"].get("overfit_batches", 0)}
     if any(value not in (None, False, -1) for value in counting.values()):
         blocks["steps_per_block"] = 1  # so that Lightning, which counts batches of the loader, counts mini-batches
+    blocks["accumulated"] = config["trainer"].get("accumulate_grad_batches", 1)
+    if blocks["accumulated"] > 1 and "steps_per_block" in blocks:
+        names = ", ".join(f"trainer.{name}" for name in STEP_COUNTING)
+        raise SettingsError(Problem("trainer.accumulate_grad_batches", f"1 with any of {names}", blocks["accumulated"]))
     source = source or factory(config, "data", without=loader)(config["classes"])
     datamodule = _named("data", config["data"], partial(StackedDataModule, source, members, **loader, **blocks))
     share = counting["limit_train_batches"]
@@ -138,6 +142,7 @@ def build_components(
         scheduler(config, datamodule),
         engine=config.get("engine", "auto"),
         **{name: schedule[name] for name in SCHEDULER_SETTINGS if name in schedule},
+        **{name: config["trainer"][name] for name in GRADIENT_SETTINGS if name in config["trainer"]},
     )
     return Components(datamodule, objective, network, classifier)
 
@@ -157,6 +162,7 @@ def _scheduled(config: dict[str, Any], datamodule: StackedDataModule) -> int:
     epoch, limit = datamodule.steps_per_epoch, trainer.get("limit_train_batches")
     if limit is not None:
         epoch = min(epoch, limit) if isinstance(limit, int) else max(1, int(epoch * limit))
+    epoch = -(-epoch // trainer.get("accumulate_grad_batches", 1))
     steps = epoch * trainer["max_epochs"]
     if trainer.get("max_steps", -1) > 0:
         steps = min(steps, trainer["max_steps"])

@@ -18,7 +18,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from src.utils.seeds import seeds_problem
-from src.utils.validation import Problem, choice, flag, whole
+from src.utils.validation import Problem, choice, flag, number, whole
 
 MAX_CLASSES = 1000
 MAX_EPOCHS = 10**9
@@ -131,8 +131,9 @@ class TrainerConfig:
     detect_anomaly: Any = setting(flag, False)
     deterministic: Any = setting(partial(choice, options=(True, False, "warn")), False)
     profiler: Any = setting(optional(partial(choice, options=("simple", "advanced"))), None)
-    gradient_clip_val: Any = setting(only(None, "null, as a common norm would couple the seeds"), None)
-    accumulate_grad_batches: Any = setting(only(1, "1; set data.batch_size instead"), 1)
+    gradient_clip_val: Any = setting(optional(partial(number, above=0, below=1e30)), None)
+    gradient_clip_algorithm: Any = setting(partial(choice, options=("norm", "value")), "norm")
+    accumulate_grad_batches: Any = setting(partial(whole, min_value=1, max_value=MAX_EPOCHS), 1)
     fast_dev_run: Any = setting(dev_run_problem, False)
     min_epochs: Any = setting(optional(_epochs), None)
     max_steps: Any = setting(max_steps_problem, -1)

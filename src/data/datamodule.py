@@ -45,16 +45,22 @@ class EpochLoader:
         generators: One generator per seed; iterating advances them.
         batch_size: Samples B of a mini-batch; the last one has what is left.
         max_steps: Mini-batches of a block at most; None for as many as ``MAX_BLOCK`` samples are.
+        multiple: Of which number of mini-batches a block is a multiple, except the last.
     """
 
     def __init__(
-        self, split: Split, generators: Sequence[torch.Generator], batch_size: int, max_steps: int | None = None
+        self,
+        split: Split,
+        generators: Sequence[torch.Generator],
+        batch_size: int,
+        max_steps: int | None = None,
+        multiple: int = 1,
     ) -> None:
         self.split = split
         self.generators = generators
         self.batch_size = batch_size
         self.size = split.target.shape[1]
-        self.block = max(1, max_steps or MAX_BLOCK // batch_size) * batch_size
+        self.block = max(1, (max_steps or MAX_BLOCK // batch_size) // multiple) * multiple * batch_size
 
     def __len__(self) -> int:
         return -(-self.size // self.block)
@@ -96,6 +102,7 @@ class StackedDataModule(L.LightningDataModule):
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
         class_weights: ``none``, ``balanced`` by the training samples of each seed, or a list with one per class.
         steps_per_block: Mini-batches that one batch of the loader has at most; None for as many as are fastest.
+        accumulated: Mini-batches for one step of the optimizer, which are in one block.
         overfit_batches: Mini-batches, or as a float their share, that are all there is to train on; 0 for all.
 
     Raises:
@@ -116,6 +123,7 @@ class StackedDataModule(L.LightningDataModule):
         val_fraction: float,
         class_weights: str | Sequence[float] = "none",
         steps_per_block: int | None = None,
+        accumulated: int = 1,
         overfit_batches: float = 0,
     ) -> None:
         super().__init__()
@@ -130,6 +138,7 @@ class StackedDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.class_weights = class_weights
         self.steps_per_block = steps_per_block
+        self.accumulated = accumulated
         self.overfit_batches = overfit_batches
         self.generators: list[torch.Generator] = []  # of the shuffles of the training
         self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
@@ -201,7 +210,7 @@ class StackedDataModule(L.LightningDataModule):
         restored, self._restored = self._restored, []
         for generator, state in zip(self.generators, restored, strict=False):  # mostly there are none
             generator.set_state(state)
-        return EpochLoader(self.train, self.generators, self.batch_size, self.steps_per_block)
+        return EpochLoader(self.train, self.generators, self.batch_size, self.steps_per_block, self.accumulated)
 
     def val_dataloader(self) -> WholeLoader | list[Any]:
         """Return the loader whose one item is the whole validation split, or no loader where there is none."""

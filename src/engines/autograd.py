@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule, take_steps
+from src.engines.base import NO_RULES, Engine, GradientRules, Schedule, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 
@@ -19,11 +19,20 @@ class AutogradEngine(Engine):
         objective: Loss and decision rule.
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
+        rules: What happens to the gradients before a step.
     """
 
     name = "autograd"
 
-    def __init__(self, network: nn.Module, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        flat: FlatParameters,
+        optimizer: Optimizer,
+        rules: GradientRules = NO_RULES,
+    ) -> None:
+        self._rules = rules
         self._optimizer = optimizer
         self._network = network
         self._objective = objective
@@ -31,7 +40,7 @@ class AutogradEngine(Engine):
 
     def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        return take_steps(self._backward, self._optimizer, batches, schedule)
+        return take_steps(self._backward, self._optimizer, self._flat, batches, schedule, self._rules)
 
     @torch.enable_grad()
     def _backward(self, x: Tensor, target: Tensor) -> Tensor:

@@ -2,16 +2,37 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from src.engines.flat_parameters import FlatParameters
 from src.engines.fused_adam import stepper
 from src.losses.base import Objective
 
 Schedule = Sequence[dict[str, Any]]  # of each step, the settings of the optimizer's group, such as lr
+
+
+@dataclass(frozen=True)
+class GradientRules:
+    """What happens to the gradient of each seed before a step.
+
+    Attributes:
+        clip_norm: The norm to which the gradient of each seed is scaled down; None for none.
+        clip_value: The largest absolute value of its elements; None for none.
+        accumulate: Mini-batches whose gradients are averaged for one step; the last step of a block may have fewer,
+            and divides by the same number, as Lightning does.
+    """
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
+
+
+NO_RULES = GradientRules()
 
 
 class Engine(ABC):
@@ -29,33 +50,47 @@ class Engine(ABC):
 
         Args:
             batches: The mini-batches, (S, B, D) and (S, B).
-            schedule: For each mini-batch the settings that the optimizer's group has at its step; empty to keep them.
+            schedule: For each step the settings that the optimizer's group has; empty to keep them.
         """
 
 
 def take_steps(
     backward: Callable[[Tensor, Tensor], Tensor],
     optimizer: Optimizer,
+    flat: FlatParameters,
     batches: Iterable[tuple[Tensor, Tensor]],
     schedule: Schedule = (),
+    rules: GradientRules = NO_RULES,
 ) -> list[Tensor]:
-    """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B).
+    """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B), or on each few of them.
 
     Args:
         backward: Fills the gradient of the optimizer's parameter from a mini-batch and returns the outputs (S, B, O).
-        optimizer: An optimizer of one parameter.
+        optimizer: The optimizer of ``flat.values``.
+        flat: The network's parameters.
         batches: The mini-batches.
-        schedule: For each mini-batch the settings that the optimizer's group has at its step; empty to keep them.
+        schedule: For each step the settings that the optimizer's group has; empty to keep them.
+        rules: What happens to the gradients before a step.
 
     Returns:
-        The outputs before each step.
+        The outputs of each mini-batch before the step on it.
     """
     step = stepper(optimizer)
     outputs = []
+    batches = list(batches)
     for index, (x, target) in enumerate(batches):
-        if schedule:
-            optimizer.param_groups[0].update(schedule[index])
         outputs.append(backward(x, target))
+        if rules.accumulate > 1:
+            flat.accumulate(rules.accumulate, first=index % rules.accumulate == 0)
+            if (index + 1) % rules.accumulate and index + 1 < len(batches):
+                continue
+            flat.use_accumulated()
+        if rules.clip_norm is not None:
+            flat.clip_norm(rules.clip_norm)
+        if rules.clip_value is not None:
+            flat.clip_value(rules.clip_value)
+        if schedule:
+            optimizer.param_groups[0].update(schedule[index // rules.accumulate])
         step()
     return outputs
 

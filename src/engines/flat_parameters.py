@@ -39,7 +39,7 @@ class FlatParameters:
         sizes = [len(parameter) * math.prod(shape) for parameter, shape in zip(parameters, shapes, strict=True)]
         *starts, total = accumulate((-(-size // SIMD_WIDTH) * SIMD_WIDTH for size in sizes), initial=0)
         self.values = nn.Parameter(parameters[0].new_zeros(total))
-        self.values.grad = torch.zeros_like(self.values)
+        self.values.grad = self._gradient = torch.zeros_like(self.values.data)
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []
         self._spans = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
@@ -70,6 +70,33 @@ class FlatParameters:
         for span, block in zip(self._spans, rows.split(widths, dim=1), strict=True):
             buffer[span] = block.flatten()
         return buffer
+
+    def clip_norm(self, max_norm: float) -> None:
+        """Scale the gradient of each seed down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does of one network."""
+        gradients = self._seed_gradients()
+        norms = torch.stack([gradient.norm(dim=1) for gradient in gradients]).norm(dim=0)  # (S,)
+        factors = (max_norm / (norms + 1e-6)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(factors[:, None])
+
+    def clip_value(self, max_value: float) -> None:
+        """Clip every element of the gradient to an absolute value."""
+        for gradient in self._seed_gradients():
+            gradient.clamp_(-max_value, max_value)
+
+    def accumulate(self, count: int, *, first: bool) -> None:
+        """Add the gradient, divided by a count, to those since the first."""
+        if first:
+            self._accumulated = torch.zeros_like(self._gradient)
+        self._accumulated += self._gradient / count
+
+    def use_accumulated(self) -> None:
+        """Put the accumulated gradient in the place of the last one."""
+        self._gradient.copy_(self._accumulated)
+
+    def _seed_gradients(self) -> list[Tensor]:
+        """Return views of the gradient of each parameter, (S, n)."""
+        return [self._gradient[span].view(self._seeds, -1) for span in self._spans]
 
     def backward(self, loss: Tensor) -> None:
         """Write the gradient of a scalar loss into the buffer."""

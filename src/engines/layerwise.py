@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule, output_gradient, take_steps
+from src.engines.base import NO_RULES, Engine, GradientRules, Schedule, output_gradient, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 from src.models.activations import Activation
@@ -26,6 +26,7 @@ class LayerwiseEngine(Engine):
         objective: Loss and decision rule; its own ``gradient`` with respect to the outputs is used if it has one.
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
+        rules: What happens to the gradients before a step.
     """
 
     name = "layerwise"
@@ -36,7 +37,10 @@ class LayerwiseEngine(Engine):
         objective: Objective,
         flat: FlatParameters,
         optimizer: Optimizer,
+        rules: GradientRules = NO_RULES,
     ) -> None:
+        self._flat = flat
+        self._rules = rules
         self._optimizer = optimizer
         self._rows = alignment([layer for layer, _ in layers])
         self._layers = [_Layer(layer, activation, flat) for layer, activation in layers]
@@ -44,7 +48,7 @@ class LayerwiseEngine(Engine):
 
     def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        return take_steps(self._backward, self._optimizer, batches, schedule)
+        return take_steps(self._backward, self._optimizer, self._flat, batches, schedule, self._rules)
 
     @torch.no_grad()
     def _backward(self, x: Tensor, target: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from src.data.datamodule import Batch, Block
+from src.engines.base import GradientRules
 from src.engines.block_optimizer import BlockOptimizer
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
@@ -28,6 +29,8 @@ from src.training.callbacks.base import SeedCallback
 from src.training.history import Curves
 
 log = logging.getLogger(__name__)
+
+GRADIENT_SETTINGS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
 
 class StackedClassifier(L.LightningModule):
@@ -47,6 +50,9 @@ class StackedClassifier(L.LightningModule):
         interval: When the scheduler steps: after each ``epoch``, or after each ``step`` on a mini-batch.
         monitor: The logged metric that ``ReduceLROnPlateau`` follows.
         engine: ``auto``, ``native`` or ``torch``, see ``src.engines.select``.
+        gradient_clip_val: As of ``lightning.Trainer``, which cannot clip each seed alone; None for none.
+        gradient_clip_algorithm: ``norm`` of each seed's gradient, or ``value`` of its elements.
+        accumulate_grad_batches: As of ``lightning.Trainer``: mini-batches of a block for one step.
 
     Attributes:
         curves: Losses and accuracies of the finished epochs.
@@ -66,10 +72,14 @@ class StackedClassifier(L.LightningModule):
         interval: str = "epoch",
         monitor: str = "train/loss",
         engine: str = "auto",
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str = "norm",
+        accumulate_grad_batches: int = 1,
     ) -> None:
         super().__init__()
         # Without its frame, Lightning's own would refer to itself, and keep the network until a garbage collection.
-        self.save_hyperparameters("interval", "monitor", "engine", frame=inspect.currentframe(), logger=False)
+        plain = ("interval", "monitor", "engine", *GRADIENT_SETTINGS)
+        self.save_hyperparameters(*plain, frame=inspect.currentframe(), logger=False)
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
@@ -78,6 +88,11 @@ class StackedClassifier(L.LightningModule):
         self.interval = interval
         self.monitor = monitor
         self.requested_engine = engine
+        self.gradient_rules = GradientRules(
+            clip_norm=gradient_clip_val if gradient_clip_algorithm == "norm" else None,
+            clip_value=gradient_clip_val if gradient_clip_algorithm == "value" else None,
+            accumulate=accumulate_grad_batches,
+        )
         self.curves = Curves()
         self.ended: Tensor | None = None
         self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the running epoch: losses, sizes, correct
@@ -120,12 +135,22 @@ class StackedClassifier(L.LightningModule):
         """
         mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
         self.engine = select_engine(
-            self.network, self.objective, self.flat, optimizer, requested=self.requested_engine, mixed=mixed
+            self.network,
+            self.objective,
+            self.flat,
+            optimizer,
+            requested=self.requested_engine,
+            mixed=mixed,
+            rules=self.gradient_rules,
         )
 
     def training_step(self, batch: Block | Batch, batch_idx: int) -> None:
         """Take a step on each mini-batch of a block, or on one mini-batch; the last block of an epoch ends it."""
         batches = batch if isinstance(batch, Block) else [self._stacked(batch)]
+        if self.gradient_rules.accumulate > 1 and not isinstance(batch, Block):
+            raise ValueError(
+                "accumulate_grad_batches accumulates within a Block of mini-batches, as of this data module"
+            )
         optimizer: Any = self.optimizers()
         outputs = optimizer.step(closure=partial(self._train, batches))
         self._keep(outputs, [target for _, target in batches])
@@ -203,7 +228,7 @@ class StackedClassifier(L.LightningModule):
             return self.engine.train(batches)
         (group,) = self.trainer.optimizers[0].param_groups
         schedule = []
-        for _ in batches:
+        for _ in batches[:: self.gradient_rules.accumulate]:
             schedule.append({name: value for name, value in group.items() if name != "params"})
             cast(LRScheduler, scheduler).step()
         following = dict(group)

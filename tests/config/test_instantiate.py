@@ -61,7 +61,7 @@ def test_trainer_passes_settings_through(settings):
         ("+data.colour=red", "data.colour", "NoisyCubic has no such setting"),
         ("+optimizer.betas=[2,0.9]", "optimizer", "Invalid beta parameter"),
         ("+trainer.sparkle=1", "trainer.sparkle", "no such setting of lightning.Trainer"),
-        ("+trainer.gradient_clip_val=-1", "trainer.gradient_clip_val", "null"),
+        ("+trainer.gradient_clip_val=-1", "trainer.gradient_clip_val", "above 0"),
         ("model._target_=src.models.mlp.Missing", "model._target_", "can be imported"),
         ("model._target_=os.getcwd", "model._target_", "in src.models"),
         ("+model.inner={_target_:os.getcwd}", "model.inner._target_", "os.getcwd"),

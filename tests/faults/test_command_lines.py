@@ -180,8 +180,11 @@ trainer.enable_checkpointing=true ~ trainer.enable_checkpointing, false, true
 trainer.enable_progress_bar=5 ~ trainer.enable_progress_bar, true or false, 5
 trainer.log_every_n_steps=-1|null ~ trainer.log_every_n_steps, from 1
 trainer.num_sanity_val_steps=x|-2 ~ trainer.num_sanity_val_steps, at least -1
-+trainer.gradient_clip_val=1 ~ trainer.gradient_clip_val, null, 1
-+trainer.accumulate_grad_batches=2 ~ trainer.accumulate_grad_batches, 1, 2
++trainer.gradient_clip_val=0|-1|nan ~ trainer.gradient_clip_val, above 0
++trainer.gradient_clip_algorithm=max ~ trainer.gradient_clip_algorithm, norm, value, max
++trainer.accumulate_grad_batches=0|1.5 ~ trainer.accumulate_grad_batches, from 1
++trainer.accumulate_grad_batches=2 +trainer.max_steps=5 ~ trainer.accumulate_grad_batches, trainer.max_steps, 2
+engine=native +trainer.gradient_clip_val=1 ~ engine, clips, native
 +trainer.max_steps=-5 ~ trainer.max_steps, from 1, -5
 +trainer.limit_train_batches=0 ~ trainer.limit_train_batches, at least 1, 0
 +trainer.limit_train_batches=0.001 ~ trainer.limit_train_batches, at least one of 26, 0.001

@@ -229,6 +229,9 @@ TRAINER: dict[str, tuple[Any, Callable[[Trainer], Any]]] = {  # another value, a
     "min_steps": (2, lambda trainer: trainer.min_steps == 2),
     "num_sanity_val_steps": (2, lambda trainer: trainer.num_sanity_val_steps == 2),
     "overfit_batches": (2, lambda trainer: trainer.overfit_batches == 0),  # the data are cut instead
+    "accumulate_grad_batches": (3, lambda trainer: trainer.accumulate_grad_batches == 1),  # the engines do it
+    "gradient_clip_algorithm": ("value", lambda trainer: trainer.gradient_clip_algorithm is None),
+    "gradient_clip_val": (0.5, lambda trainer: trainer.gradient_clip_val is None),
     "log_every_n_steps": (7, lambda trainer: trainer.log_every_n_steps == 7),
     "max_epochs": (3, lambda trainer: trainer.max_epochs == 3),
     "precision": ("64-true", lambda trainer: trainer.precision == "64-true"),
