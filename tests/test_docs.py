@@ -21,6 +21,7 @@ from scipy import stats
 from tensorboard import program
 
 import scripts.aggregate
+import scripts.inspect
 import src.evaluate
 import src.losses
 from scripts.benchmark.options import parse as parse_benchmark
@@ -76,7 +77,7 @@ def unique(*start: str, test: str = "") -> list[list[str]]:
 
 def test_blocks_have_a_known_language_and_test() -> None:
     assert {block.language for block in BLOCKS} <= {"bash", "python", "yaml", "text", "math"}
-    assert {block.test for block in SHELL} <= {"", "run", "examples"}
+    assert {block.test for block in SHELL} <= {"", "run", "examples", "table"}
     assert all(block.file for block in BLOCKS if block.language in ("python", "yaml"))
 
 
@@ -87,6 +88,7 @@ def test_every_command_is_known() -> None:
         ("python", "-m", "scripts.aggregate"),
         ("python", "-m", "scripts.benchmark"),
         ("python", "-m", "scripts.grow"),
+        ("python", "-m", "scripts.inspect"),
         ("python", "-m", "scripts.plan"),
         ("python", "-m", "scripts.worked_examples"),
         ("python", "-m", "src.evaluate"),
@@ -128,7 +130,7 @@ def composed() -> Iterator[object]:
     """Yield the training commands, except those that print help, tune, or need the example classes."""
     for _, _, _, *words in unique(*TRAIN):
         text = " ".join(words)
-        if not re.search(r"--help|experiment=tuned|my_package|loss=hinge", text):
+        if not re.search(r"--help|experiment=tuned|my_package|loss=hinge|data=csv", text):
             yield pytest.param(words, id=text[:60], marks=[pytest.mark.integration] * ("experiment=" in text))
 
 
@@ -155,6 +157,39 @@ def test_a_sweep_is_reported_and_evaluated_as_written(train, tmp_path, monkeypat
     for command in unique("python", "-m", "src.evaluate", test="run"):
         assert src.evaluate.main([word.replace("CONDITION", condition) for word in command[3:]]) == 0
     assert len(pd.read_csv("predicted.csv")) == 1
+
+
+GRADES = ("healthy", "healthy", "healthy", "mild", "Mild", "severe", "Severe ")
+
+
+@pytest.mark.integration
+def test_a_table_with_every_fault_goes_from_file_to_paper(train, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [";patient;visited;postcode;clinic;age;pressure;grade"]
+    for row in range(120):
+        place = ("01067", "80331", "99096")[row % 3]
+        age, pressure = (f"{start + 7 * row % 37},{row % 10}" for start in (30, 110))
+        visited = f"2024-{row % 12 + 1:02}-{row % 28 + 1:02}"
+        clinic, grade = ("nord", "süd")[row % 2], GRADES[row % 7]
+        rows.append(f"{row};P{1000 + 7 * row};{visited};{place};{clinic};{age};{pressure};{grade}")
+    Path("patients.csv").write_bytes("\n".join(rows).encode("latin-1"))
+    Path("new.csv").write_bytes("\n".join([rows[0], rows[1], rows[2].replace("80331", "20095")]).encode("latin-1"))
+    looks = unique("python", "-m", "scripts.inspect")
+    assert [scripts.inspect.main(command[3:]) for command in looks] == [1, 1, 0]
+    shown = capfd.readouterr()
+    assert "data.read.encoding=latin-1" in shown.err
+    assert "data.drop=[patient,visited]" in shown.err
+    assert "classes: healthy (52), mild (34), severe (34)" in shown.out
+    [sweep] = unique(*TRAIN, test="table")
+    train(*sweep[3:], "trainer.max_epochs=2", "figures=first", "seed=[0,7]", "hydra.launcher.workers=1")
+    [report] = unique("python", "-m", "scripts.aggregate", test="table")
+    monkeypatch.setattr(scripts.aggregate, "write_report", partial(write_report, formats=("png",)))
+    assert scripts.aggregate.main(report[3:]) == 0
+    Path("patients.csv").unlink()
+    condition = next(path.parents[1].name for path in Path("outputs/patients").glob("loss=mse*/seed=7/results.json"))
+    for command in unique("python", "-m", "src.evaluate", test="table"):
+        assert src.evaluate.main([word.replace("CONDITION", condition) for word in command[3:]]) == 0
+    assert pd.read_csv("predicted.csv", dtype=str)["pred"].isin(["healthy", "mild", "severe"]).all()
 
 
 def test_reports_and_worked_examples_accept_their_arguments() -> None:
