@@ -23,6 +23,7 @@ _NAMELESS = r"(Unnamed: \d+|\s*)"
 _ID_NAME = re.compile(
     r"(.*[ _-])?(id|idx|index|key|uid|uuid|guid|nr|no|number|row)([ _-].*)?|.*[a-z](Id|ID)", re.IGNORECASE
 )
+_WITH_SIGN = r"[$€£¥]?\s?[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?\s?[%$€£¥]?"
 _DATES = (r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?", r"\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?")
 
 
@@ -126,6 +127,9 @@ def numbers(name: str, column: pd.Series) -> NDArray[np.float64]:
     Raises:
         SettingsError: If a value is no finite number.
     """
+    signed = None if not is_text(column) else column.dropna().astype(str)
+    if signed is not None and len(signed) and signed.str.fullmatch(_WITH_SIGN).all():
+        column = column.astype(object).where(column.notna(), None).map(_without_sign, na_action="ignore")
     if is_date(column):
         dates = pd.to_datetime(column, errors="coerce", utc=True, format="mixed", dayfirst=_day_first(column))
         values = ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy(dtype=float)
@@ -137,6 +141,11 @@ def numbers(name: str, column: pd.Series) -> NDArray[np.float64]:
         shown = f"{column.iloc[row]} in row {row + 1}"
         check(Problem("path", f"a table whose column {name} holds finite numbers", shown))
     return values
+
+
+def _without_sign(text: Any) -> str:
+    """Return the digits of an amount: of $1,000.50 or 3 %."""
+    return re.sub(r"[^\d.eE+-]", "", str(text))
 
 
 def texts_of(column: pd.Series) -> pd.Series:
@@ -243,6 +252,8 @@ def _doubtful(column: Column, role: str, note: str, setting: str) -> Column:
 def _numeric_column(column: Column, known: pd.Series) -> Column:
     """Return a column of numbers with its role."""
     numbers(column.name, known)
+    if not column.values:
+        return replace(column, role=CONSTANT, used=False, note="has no values")
     if column.values <= 1:
         return replace(column, role=CONSTANT)
     if not pd.api.types.is_integer_dtype(known):
@@ -266,10 +277,14 @@ def _text_column(column: Column, known: pd.Series) -> Column:
     if 0 < wrong.mean() <= 0.5:
         row, value = int(np.flatnonzero(wrong)[0]), text[wrong].iloc[0]
         rule = f"a table whose column {name} holds numbers, or with {typed('data.categorical', [name])}"
+        if text[wrong].nunique() == 1:
+            rule += f", or with {typed('data.read.na_values', [value])} where that stands for no value"
         check(Problem("path", rule, f"{value} in row {int(text.index[row]) + 1}"))
     example = f"such as {text.iloc[0][:_MAX_EXAMPLE]}"
     if is_date(known):
         return _doubtful(column, DATE, f"holds dates, {example}", "numeric")
+    if text.str.fullmatch(_WITH_SIGN).all() and not text.str.fullmatch(r"[\d.,]*").any():
+        return _doubtful(column, TEXT, f"holds numbers with a sign, {example}", "numeric")
     if rows >= _MIN_IDENTIFIERS and column.values >= _IDENTIFIER_SHARE * rows:
         if text.str.split().str.len().mean() >= _WORDS:
             return _doubtful(column, TEXT, f"holds free text, {example}", "categorical")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from src.data.columns import CATEGORY, Column, Roles, check_columns, find_columns, texts_of
+from src.data.columns import CATEGORY, Column, Roles, check_columns, find_columns, is_text, texts_of
 from src.data.labels import Classes, find_classes, parse_labels
-from src.data.reading import existing, has_raw_labels, raw_labels, read_table
+from src.data.reading import existing, has_raw_labels, raw_texts, read_table
 from src.utils.validation import Problem, SettingsError, check, choice
 
 MISSING = ("error", "drop", "mean", "indicator")
@@ -123,6 +123,7 @@ def _read(path: Any, settings: TableSettings) -> Frame:
     table = read_labelled_table(path, settings)
     if isinstance(settings.target, str) and settings.target in table.columns and has_raw_labels(path):
         _check_missing_labels(path, table[settings.target], settings)
+        _check_missing_texts(path, table, settings)
     return make_frame(table, settings)
 
 
@@ -142,7 +143,7 @@ def _check_missing_labels(path: Any, labels: pd.Series, settings: TableSettings)
     """Raise if a label such as NA reads as missing, unless its rows are dropped."""
     if settings.missing == "drop" or not labels.isna().any():
         return
-    lost = raw_labels(path, settings.target, settings.read)
+    lost = raw_texts(path, settings.target, settings.read)
     lost = None if lost is None else lost[labels.isna()].dropna()
     if lost is not None and len(lost):
         rule = (
@@ -150,6 +151,21 @@ def _check_missing_labels(path: Any, labels: pd.Series, settings: TableSettings)
             f"of which is {int(lost.index[0]) + 1}; data.missing=drop drops them"
         )
         raise SettingsError(Problem("read.keep_default_na", rule, True))
+
+
+def _check_missing_texts(path: Any, table: pd.DataFrame, settings: TableSettings) -> None:
+    """Raise if a text of a feature, such as None, reads as missing where no value may be missing."""
+    if settings.missing != "error":
+        return
+    for name in settings.features or table.columns.drop(settings.target):
+        if name in settings.drop or name not in table or not (is_text(table[name]) and table[name].isna().any()):
+            continue
+        raw = raw_texts(path, name, settings.read)
+        lost = None if raw is None else raw[table[name].isna()].dropna()
+        if lost is not None and len(lost):
+            text = f"the text {lost.iloc[0]} in row {int(lost.index[0]) + 1} of {name} reads as missing"
+            rule = f"drop, mean or indicator, as {text}, unless data.read.keep_default_na=false keeps it"
+            raise SettingsError(Problem("missing", rule, settings.missing))
 
 
 def count_classes(path: Any, settings: TableSettings) -> int | None:

@@ -52,6 +52,7 @@ _BLANKS = r"\s+"
 MAX_NAME = 200  # characters of the name of a column, beyond which a line of data is taken for the header
 _SAMPLE_BYTES = 2**18  # of a file, from which its separator is found
 _SAMPLE_LINES = 50
+_MAX_TITLE = 10  # lines above a table
 _MAX_SNIFFED = 200  # lines, and characters of each, as the time of csv.Sniffer grows with their square
 _BOMS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
 _BOMS |= {codecs.BOM_UTF16_BE: "utf-16"}
@@ -61,6 +62,8 @@ _NUMBERS = {  # how numbers are written, and the arguments that read them
     rf"{_SIGN}(\d+|[1-9]\d{{0,2}}(,\d{{3}})+)(\.\d+)?": {"thousands": ","},
     rf"{_SIGN}(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)(,\d+)?": {"decimal": ",", "thousands": "."},
 }
+_NOT_EXACT = r"0\d+|[-+]?\d{16,}"  # texts of digits that a number does not hold as they are written
+_LONG_DIGITS = re.compile(rb"[0-9]{16}")
 _LEADING_ZERO = re.compile(rb"(?:^|[^0-9.\w])0[0-9]+(?:[^0-9.]|$)", flags=re.MULTILINE)
 Options = dict[str, Any]
 
@@ -103,12 +106,12 @@ def has_raw_labels(path: Any) -> bool:
     return Path(path).suffix.lower() not in _READERS
 
 
-def raw_labels(path: Any, target: str, read: Any) -> pd.Series | None:
-    """Return the labels of a CSV file with what reads as missing, such as NA, as it is written; None where it fails."""
+def raw_texts(path: Any, name: str, read: Any) -> pd.Series | None:
+    """Return a column of a CSV file with what reads as missing, such as NA, as it is written; None where it fails."""
     given = {name: value for name, value in _options(read).items() if name not in ("na_values", "keep_default_na")}
     try:
         options = given | {"keep_default_na": False, "na_values": [""]}
-        return _read_csv(existing(path), target, options, guess=read == AUTO).get(target)
+        return _read_csv(existing(path), name, options, guess=read == AUTO).get(name)
     except SettingsError:
         return None
 
@@ -119,21 +122,23 @@ def _read_csv(path: Path, target: Any, options: Options, guess: bool) -> pd.Data
     text = start.decode(str((options | found).get("encoding", "utf-8")), errors="replace")
     check(None if "\0" not in text else Problem("path", "a text file, and this one has null bytes", str(path)))
     found |= _found_separator(text, options | found)
-    zeros = _LEADING_ZERO.search(start) is not None
-    table = _attempt(path, lambda: _parse(path, target, options | found, zeros))
+    # The whole file is read twice only where it may have such texts.
+    inexact = _LEADING_ZERO.search(start) is not None or _LONG_DIGITS.search(start) is not None
+    layout = {"skipinitialspace": True} if _has_blanks_after(options | found, text) else {}
+    table = _attempt(path, lambda: _parse(path, target, options | found | layout, inexact))
     numbers = _found_numbers(table, target, options | found)
     if len(numbers) > 1 or not guess:
         check(_needed(path, found, numbers) if found or numbers else None)
     if numbers:
         found |= numbers[0]
-        table = _attempt(path, lambda: _parse(path, target, options | found, zeros))
+        table = _attempt(path, lambda: _parse(path, target, options | found | layout, inexact))
     if found:
         log.info("%s is read with %s", path.name, _words(found))
     return table
 
 
-def _parse(path: Path, target: Any, options: Options, zeros: bool) -> pd.DataFrame:
-    """Return what ``pandas.read_csv`` reads; labels and numbers with leading zeros, such as postcodes, as text."""
+def _parse(path: Path, target: Any, options: Options, inexact: bool) -> pd.DataFrame:
+    """Return what ``pandas.read_csv`` reads; labels, and digits that a number does not hold, such as 0123, as text."""
     reader: Options = {"low_memory": False} if options.get("sep") != _BLANKS else {"engine": "python"}
     reader |= {"index_col": False} | options
     header = pd.read_csv(
@@ -145,11 +150,11 @@ def _parse(path: Path, target: Any, options: Options, zeros: bool) -> pd.DataFra
         dtype = {target: str} | dict(dtype) if isinstance(target, str) else dict(dtype)
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         table = _unique(pd.read_csv(path, dtype=dtype, **reader), names)
-        if zeros and isinstance(dtype, dict):
+        if inexact and isinstance(dtype, dict):
             numbers = [name for name in table.select_dtypes("number").columns if name not in dtype]
             texts = pd.read_csv(path, dtype=str, **(reader | {"parse_dates": False}))[numbers]
-            padded = [name for name in numbers if texts[name].str.fullmatch(r"0\d+").any()]
-            table[padded] = texts[padded]
+            kept = [name for name in numbers if texts[name].str.fullmatch(_NOT_EXACT).any()]
+            table[kept] = texts[kept]
     return table
 
 
@@ -248,11 +253,37 @@ def _found_separator(text: str, options: Options) -> Options:
     if _parts(lines, given, quote) > 1:
         return {}
     good = [each for each in (*_SEPARATORS, _BLANKS) if _parts(lines, each, quote) > 1]
+    if not good and (skipped := _title(text, quote)):
+        return {"skiprows": skipped} | _found_separator("\n".join(text.splitlines()[skipped:]), options)
     with suppress(csv.Error):  # the most common one, where several would do
         short = "\n".join(line[:_MAX_SNIFFED] for line in lines[:_MAX_SNIFFED])
         likely = csv.Sniffer().sniff(short, "".join(_SEPARATORS)).delimiter
         good = [likely] if likely in good else good
     return {"sep": good[0]} if good and good[0] != given else {}
+
+
+def _title(text: str, quote: str) -> int:
+    """Return how many lines above a table have no separator, such as a title, or 0."""
+    lines = text.splitlines()[:_SAMPLE_LINES]
+    full = [index for index, line in enumerate(lines) if line.strip()]
+    for start in range(1, min(len(full) - 2, _MAX_TITLE)):
+        above, body = ([lines[index] for index in part] for part in (full[:start], full[start:]))
+        if any(separator in line for separator in _SEPARATORS for line in above):
+            return 0
+        if any(_parts(body, separator, quote) > 1 for separator in _SEPARATORS):
+            return full[start]
+    return 0
+
+
+def _has_blanks_after(options: Options, text: str) -> bool:
+    """Return whether every separator is followed by a blank, which then is no part of the values."""
+    separator = re.escape(options.get("sep", ","))
+    lines = [line for line in text.splitlines()[:_SAMPLE_LINES] if re.search(separator, line)]
+    return (
+        bool(lines)
+        and separator != re.escape(_BLANKS)
+        and not any(re.search(separator + r"\S", line) for line in lines)
+    )
 
 
 def _parts(lines: list[str], separator: str, quote: str) -> int:
@@ -265,6 +296,8 @@ def _parts(lines: list[str], separator: str, quote: str) -> int:
         )
     except csv.Error:
         return 0
+    # A separator at the end of each row below the header ends the row.
+    rows = [row[:-1] if len(row) == len(rows[0]) + 1 and not row[-1].strip() else row for row in rows]
     lengths = {len(row) for row in rows}
     return lengths.pop() if len(lengths) == 1 and len(lines) > 1 else 0
 
