@@ -31,7 +31,8 @@ def name_methods(runs: pd.DataFrame, except_for: Sequence[str] = ()) -> pd.DataF
     keys = [name for name in conditions.columns[: conditions.columns.get_loc("seed")] if name not in _FIXED]
     keys = [name for name in keys if name not in ("model", "data") or conditions[name].nunique() > 1]
     keys = [name for name in keys if name not in except_for]
-    model_names_method = _has_model_with_one_loss(conditions)
+    losses = conditions.groupby("model")["loss"].nunique()
+    model_names_method = len(losses) > 1 and losses.min() == 1
     own = [key for key in keys if key.startswith("loss.") or (model_names_method and key.split(".")[0] == "model")]
     if not own and conditions["loss"].nunique() == 1:
         own = [key for key in keys if key.split(".")[0] != "data"]
@@ -45,11 +46,6 @@ def name_methods(runs: pd.DataFrame, except_for: Sequence[str] = ()) -> pd.DataF
     marked = named["method"] + " (" + named["fingerprint"].str[:8] + ")"
     named["method"] = named["method"].where(~alike, marked)
     return named
-
-
-def _has_model_with_one_loss(conditions: pd.DataFrame) -> bool:
-    losses = conditions.groupby("model")["loss"].nunique()
-    return len(losses) > 1 and bool(losses.min() == 1)
 
 
 def _settings(conditions: pd.DataFrame, keys: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -76,9 +72,6 @@ def choose_baseline(methods: pd.DataFrame, name: str | None = None) -> str:
     if name is None:
         return found[0] if found else names[0]
     if len(found) != 1:
-        raise ValueError(f"{name} matches {len(found)} of the compared losses; expected one of {_list(names)}")
+        choices = ", ".join(repr(each) if "," in each else each for each in names)
+        raise ValueError(f"{name} matches {len(found)} of the compared losses; expected one of {choices}")
     return found[0]
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) if "," in name else name for name in names)

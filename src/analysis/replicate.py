@@ -89,9 +89,5 @@ def find_replicate(runs: pd.DataFrame) -> Replicate:
     if levels.empty:
         return Replicate()
     stream = str(levels.idxmax())
-    follows = [name for name in levels.index if name != stream and not _same(runs, name, stream)]
+    follows = [name for name in levels.index if name != stream and (runs[name] != runs[stream]).any()]
     return Replicate(stream, tuple((name, int(levels[name])) for name in follows))
-
-
-def _same(runs: pd.DataFrame, one: str, other: str) -> bool:
-    return bool((runs[one] == runs[other]).all())

@@ -45,14 +45,9 @@ def _tanh_gradient(dy: Tensor, y: Tensor) -> Tensor:
     return dy.mul_(1 - y.square())
 
 
-def identity(z: Tensor) -> Tensor:
-    """Return z itself."""
-    return z
-
-
 ACTIVATIONS = {
     "relu": Activation(torch.relu_, _relu_gradient, math.sqrt(2)),
     "sigmoid": Activation(sigmoid, _sigmoid_gradient, 1.0),
     "tanh": Activation(torch.tanh_, _tanh_gradient, 5 / 3),
 }
-IDENTITY = Activation(identity, lambda dy, _: dy, 1.0)
+IDENTITY = Activation(lambda z: z, lambda dy, _: dy, 1.0)

@@ -114,8 +114,8 @@ def _question(findings: Findings) -> str:
     names = list(dict.fromkeys(findings.methods["method"]))
     others = [name for name in names if name != findings.plan.baseline]
     counts = join_words([str(classes) for classes in sorted(findings.methods["classes"].unique())])
-    seeds = findings.comparisons["n"].agg(["min", "max"]) if len(findings.comparisons) else None
-    many = "" if seeds is None else f", on {_range(int(seeds['min']), int(seeds['max']))} {findings.replicate.name}"
+    seeds = " to ".join(map(str, sorted({findings.comparisons["n"].min(), findings.comparisons["n"].max()})))
+    many = f", on {seeds} {findings.replicate.name}" if len(findings.comparisons) else ""
     settings = findings.methods["setting"].nunique()
     under = f", under {settings} settings" if settings > 1 else ""
     where = f"for C = {counts}{under}{many}?"
@@ -133,10 +133,6 @@ def _choice(findings: Findings) -> str:
     if runs["model"].nunique() > 1 and not findings.methods["setting"].str.contains("model=").any():
         return "model and loss"  # a model is either a part of the methods or a setting
     return "loss" if runs["loss"].nunique() > 1 else "settings"
-
-
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _captions(findings: Findings) -> dict[str, tuple[str, str]]:

@@ -1,7 +1,6 @@
 """LaTeX tables with booktabs."""
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
@@ -40,10 +39,8 @@ def latex_tables(findings: Findings) -> str:
 
     In the first, for each class count and setting, the best mean and every mean inside its interval are bold.
     """
-    lines = ["% Needs \\usepackage{booktabs}.", *_accuracy_table(findings)]
-    if len(findings.comparisons):
-        lines += ["", *_comparison_table(findings)]
-    return "\n".join(lines) + "\n"
+    tables = [_accuracy_table(findings), *([_comparison_table(findings)] if len(findings.comparisons) else [])]
+    return "\n".join(["% Needs \\usepackage{booktabs}.", *tables])
 
 
 def winners(summary: pd.DataFrame, metric: str) -> pd.Series:
@@ -64,30 +61,22 @@ def winners(summary: pd.DataFrame, metric: str) -> pd.Series:
     return mean.between(low, high) | (mean.index == best)
 
 
-def _accuracy_table(findings: Findings) -> Iterator[str]:
+def _accuracy_table(findings: Findings) -> str:
     metric = findings.metric
     summary = findings.summary.merge(findings.methods[["fingerprint", "method", "setting"]], on="fingerprint")
-    counts = sorted(summary["classes"].unique())
     bold = pd.Series(False, index=summary.index)
     for _, block in summary.groupby(["classes", "setting"]):
         bold.loc[block.index] = winners(block, metric)
-    names = (summary["method"] + ", " + summary["setting"]).str.removesuffix(", ")
-    level = f"{1 - findings.plan.alpha:.0%}"
+    summary["loss"] = (summary["method"] + ", " + summary["setting"]).str.removesuffix(", ").map(escape)
+    summary["cell"] = [_cell(row, metric, bold[index]) for index, row in summary.iterrows()]
+    cells = summary.pivot(index="loss", columns="classes", values="cell").reindex(summary["loss"].unique()).fillna("--")
+    cells.columns = [f"$C = {count}$" for count in cells.columns]
     unit = " in points" if scale(metric) > 1 else ""
     caption = (
-        f"Mean {metric_label(metric)}{unit} with its {level} t interval, over {findings.replicate.name}. Bold: the "
-        f"best mean at each class count, and every mean inside its interval."
+        f"Mean {metric_label(metric)}{unit} with its {1 - findings.plan.alpha:.0%} t interval, over "
+        f"{findings.replicate.name}. Bold: the best mean at each class count, and every mean inside its interval."
     )
-    yield from _begin(caption, "losses", "l" + "r" * len(counts))
-    yield " & ".join(["loss", *(f"$C = {count}$" for count in counts)]) + r" \\"
-    yield r"\midrule"
-    for name in dict.fromkeys(names):
-        cells = [escape(str(name))]
-        for count in counts:
-            mine = summary[(names == name) & (summary["classes"] == count)]
-            cells.append("--" if mine.empty else _cell(mine.iloc[0], metric, bold[mine.index[0]]))
-        yield " & ".join(cells) + r" \\"
-    yield from _END
+    return _table(cells.reset_index(), caption, "losses")
 
 
 def _cell(row: pd.Series, metric: str, bold: bool) -> str:
@@ -98,7 +87,7 @@ def _cell(row: pd.Series, metric: str, bold: bool) -> str:
     return (f"\\textbf{{{text}}}" if bold else text) + bracket + interval
 
 
-def _comparison_table(findings: Findings) -> Iterator[str]:
+def _comparison_table(findings: Findings) -> str:
     table = comparison_table(findings)
     kind = "confidence sequence" if findings.plan.anytime else "interval"
     caption = (
@@ -107,21 +96,12 @@ def _comparison_table(findings: Findings) -> Iterator[str]:
         f"Holm's p values correct for {findings.comparisons['family'].max()} tests; a star marks a difference at "
         f"alpha = {findings.plan.alpha:g}."
     )
-    yield from _begin(caption, "comparisons", "lr" + "r" * (len(_COLUMNS) - 2))
-    yield " & ".join(escape(table.head[index]) for index in _COLUMNS) + r" \\"
-    yield r"\midrule"
-    for row in table.rows:
-        yield " & ".join(escape(row[index]) for index in _COLUMNS) + r" \\"
-    yield from _END
+    cells = pd.DataFrame(table.rows, columns=table.head).iloc[:, list(_COLUMNS)].map(escape).rename(columns=escape)
+    return _table(cells, caption, "comparisons")
 
 
-def _begin(caption: str, label: str, columns: str) -> Iterator[str]:
-    yield r"\begin{table}"
-    yield r"  \centering"
-    yield f"  \\caption{{{escape(caption)}}}"
-    yield f"  \\label{{tab:{label}}}"
-    yield f"  \\begin{{tabular}}{{{columns}}}"
-    yield r"\toprule"
-
-
-_END = (r"\bottomrule", r"  \end{tabular}", r"\end{table}")
+def _table(cells: pd.DataFrame, caption: str, label: str) -> str:
+    """Return a table whose cells and column names are LaTeX already."""
+    columns = "l" + "r" * (cells.shape[1] - 1)
+    look = {"column_format": columns, "position_float": "centering", "hrules": True}
+    return cells.style.hide(axis="index").to_latex(caption=escape(caption), label=f"tab:{label}", **look)

@@ -149,8 +149,8 @@ def comparison_table(findings: Findings) -> ReportTable:
         f"difference of both shares. Where both learned: the mean difference with its {learned}, and the "
         f"Hodges-Lehmann estimate, which outliers do not move. That part is conditional on "
         f"both having learned: it describes the networks that one would keep, not the whole effect of the choice. "
-        f"{_family(table)}{p} A star marks what is significant at alpha = {plan.alpha:g} after Holm's correction; the "
-        f"intervals are not corrected."
+        f"The family has {table['family'].max()} tests: those of both parts in all comparisons of the study.{p} A star "
+        f"marks what is significant at alpha = {plan.alpha:g} after Holm's correction; the intervals are not corrected."
     )
     return ReportTable(
         "comparisons", f"{metric_label(findings.metric).capitalize()} against {plan.baseline}", note, head, rows
@@ -195,10 +195,6 @@ def overall_table(findings: Findings) -> ReportTable:
         f"and Ramdas 2024), {kind}, and for any distribution of the differences, which makes it wide."
     )
     return ReportTable("overall", f"{metric_label(findings.metric).capitalize()} over all seeds", note, head, rows)
-
-
-def _family(table: pd.DataFrame) -> str:
-    return f"The family has {table['family'].max()} tests: those of both parts in all comparisons of the study."
 
 
 def _star(finding: str) -> str:

@@ -1,6 +1,7 @@
 """Embedding of SVG figures in one HTML page."""
 
 import re
+from html import escape
 
 _FONT = "'DejaVu Sans'"
 _FALLBACK = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has nearly the same widths
@@ -28,8 +29,4 @@ def inline(svg: str, name: str, title: str) -> tuple[str, float]:
     width = float(size.group(1)) * 4 / 3 if size else 640.0
     body = _SIZE.sub(f'role="img" aria-labelledby="{name}-title"', body, count=1)
     head, bracket, rest = body.partition(">")
-    return f'{head}{bracket}<title id="{name}-title">{_escaped(title)}</title>{rest}', width
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f'{head}{bracket}<title id="{name}-title">{escape(title, quote=False)}</title>{rest}', width

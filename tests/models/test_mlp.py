@@ -61,13 +61,6 @@ def test_every_parameter_leads_with_the_axis_of_the_seeds() -> None:
     assert [tuple(parameter.shape) for parameter in mlp(range(4), 3).parameters()] == shapes
 
 
-def test_the_points_are_left_as_they_are() -> None:
-    x = samples(2, 8)
-    before = x.clone()
-    mlp([0, 1])(x)
-    assert torch.equal(x, before)
-
-
 @pytest.mark.parametrize("init", ["normal", "kaiming"])
 def test_the_trunk_does_not_depend_on_the_width_of_the_output(init: str) -> None:
     one, five = mlp([3, 4], 1, init=init), mlp([3, 4], 5, init=init)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,10 +129,6 @@ def regret_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -> Fig
             figure = Figure(figsize=(width, max(2.9, 0.6 + 0.16 * rows)))
             ax = plot_regret(figure.subplots(), lines, 1 - alpha)
             ax.set_title(title)
-            figure.legend(*_wrapped_legend(ax), loc="outside right upper", alignment="left")
+            handles, labels = ax.get_legend_handles_labels()
+            figure.legend(handles, list(map(wrapped, labels)), loc="outside right upper", alignment="left")
     return figure
-
-
-def _wrapped_legend(ax: Axes) -> tuple[list[Any], list[str]]:
-    handles, labels = ax.get_legend_handles_labels()
-    return handles, [wrapped(label) for label in labels]

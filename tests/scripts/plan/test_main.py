@@ -21,39 +21,27 @@ pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
 
 
 @parametrize(
-    "words, sizes",
-    [
-        (["loss=mse,ce", "seed=range(10)", "hydra.sweeper.stack_size=4"], [[4, 4, 2]] * 2),
-        (["seeds.data=1,2", "seeds.init=range(3)", "seed=7"], [[6]]),
-        (["loss=mse,ce", "classes=2,4", "seed=range(100000)"], [[100000]] * 4),
-        (["experiment=variance", "hydra.sweeper.stack_size=100"], [[90, 90, 36]] * 4),
-        (["experiment=hw4"], [[20]] * 4),
-        (["loss=mse,ce"], [[1], [1]]),
-        (["seed=[3,4,5]"], [[3]]),
-    ],
-    quick=2,
-)
-def test_the_jobs_are_those_of_the_sweeper(words: list[str], sizes: list[list[int]]) -> None:
-    sweep = plan_sweep([*words, "hydra/launcher=basic"])
-    assert [[job.networks for job in condition.jobs] for condition in sweep.conditions.values()] == sizes
-    [batch] = sweep.batches
-    assert len(batch.jobs) == sum(map(len, sizes))
-
-
-@parametrize(
     "words, workers, sizes",
     [
-        (["seed=range(100)"], 2, [[50, 50]]),
-        (["loss=mse,ce,bce", "seed=range(20)"], 2, [[20], [20], [10, 10]]),
-        (["loss=mse,ce", "seed=range(20)", "fail_fast=true"], 2, [[10, 10], [10, 10]]),  # a batch for each
-        (["loss=mse,ce", "seed=range(20)", "hydra/launcher=joblib"], 8, [[20], [20]]),
+        ("loss=mse,ce seed=range(10) hydra.sweeper.stack_size=4", 1, [[4, 4, 2]] * 2),
+        ("seeds.data=1,2 seeds.init=range(3) seed=7", 1, [[6]]),
+        ("seed=range(100)", 2, [[50, 50]]),  # idle workers share the seeds of a job
+        ("loss=mse,ce,bce seed=range(20)", 2, [[20], [20], [10, 10]]),
+        ("loss=mse,ce classes=2,4 seed=range(100000)", 1, [[100000]] * 4),
+        ("experiment=variance hydra.sweeper.stack_size=100", 1, [[90, 90, 36]] * 4),
+        ("experiment=hw4", 1, [[20]] * 4),
+        ("loss=mse,ce", 1, [[1], [1]]),
+        ("seed=[3,4,5]", 1, [[3]]),
+        ("loss=mse,ce seed=range(20) fail_fast=true", 2, [[10, 10], [10, 10]]),  # a batch for each
+        ("loss=mse,ce seed=range(20) hydra/launcher=joblib", 8, [[20], [20]]),
     ],
-    quick=2,
+    quick=4,
 )
-def test_idle_workers_share_the_seeds_of_a_job(words: list[str], workers: int, sizes: list[list[int]]) -> None:
-    sweep = plan_sweep(words, workers)
+def test_the_jobs_are_those_of_the_sweeper(words: str, workers: int, sizes: list[list[int]]) -> None:
+    sweep = plan_sweep(words.split(), workers)
     assert [[job.networks for job in condition.jobs] for condition in sweep.conditions.values()] == sizes
     assert {batch.workers for batch in sweep.batches} == {workers}
+    assert sum(len(batch.jobs) for batch in sweep.batches) == sum(map(len, sizes))
 
 
 def forked(words: list[str], folder: Path, pipe: Connection) -> None:
