@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     "more",
     [
         (),
-        ("optimizer=sgd", "+optimizer.momentum=0.9"),
+        ("optimizer=sgd", "+optimizer.momentum=0.9", "scheduler=one_cycle"),
         ("optimizer=sgd", "loss=mse"),
         ("optimizer=adamw", "trainer.precision=64-true", "model.activation=tanh"),
         ("trainer.precision=bf16-mixed",),
