@@ -228,8 +228,19 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys) -> None:
     assert "population/accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of Lightning, to the user of a notebook
+def test_the_notebook_example_runs(tmp_path, monkeypatch, capsys) -> None:
+    [example] = [block.text for block in BLOCKS if block.file == "notebook.py"]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "notebook.py", "exec"), {})  # noqa: S102 - a page of ours
+    assert "test/accuracy" in capsys.readouterr().out
+
+
 def test_every_choice_has_a_row() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for group in ("scheduler", "callbacks", "logger", "profiler", "debug", "paths"):
+        [row] = re.findall(rf"^\| `{group}=` \|(.*?)\|", text, flags=re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", row)) == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
     for group in ("loss", "data"):
         [table] = re.findall(rf"^\| `{group}=` \|.*?\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
         named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
