@@ -30,6 +30,11 @@ _CAPTIONS = {
         "diagonal a classifier is overconfident. Samples of one network are not independent, so no intervals are "
         "shown.",
     ),
+    "confusion": (
+        "Confusion matrices",
+        "Decisions in percent of the true class, test samples of all runs pooled. The diagonal is the recall of each "
+        "class; its mean is the balanced accuracy.",
+    ),
     "collapse": (
         "Seeds that did not learn",
         "Left: accuracy in training of the collapsed seeds (red) beside the median seed that learned (black). Right: "

@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 
 from src.analysis.collapse import collapsed_runs
 from src.analysis.collect import Progress, without_progress
+from src.analysis.confusion_files import read_confusion
 from src.analysis.findings import REGRET, Findings
 from src.analysis.reliability_bins import read_reliability
 from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.analysis.summary import ACCURACIES, median_run
 from src.report.figures.collapse import CollapsedSeeds, Curve, collapse_figure, collapse_map_figure, dead_unit_columns
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
+from src.report.figures.confusion import confusion_matrices_figure
 from src.report.figures.differences import forest_figure
 from src.report.figures.ranks import ranks_figure
 from src.report.figures.regret import regret_figure
@@ -24,12 +26,12 @@ from src.storage.schema import HISTORY, REGIONS, ArtifactError, read_table
 
 FIGURES = (
     *("accuracy", "differences", "ranks", "regret", "sample_size", "loss_curves", "scatter", "reliability"),
-    *("calibration", "variance", "collapse", "collapse_map"),
+    *("confusion", "calibration", "variance", "collapse", "collapse_map"),
 )
 _MAX_LABELS = 60  # legible panels in one figure
 _MAX_COLLAPSED = 4  # conditions in the figure of collapsed seeds
 _MAX_CURVES = 8  # collapsed seeds of one of them
-_PANELS = ("loss_curves", "scatter", "reliability")
+_PANELS = ("loss_curves", "scatter", "reliability", "confusion")
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ def study_figures(findings: Findings, progress: Progress = without_progress) -> 
     curves, unread = read_curves(runs, progress)
     predicted = findings.collection.predicted
     bins, unknown = read_reliability(predicted, progress)
+    confusion, damaged = read_confusion(runs)
     panels, unplaced = _panels(predicted, findings.metric)
     figures["loss_curves"] = loss_curves_figure(runs, curves) if curves else None
     figures["reliability"] = reliability_figure(runs, bins) if bins else None
+    figures["confusion"] = confusion_matrices_figure(runs, confusion) if confusion else None
     figures["scatter"] = scatter_comparison_figure(panels) if panels else None
-    return StudyFigures(figures, list(dict.fromkeys([*problems, *unread, *unknown, *unplaced])))
+    return StudyFigures(figures, list(dict.fromkeys([*problems, *unread, *unknown, *damaged, *unplaced])))
 
 
 def _has(runs: pd.DataFrame, *metrics: str) -> bool:

@@ -43,7 +43,7 @@ def test_weighted_cross_entropy_is_torchs_up_to_its_divisor():
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda each: type(each).__name__)
-def test_weights_of_one_change_nothing_and_the_gradient_is_that_of_the_loss(objective):
+def test_weights_of_one_change_nothing_and_gradients_fit_the_loss(objective):
     outputs, target = batch(objective)
     ones = class_weighted(objective, lambda: torch.ones(2, 3, dtype=torch.float64))
     if not isinstance(objective, ConditionalOrdinal):  # which averages over all pairs of the mini-batch
@@ -67,7 +67,7 @@ def test_a_weight_of_two_is_a_sample_that_comes_twice(objective):
     torch.testing.assert_close(weighted.loss(outputs, target)[0], (single.sum() + single[twice].sum()) / 7)
 
 
-def test_balanced_weights_are_scikit_learns_of_the_training_samples_of_each_seed(settings):
+def test_balanced_weights_are_scikit_learns_of_each_seed(settings):
     config = settings("data=gaussians", "seed=[0,1,2]", "data.class_weights=balanced", "engine=torch")
     components = build_components(config, stack(config))
     data = components.datamodule

@@ -19,8 +19,8 @@ def test_a_whole_study_gives_all_figures_and_no_problem(tmp_path: Path):
     drawn = study_figures(findings(write_study(tmp_path, seeds=2)))
     assert tuple(drawn.figures) == FIGURES
     without = [name for name, figure in drawn.figures.items() if figure is None]
-    missing = ["ranks", "sample_size", "reliability", "calibration", "collapse", "collapse_map"]
-    assert without == missing  # two losses, one size, no probabilities, no collapse
+    missing = ["ranks", "sample_size", "reliability", "confusion", "calibration", "collapse", "collapse_map"]
+    assert without == missing  # two losses, one size, a known distribution
     assert drawn.problems == []
 
 
@@ -70,4 +70,4 @@ def test_too_many_panels_are_refused_in_one_line(tmp_path: Path, monkeypatch: py
     drawn = study_figures(findings(write_study(tmp_path, seeds=1)))
     assert drawn.figures["accuracy"] is not None
     assert drawn.figures["scatter"] is None
-    assert drawn.problems == ["loss_curves, scatter and reliability: 2 labels, expected at most 1"]
+    assert drawn.problems == ["loss_curves, scatter, reliability and confusion: 2 labels, expected at most 1"]
