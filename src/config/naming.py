@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.storage.schema import EXCLUDED_FROM_FINGERPRINT, is_off
+from src.utils.typed_path import typed_folder
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def _with_plain_path(config: dict[str, Any]) -> dict[str, Any]:
     data = config.get("data")
     if not (isinstance(data, dict) and "sha256" in data and isinstance(path := data.get("path"), str)):
         return config
-    here, full = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - without following links
+    here = typed_folder()
+    full = Path(os.path.abspath(here / path))  # noqa: PTH100 - without following links
     if not full.is_relative_to(here):
         here, full = here.resolve(), full.resolve()
     plain = full.relative_to(here) if full.is_relative_to(here) else full

@@ -18,7 +18,7 @@ from src.config.allowlist import allowed_problem
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import setting_problems
-from src.storage.schema import CHECKPOINT, ArtifactError, Results, check_contained
+from src.storage.schema import CHECKPOINT, FILE_DATA, ArtifactError, Results, check_contained
 from src.utils.validation import Problem, check
 
 _GROUPS = ("data", "loss", "model")
@@ -49,7 +49,7 @@ def stored_settings(results: Results, allow_targets: Sequence[str] = (), table: 
         check(None if isinstance(stored, dict) else Problem(group, "given", stored))
         own = config[group] if group in known and not _overrides_target(group, results.overrides) else {}
         config[group] = _merged((group,), own, stored, choices[group], allow_targets)
-    if choices["data"] == "csv":
+    if choices["data"] in FILE_DATA:
         config["data"]["path"] = config["data"].get("path") if table is None else str(table)
         if table is not None and "read" not in results.config["data"]:
             config["data"] |= _roles_before(config["data"])

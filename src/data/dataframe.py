@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pandas as pd
 from src.data.columns import CATEGORY, Column, Roles, check_columns, find_columns, is_text, texts_of
 from src.data.labels import Classes, find_classes, parse_labels
 from src.data.reading import existing, has_raw_labels, raw_texts, read_table
+from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, SettingsError, check, choice
 
 MISSING = ("error", "drop", "mean", "indicator")
@@ -179,7 +179,7 @@ def count_classes(path: Any, settings: TableSettings) -> int | None:
 def digest(path: Any) -> str | None:
     """Return the SHA-256 of a file, by which other content makes another condition, or None if it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with typed_path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, TypeError, ValueError):
         return None

@@ -24,6 +24,7 @@ from charset_normalizer import from_bytes
 from scipy.io import arff
 
 from src.utils.errors import first_line
+from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, SettingsError, check
 
 log = logging.getLogger(__name__)
@@ -96,9 +97,10 @@ def read_table(path: Any, target: Any, read: Any = None) -> pd.DataFrame:
 
 def existing(path: Any) -> Path:
     """Return the path of a file that exists, which no URL is."""
-    is_file = isinstance(path, str) and "\0" not in path and Path(path).is_file()
-    check(None if is_file else Problem("path", FORMATS, path))
-    return Path(path)
+    file = typed_path(path) if isinstance(path, str) and "\0" not in path else None
+    if file is None or not file.is_file():
+        raise SettingsError(Problem("path", FORMATS, path))
+    return file
 
 
 def has_raw_labels(path: Any) -> bool:

@@ -15,7 +15,17 @@ from src.config.stored import has_content, read_weights, stored_settings
 from src.data.stored_table import MissingTable, StoredTable
 from src.experiments.write_run import prediction_columns, seed_metrics, table_copy
 from src.metrics.predictions import predict, seed_network
-from src.storage.schema import CHECKPOINT, COMPLETED, HISTORY, PREDICTIONS, TABLE, ArtifactError, Results, read_results
+from src.storage.schema import (
+    CHECKPOINT,
+    COMPLETED,
+    FILE_DATA,
+    HISTORY,
+    PREDICTIONS,
+    TABLE,
+    ArtifactError,
+    Results,
+    read_results,
+)
 from src.storage.schema import read_table as read_csv
 from src.training.single_thread import single_threaded
 from src.utils.errors import first_line
@@ -109,9 +119,9 @@ def load_run(folder: Path | str, allow_targets: Sequence[str] = (), data: Path |
     if results.status != COMPLETED:
         raise ArtifactError(f"{folder} holds a failed run: {results.error}")
     table = StoredTable.read(folder)
-    place, note = find_table(results, folder, data) if results.data == "csv" else (None, None)
+    place, note = find_table(results, folder, data) if results.data in FILE_DATA else (None, None)
     config = stored_settings(results, allow_targets, place)
-    missing = results.data == "csv" and place is None
+    missing = results.data in FILE_DATA and place is None
     if missing and table is None:
         raise ArtifactError(f"{folder}: {note}")
     components = build_components(config, stack(config), MissingTable(table) if missing and table else None)

@@ -32,6 +32,7 @@ from src.storage.schema import Results
 from src.training.history import Training
 from src.utils.errors import first_line
 from src.utils.seed_streams import SeedStreams
+from src.utils.typed_path import typed_path
 from src.utils.versions import versions
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def _write_table(condition: Condition, components: Components, index: int, folde
     copy = condition.folder / table_copy(table.path, table.sha256)
     if condition.config["data"].get("copy") and not copy.exists():
         with replacing_file(copy) as scratch:
-            shutil.copyfile(table.path, scratch)
+            shutil.copyfile(typed_path(table.path), scratch)
 
 
 def table_copy(path: str, sha256: str) -> str:

@@ -43,6 +43,7 @@ FAILED = "failed"
 NO_LOSS = "none"  # the choice of ``loss`` that goes with models that are fitted in closed form
 
 # Settings, with all below them, that change neither data nor training.
+FILE_DATA = ("csv", "openml_file")  # choices of data that are a table in a file
 EXCLUDED_FROM_FINGERPRINT = (
     *("seed", "seeds", "study", "resume", "optimized_metric", "predictions", "fail_fast", "allow_targets"),
     *("figures", "export", "hydra", "engine", "tags", "data.copy", "logger", "profiler", "paths"),

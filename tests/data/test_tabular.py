@@ -14,6 +14,7 @@ from src.data.dataframe import TableSettings, digest, make_frame
 from src.data.datamodule import StackedDataModule
 from src.data.protocols import Distribution
 from src.data.tabular import BUNDLED, BundledTable, CsvTable, Table
+from src.experiments import load_run
 from src.storage.schema import read_results
 from src.utils.seed_streams import seed_streams
 from src.utils.validation import SettingsError
@@ -164,3 +165,15 @@ def test_a_run_on_a_file_is_evaluated_and_predicts(train: Any, tmp_path: Path) -
         "Expected `classes` to be 2, as the data have, got 4."
         in train(*file, "data.missing=drop", "classes=4", code=1).err
     )
+
+
+def test_an_openml_file_has_its_classes_in_its_column_class(tmp_path, train):
+    rows = "".join(f"{row * 37 % 11 / 2},{'red' if row % 3 else 'green'},{'ab'[row % 2]}\n" for row in range(30))
+    header = "@relation r\n@attribute 'leaf length' numeric\n@attribute colour {red,green}\n@attribute class {b,a}\n"
+    (tmp_path / "plants.ARFF").write_text(f"{header}@data\n{rows}")
+    train("data=openml_file", "data.path=plants.ARFF", "trainer.max_epochs=1", "figures=none")
+    [path] = tmp_path.glob("outputs/runs/*/seed=0")
+    run = load_run(path)
+    assert run.components.datamodule.source.class_names == ["a", "b"]
+    assert set(run.predictions["target"]) == {"a", "b"}
+    assert list(run.predictions.columns[:2]) == ["leaf length", "colour"]
