@@ -305,6 +305,32 @@ data=csv data.path=$TABLE data.target=y ~ data.missing, drop, error
 data=csv data.path=$TABLE data.target=y data.missing=zero|null ~ data.missing, drop
 data=csv data.path=$TABLE data.target=y data.missing=drop data.sha256=abc ~ data.sha256, abc
 data=csv data.path=$TABLE data.target=y data.missing=drop classes=7 ~ classes, 2, 7
+$CSV data.categorical=5 ~ data.categorical, list, 5
+$CSV data.numeric=5 ~ data.numeric, list, 5
+$CSV data.drop=5 ~ data.drop, list, 5
+$CSV data.features=[nope] ~ data.features, columns x, nope
+$CSV data.groups=nope ~ data.groups, columns x, nope
+$CSV data.class_weights=maybe|[1] ~ data.class_weights, balanced
+$CSV data.copy=maybe ~ data.copy, true or false, maybe
+$CSV data.labels=5 ~ data.labels, list, 5
+$CSV data.merge_labels=5 ~ data.merge_labels, true or false, 5
+$CSV data.max_categories=0|many ~ data.max_categories, at least 2
+$CSV data.min_frequency=-1|half ~ data.min_frequency, at least 1
+$CSV data.ordered={x:5} ~ data.ordered.x, {x:5}
+$CSV data.unknown=maybe|5 ~ data.unknown, error, none
+$CSV data.read.comment=5 ~ data.read.comment, one character, 5
+$CSV data.read.decimal=5 ~ data.read.decimal, one character, 5
+$CSV data.read.thousands=5 ~ data.read.thousands, one character, 5
+$CSV data.read.quotechar=5 ~ data.read.quotechar, one character, 5
+$CSV data.read.sep=5 ~ data.read.sep, one character, 5
+$CSV data.read.compression=5 ~ data.read.compression, gzip, 5
+$CSV data.read.dtype=5 ~ data.read.dtype, int64, 5
+$CSV data.read.encoding=nope|5 ~ data.read.encoding, latin-1
+$CSV data.read.index_col=nope ~ data.path, nope
+$CSV data.read.keep_default_na=5 ~ data.read.keep_default_na, true or false, 5
+$CSV data.read.na_values={x:{y:1}} ~ data.read.na_values, text or number
+$CSV data.read.parse_dates=5 ~ data.read.parse_dates, columns, 5
+$CSV data.read.skiprows=-1|two ~ data.read.skiprows, lines
 loss=bce classes=3 ~ classes, 3
 loss=mse_sigmoid classes=4 ~ classes, 4
 loss=none ~ loss
@@ -377,18 +403,18 @@ trainer.enable_model_summary=yes ~ trainer.enable_model_summary, true or false, 
 """
 
 
+CSV = "data=csv data.path=$TABLE data.target=y data.missing=drop"
 SHOWN = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as messages write what is typed
 
 
 def alternatives(line):
-    """Return a line for each of the values a|b of its last setting, which its answer has to name too."""
-    typed, _, expected = line.rpartition(" ~ ")
+    """Return a line for each of the values a|b of its last setting, all of which its answer has to name."""
+    typed, _, expected = line.replace("$CSV", CSV).rpartition(" ~ ")
     start, _, values = typed.rpartition("=")
     if "|" not in values:
-        return [line]
-    return [
-        f"{start}={value} ~ {expected}, {SHOWN.get(value, value).replace(',', ', ')}" for value in values.split("|")
-    ]
+        return [f"{typed} ~ {expected}"]
+    shown = {value: SHOWN.get(value, value).replace(",", ", ") for value in values.split("|")}
+    return [f"{start}={value} ~ {expected}, {text}" for value, text in shown.items()]
 
 
 def split(line):
