@@ -32,6 +32,8 @@ from src.losses.none import LogProbabilities
 from src.metrics.population import Population
 from src.models.base import ClosedForm
 from src.training.callbacks.base import SeedCallback
+from src.training.callbacks.early_stopping import BestEpoch, EarlyStopping
+from src.training.callbacks.ema import ExponentialMovingAverage
 from src.training.module import GRADIENT_SETTINGS, StackedClassifier
 from src.training.single_thread import single_threaded
 from src.utils.seed_streams import SeedStreams, seed_streams
@@ -292,15 +294,12 @@ def check_settings(config: dict[str, Any]) -> None:
     for group in ("data", "loss", "model", "trainer"):
         with _collected(problems):
             factory(config, group, without=NOT_OF_THE_TARGET.get(group, ()))
-    if config["scheduler"]["_target_"] is not None:
-        with _collected(problems):
-            factory(config, "scheduler", without=SCHEDULER_SETTINGS)
     with _collected(problems):
         check_optimizer(config)
-    for group in ("profiler", "export"):
+    for group in ("scheduler", "profiler", "export"):
         if config[group]["_target_"] is not None:
             with _collected(problems):
-                factory(config, group)
+                factory(config, group, without=NOT_OF_THE_TARGET.get(group, ()))
     for name in config["logger"]:
         with _collected(problems):
             check_logger(config, name)
@@ -310,17 +309,31 @@ def check_settings(config: dict[str, Any]) -> None:
             callbacks.append(checked_callback(config, name))
     check(*problems)
     with _collected(problems):
-        components = build_components(config, stack(config)[:1])
-        if not isinstance(components.network, ClosedForm):
-            components.classifier.configure_model()
-            optimizer = factory(config, "optimizer")([components.classifier.flat.values])
-            components.classifier.select_engine(optimizer)
-            check_scheduler(config, components, optimizer)
-        else:
-            check(*(_unused(config, group) for group in ("scheduler", "callbacks", "logger", "profiler")))
+        check_training(config, build_components(config, stack(config)[:1]), callbacks)
     with _collected(problems):
         build_trainer(config, callbacks)
     check(*problems)
+
+
+def check_training(config: dict[str, Any], components: Components, callbacks: list[L.Callback]) -> None:
+    """Check that callbacks, engine and scheduler go with each other and with the network.
+
+    Raises:
+        SettingsError: If they do not, or the network is fitted in closed form, without any of them.
+    """
+    if isinstance(components.network, ClosedForm):
+        check(*(_unused(config, group) for group in ("scheduler", "callbacks", "logger", "profiler")))
+        return
+    classifier = components.classifier
+    averages = [callback for callback in callbacks if isinstance(callback, ExponentialMovingAverage)]
+    if averages and any(isinstance(callback, EarlyStopping | BestEpoch) for callback in callbacks):
+        rule = "either an average or the weights of one epoch, as a seed ends with one of them"
+        raise SettingsError(Problem("callbacks", rule, sorted(config["callbacks"])))
+    classifier.after_step = averages[0].update if averages else None
+    classifier.configure_model()
+    optimizer = factory(config, "optimizer")([classifier.flat.values])
+    classifier.select_engine(optimizer)
+    check_scheduler(config, components, optimizer)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.engines.base import NO_RULES, Engine, GradientRules, Schedule, take_steps
+from src.engines.base import NO_RULES, Engine, Schedule, StepRules, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 
@@ -19,7 +19,7 @@ class AutogradEngine(Engine):
         objective: Loss and decision rule.
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
-        rules: What happens to the gradients before a step.
+        rules: What happens before and after a step.
     """
 
     name = "autograd"
@@ -30,7 +30,7 @@ class AutogradEngine(Engine):
         objective: Objective,
         flat: FlatParameters,
         optimizer: Optimizer,
-        rules: GradientRules = NO_RULES,
+        rules: StepRules = NO_RULES,
     ) -> None:
         self._rules = rules
         self._optimizer = optimizer

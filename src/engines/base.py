@@ -17,22 +17,24 @@ Schedule = Sequence[dict[str, Any]]  # of each step, the settings of the optimiz
 
 
 @dataclass(frozen=True)
-class GradientRules:
-    """What happens to the gradient of each seed before a step.
+class StepRules:
+    """What happens before and after a step.
 
     Attributes:
         clip_norm: The norm to which the gradient of each seed is scaled down; None for none.
         clip_value: The largest absolute value of its elements; None for none.
         accumulate: Mini-batches whose gradients are averaged for one step; the last step of a block may have fewer,
             and divides by the same number, as Lightning does.
+        after_step: Called after each step; None for nothing.
     """
 
     clip_norm: float | None = None
     clip_value: float | None = None
     accumulate: int = 1
+    after_step: Callable[[], None] | None = None
 
 
-NO_RULES = GradientRules()
+NO_RULES = StepRules()
 
 
 class Engine(ABC):
@@ -60,7 +62,7 @@ def take_steps(
     flat: FlatParameters,
     batches: Iterable[tuple[Tensor, Tensor]],
     schedule: Schedule = (),
-    rules: GradientRules = NO_RULES,
+    rules: StepRules = NO_RULES,
 ) -> list[Tensor]:
     """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B), or on each few of them.
 
@@ -70,7 +72,7 @@ def take_steps(
         flat: The network's parameters.
         batches: The mini-batches.
         schedule: For each step the settings that the optimizer's group has; empty to keep them.
-        rules: What happens to the gradients before a step.
+        rules: What happens before and after a step.
 
     Returns:
         The outputs of each mini-batch before the step on it.
@@ -92,6 +94,8 @@ def take_steps(
         if schedule:
             optimizer.param_groups[0].update(schedule[index // rules.accumulate])
         step()
+        if rules.after_step is not None:
+            rules.after_step()
     return outputs
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import NO_RULES, Engine, GradientRules, Schedule, output_gradient, take_steps
+from src.engines.base import NO_RULES, Engine, Schedule, StepRules, output_gradient, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 from src.models.activations import Activation
@@ -26,7 +26,7 @@ class LayerwiseEngine(Engine):
         objective: Loss and decision rule; its own ``gradient`` with respect to the outputs is used if it has one.
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
-        rules: What happens to the gradients before a step.
+        rules: What happens before and after a step.
     """
 
     name = "layerwise"
@@ -37,7 +37,7 @@ class LayerwiseEngine(Engine):
         objective: Objective,
         flat: FlatParameters,
         optimizer: Optimizer,
-        rules: GradientRules = NO_RULES,
+        rules: StepRules = NO_RULES,
     ) -> None:
         self._flat = flat
         self._rules = rules

@@ -4,7 +4,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from src.engines.autograd import AutogradEngine
-from src.engines.base import NO_RULES, Engine, GradientRules, output_gradient
+from src.engines.base import NO_RULES, Engine, StepRules, output_gradient
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
 from src.engines.native.engine import NativeEngine, unsupported_reason
@@ -20,7 +20,7 @@ def select_engine(
     *,
     requested: str = "auto",
     mixed: bool = False,
-    rules: GradientRules = NO_RULES,
+    rules: StepRules = NO_RULES,
 ) -> Engine:
     """Return the fastest engine for a network, an objective and an optimizer.
 
@@ -30,7 +30,7 @@ def select_engine(
         flat: The network's parameters.
         optimizer: The optimizer of ``flat.values``.
         requested: ``native`` to require the native engine, ``torch`` to exclude it, ``auto`` to use it if it can be.
-        rules: What happens to the gradients before a step, which the native engine does not let out of its kernel.
+        rules: What happens before and after a step, which the native engine does not let out of its kernel.
         mixed: Whether the trainer casts single operations to a lower precision, which only autograd supports.
 
     Raises:
@@ -40,7 +40,7 @@ def select_engine(
     if requested == "torch":
         reason: str | None = "is excluded"
     elif rules != NO_RULES:
-        reason = "neither clips nor accumulates gradients"
+        reason = "neither clips nor accumulates gradients, nor averages weights"
     elif layers is None:
         reason = "has only affine layers and activations, all in one precision"
     else:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any, cast
@@ -16,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from src.data.datamodule import Batch, Block
-from src.engines.base import GradientRules
+from src.engines.base import StepRules
 from src.engines.block_optimizer import BlockOptimizer
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
@@ -55,6 +56,7 @@ class StackedClassifier(L.LightningModule):
         accumulate_grad_batches: As of ``lightning.Trainer``: mini-batches of a block for one step.
 
     Attributes:
+        after_step: What a callback wants to be called after each step of the optimizer, by ``on_fit_start``.
         curves: Losses and accuracies of the finished epochs.
         ended: The number of epochs, (S,), after which a callback stopped each seed, 0 for one that trains on; None
             without such a callback.
@@ -88,11 +90,12 @@ class StackedClassifier(L.LightningModule):
         self.interval = interval
         self.monitor = monitor
         self.requested_engine = engine
-        self.gradient_rules = GradientRules(
+        self.step_rules = StepRules(
             clip_norm=gradient_clip_val if gradient_clip_algorithm == "norm" else None,
             clip_value=gradient_clip_val if gradient_clip_algorithm == "value" else None,
             accumulate=accumulate_grad_batches,
         )
+        self.after_step: Callable[[], None] | None = None
         self.curves = Curves()
         self.ended: Tensor | None = None
         self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the running epoch: losses, sizes, correct
@@ -141,13 +144,13 @@ class StackedClassifier(L.LightningModule):
             optimizer,
             requested=self.requested_engine,
             mixed=mixed,
-            rules=self.gradient_rules,
+            rules=replace(self.step_rules, after_step=self.after_step),
         )
 
     def training_step(self, batch: Block | Batch, batch_idx: int) -> None:
         """Take a step on each mini-batch of a block, or on one mini-batch; the last block of an epoch ends it."""
         batches = batch if isinstance(batch, Block) else [self._stacked(batch)]
-        if self.gradient_rules.accumulate > 1 and not isinstance(batch, Block):
+        if self.step_rules.accumulate > 1 and not isinstance(batch, Block):
             raise ValueError(
                 "accumulate_grad_batches accumulates within a Block of mini-batches, as of this data module"
             )
@@ -228,7 +231,7 @@ class StackedClassifier(L.LightningModule):
             return self.engine.train(batches)
         (group,) = self.trainer.optimizers[0].param_groups
         schedule = []
-        for _ in batches[:: self.gradient_rules.accumulate]:
+        for _ in batches[:: self.step_rules.accumulate]:
             schedule.append({name: value for name, value in group.items() if name != "params"})
             cast(LRScheduler, scheduler).step()
         following = dict(group)

@@ -235,6 +235,10 @@ callbacks=early_stopping callbacks.early_stopping.patience=0 ~ callbacks.early_s
 callbacks=early_stopping callbacks.early_stopping.min_delta=-1 ~ callbacks.early_stopping.min_delta, at least 0, -1
 callbacks=early_stopping callbacks.early_stopping._target_=os.system ~ callbacks.early_stopping._target_, os.system
 callbacks=best_epoch callbacks.best_epoch.monitor=test/loss ~ callbacks.best_epoch.monitor, val/loss, test/loss
+callbacks=ema callbacks.ema.decay=1|0|slow ~ callbacks.ema.decay, above 0
+callbacks=ema callbacks.ema._target_=os.system ~ callbacks.ema._target_, os.system
+data.val_fraction=0.2 callbacks=[ema,best_epoch] ~ callbacks, average, best_epoch
+engine=native callbacks=ema ~ engine, averages, native
 callbacks=best_epoch callbacks.best_epoch.min_delta=x ~ callbacks.best_epoch.min_delta, at least 0, x
 callbacks=best_epoch callbacks.best_epoch._target_=os.system ~ callbacks.best_epoch._target_, os.system
 callbacks=lr_monitor callbacks.lr_monitor.log_momentum=true ~ callbacks.lr_monitor, logger=
