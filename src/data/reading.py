@@ -14,6 +14,7 @@ import lzma
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,8 @@ _DTYPES = (
 )
 _SEPARATORS = (",", ";", "\t", "|", ":")
 _BLANKS = r"\s+"
+_MAX_EXPANSION = 100  # times the size of a compressed file; tables grow by 3 to 20 times
+_FREE_BYTES = 2**27  # up to which it may grow in any case
 MAX_NAME = 200  # characters of the name of a column, beyond which a line of data is taken for the header
 _SAMPLE_BYTES = 2**18  # of a file, from which its separator is found
 _SAMPLE_LINES = 50
@@ -120,6 +123,7 @@ def raw_texts(path: Any, name: str, read: Any) -> pd.Series | None:
 
 def _read_csv(path: Path, target: Any, options: Options, guess: bool) -> pd.DataFrame:
     start = _start(path, options)
+    _check_expansion(path, options)
     found = _found_encoding(path, start, options)
     text = start.decode(str((options | found).get("encoding", "utf-8")), errors="replace")
     check(None if "\0" not in text else Problem("path", "a text file, and this one has null bytes", str(path)))
@@ -193,7 +197,27 @@ def _start(path: Path, options: Options) -> bytes:
     try:
         with _open(path, options) as file:
             return file.read(_SAMPLE_BYTES)
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, IndexError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise SettingsError(Problem("path", f"a file that can be read ({first_line(error)})", str(path))) from None
+
+
+def _check_expansion(path: Path, options: Options) -> None:
+    """Raise if a compressed file grows far beyond what a table can, before it fills the memory."""
+    size, read = path.stat().st_size, 0
+    with _open(path, options) as file:
+        if isinstance(file, io.BufferedReader):  # not compressed
+            return
+        while block := _attempted_read(path, file):
+            read += len(block)
+            rule = f"a compressed table that grows by less than {_MAX_EXPANSION} times"
+            grows = read > _FREE_BYTES and read > _MAX_EXPANSION * size
+            check(Problem("path", rule, str(path)) if grows else None)
+
+
+def _attempted_read(path: Path, file: IO[bytes]) -> bytes:
+    try:
+        return file.read(2**20)
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise SettingsError(Problem("path", f"a file that can be read ({first_line(error)})", str(path))) from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from src.data import reading
 from src.data.reading import read_table
 from src.utils.validation import SettingsError
 
@@ -154,3 +155,19 @@ def test_the_suffix_in_any_case_tells_the_format(name: str, tmp_path: Path) -> N
     assert read["grade"].astype(str).tolist() == ["a", "b"]
     (tmp_path / f"broken{path.suffix}").write_bytes(b"\x80\0\x01 not a table")
     assert refusal(str(tmp_path / f"broken{path.suffix}")).startswith("Expected `path` to be ")
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zip"])
+def test_a_compressed_file_may_be_broken_or_a_bomb(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"table.csv.{suffix}"
+    pd.DataFrame({"size": [1.5, 2.5], "grade": ["a", "b"]}).to_csv(path, index=False)
+    assert read_table(str(path), "grade")["size"].tolist() == [1.5, 2.5]
+    whole = path.read_bytes()
+    for cut in (0, 4, len(whole) - 6):
+        path.write_bytes(whole[:cut])
+        assert refusal(str(path)).startswith("Expected `path` to be ")
+    monkeypatch.setattr(reading, "_FREE_BYTES", 2**18)
+    pd.DataFrame({"size": [0] * 150_000, "grade": ["a"] * 150_000}).to_csv(path, index=False)
+    assert "grows by less than 100 times" in refusal(str(path))

@@ -335,6 +335,8 @@ $CSV data.read.keep_default_na=5 ~ data.read.keep_default_na, true or false, 5
 $CSV data.read.na_values={x:{y:1}} ~ data.read.na_values, text or number
 $CSV data.read.parse_dates=5 ~ data.read.parse_dates, columns, 5
 $CSV data.read.skiprows=-1|two ~ data.read.skiprows, lines
+$CSV data.read=guess ~ data.read, auto
+$CSV +data.read.converters={x:eval} ~ data.read.converters
 loss=bce classes=3 ~ classes, 3
 loss=mse_sigmoid classes=4 ~ classes, 4
 loss=none ~ loss

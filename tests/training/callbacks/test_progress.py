@@ -56,11 +56,11 @@ def test_failed_seeds_are_named_with_their_reason():
     assert "seed=3 failed" in shown([broken])
 
 
-def test_runs_without_a_distribution_show_a_dash():
+def test_runs_without_a_distribution_show_what_they_have():
     metrics = {"test/accuracy": 0.5, "test/correct": 1, "test/count": 2}
     lines = shown([replace(result(0, 0.5), metrics=metrics)]).splitlines()
     assert "Bayes" not in lines[0]
-    assert lines[2].split() == ["0", "1/2", "0.5000", "-", "-"]
+    assert lines[2].split() == ["0", "1/2", "0.5000"]
 
 
 def test_output_is_plain_where_there_is_no_terminal():
