@@ -160,6 +160,8 @@ def readable(word: str, sweeps: bool = True) -> str:
         ("data.labels=[niedrig, hoch,'höchst']", 'experiment=glob(*)')
     """
     key, equals, value = word.partition("=")
+    if not key.startswith("hydra."):  # what a locale without these letters has left of them
+        value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if sweeps and re.fullmatch(r"[\w-]*\*[\w*-]*", value) and (CONFIG_DIR / key).is_dir():
         return f"{key}=glob({value})"
     return key + equals + re.sub(_TEXT, lambda found: found[0] if found[0].isascii() else _in_quotes(found[0]), value)

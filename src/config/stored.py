@@ -19,6 +19,7 @@ from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import setting_problems
 from src.storage.schema import CHECKPOINT, FILE_DATA, ArtifactError, Results, check_contained
+from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, check
 
 _GROUPS = ("data", "loss", "model")
@@ -159,5 +160,5 @@ def has_content(path: Any, sha256: Any) -> bool:
     """Return whether a path is that of a file with a known content, and neither a device nor a pipe."""
     from src.data.dataframe import digest  # pandas takes half a second to import
 
-    is_file = isinstance(path, str | Path) and "\0" not in str(path) and Path(path).is_file()
+    is_file = isinstance(path, str | Path) and "\0" not in str(path) and typed_path(path).is_file()
     return is_file and sha256 is not None and digest(path) == sha256

@@ -29,6 +29,7 @@ from src.storage.schema import (
 from src.storage.schema import read_table as read_csv
 from src.training.single_thread import single_threaded
 from src.utils.errors import first_line
+from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, check
 
 
@@ -160,7 +161,7 @@ def find_table(results: Results, folder: Path, given: Path | str | None = None) 
         return Path(given), f"the table is read from {given}"
     if has_content(path, sha256):
         return Path(str(path)), None
-    what = "has changed" if isinstance(path, str) and "\0" not in path and Path(path).is_file() else "is missing"
+    what = "has changed" if isinstance(path, str) and "\0" not in path and typed_path(path).is_file() else "is missing"
     copy = folder.parent / table_copy(str(path), str(sha256))
     if not copy.is_symlink() and has_content(copy, sha256):
         return copy, f"{path!r} {what}; its copy {copy} is read"
