@@ -332,7 +332,8 @@ def check_training(config: dict[str, Any], components: Components, callbacks: li
     classifier.after_step = averages[0].update if averages else None
     classifier.configure_model()
     optimizer = factory(config, "optimizer")([classifier.flat.values])
-    classifier.select_engine(optimizer)
+    if config.get("engine") == "native":  # otherwise there is one, and the kernel need not be compiled here
+        classifier.select_engine(optimizer)
     check_scheduler(config, components, optimizer)
 
 
