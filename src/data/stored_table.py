@@ -39,6 +39,7 @@ class StoredTable:
         mean: Mean of each input over the training samples, (D,).
         deviation: Its standard deviation, (D,).
         splits: The rows of the training, validation and test samples, from 0.
+        columns: All columns, features or not, for the report.
     """
 
     path: str
@@ -48,6 +49,7 @@ class StoredTable:
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     splits: dict[str, list[int]]
+    columns: tuple[Column, ...] = ()
 
     @classmethod
     def of(cls, data: StackedDataModule, index: int) -> "StoredTable | None":
@@ -59,7 +61,8 @@ class StoredTable:
         rows = {name: part[index].tolist() for name, part in zip(_SPLITS, data.indices, strict=True)}
         mean, deviation = (moment[index, 0].numpy() for moment in (preprocessing.mean, preprocessing.deviation))
         encoder = preprocessing.encoder(index)
-        return cls(source.path, str(source.sha256), source.class_names, encoder, mean, deviation, rows)
+        names, columns = source.class_names, source.frame.columns
+        return cls(source.path, str(source.sha256), names, encoder, mean, deviation, rows, columns)
 
     @property
     def layout(self) -> Layout:
@@ -77,6 +80,7 @@ class StoredTable:
             "mean": self.mean.tolist(),
             "deviation": self.deviation.tolist(),
             "splits": self.splits,
+            "columns": list(map(asdict, self.columns)),
         }
         (folder / TABLE).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 

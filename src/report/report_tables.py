@@ -9,6 +9,7 @@ from src.analysis.comparisons import NOT_SHOWN, NOT_TESTED, POINTS, POWERS, scal
 from src.analysis.findings import Findings
 from src.analysis.formatting import decimals, metric_label, number, with_interval
 from src.analysis.summary import ACCURACIES, summarize
+from src.analysis.table_columns import read_columns
 from src.analysis.variance import SEED
 from src.statistics.intervals import MIN_BOOTSTRAP
 
@@ -311,6 +312,15 @@ def _coefficient(row: pd.Series, metric: str) -> str:
     return f"{with_interval(mean, low, high)} ({number(sd, decimals(low, high))})"
 
 
+def columns_table(findings: Findings) -> ReportTable | None:
+    """Return one row per column of the tables that the runs were trained on, or None where there are none."""
+    found = read_columns(findings.collection.completed)
+    if found.empty:
+        return None
+    note = "How training took each column. A category has one input per category of the training samples."
+    return ReportTable("columns", "Columns of the data", note, list(found.columns), found.to_numpy().tolist(), texts=4)
+
+
 def all_tables(findings: Findings) -> list[ReportTable]:
     """Return the tables of the report, except the settings."""
     found = [condition_table(findings)]
@@ -320,7 +330,8 @@ def all_tables(findings: Findings) -> list[ReportTable]:
             found.append(seeds_table(findings))
     if len(findings.variance):
         found.append(variance_table(findings))
-    return found
+    columns = columns_table(findings)
+    return found if columns is None else [*found, columns]
 
 
 def _name(row: pd.Series) -> str:
