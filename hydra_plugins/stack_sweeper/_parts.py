@@ -39,7 +39,7 @@ class PartsOfConditions:
 
 
 def label_parts(jobs: Sequence[ScheduledJob], job_name: str, output_subdir: str | None) -> list[list[str]]:
-    """Give jobs of one condition, which share a directory as they differ only in their seeds, files of their own in it.
+    """Give jobs of one condition, which share a directory, different file names in it.
 
     They may run at the same time, on any machine: each keeps its configuration in a directory, and its log in a file,
     that is named by its seeds, and ``hydra.sweeper.part`` numbers them.

@@ -23,7 +23,7 @@ RECORD = "tuning.json"  # in the directory of the trials' study: the best trial 
 class TuneSweeper(StackSweeper):
     """Tunes every condition with Optuna, then runs each with its own settings and with the best ones found.
 
-    The trials of a condition run on seeds of their own and go to the study ``<study>-tuning``. They maximise what a job
+    The trials of a condition run on separate seeds and go to the study ``<study>-tuning``. They maximise what a job
     returns. The same command resumes: Optuna's sampler is seeded, and the jobs of finished trials return at once what
     they returned before, so that the search proposes the same trials again and goes on where it stopped. A stored
     Optuna study would not do that, as it does not hold the state of the sampler.

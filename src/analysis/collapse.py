@@ -1,4 +1,4 @@
-"""Which runs of a study collapsed, and the command that repeats them from the initial weights of He et al."""
+"""Collapsed runs of a study, and the command that repeats them from the initial weights of He et al."""
 
 import shlex
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether a study was extended by further seeds after some were finished."""
+"""Extension of a study by further seeds after some were finished."""
 
 from collections.abc import Iterable
 from itertools import permutations

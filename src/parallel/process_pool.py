@@ -18,7 +18,7 @@ from hydra.errors import CompactHydraException
 from src.parallel.worker import JobResult, work
 
 START_METHOD = "LOSSLAB_START_METHOD"  # environment variable: fork, spawn or forkserver
-GRACE_SECONDS = 3.0  # that a worker has to end when it is told to
+GRACE_SECONDS = 3.0  # until a worker that was dismissed or terminated is killed
 
 
 class DeadWorkerError(CompactHydraException):

@@ -1,4 +1,4 @@
-"""A worker process: it runs the jobs that it receives, one after another, until it is told to end."""
+"""A worker process: it runs the jobs that it receives, one after another, until it receives None."""
 
 import io
 import os

@@ -22,7 +22,7 @@ DECIMALS = 12  # differences are rounded, so that floating-point error neither b
 
 @dataclass(frozen=True)
 class CollapseComparison:
-    """Does A collapse more often than B?
+    """Comparison of how often A and B collapse.
 
     Attributes:
         n: Number of pairs of which it is known whether both collapsed.
@@ -51,7 +51,7 @@ class CollapseComparison:
 
 @dataclass(frozen=True)
 class LearnedComparison:
-    """How do A and B differ in the pairs in which both learned?
+    """Comparison of A and B in the pairs in which both learned.
 
     Without two pairs, or where all differences are equal, the interval is NaN.
 
@@ -83,7 +83,7 @@ class LearnedComparison:
 
 @dataclass(frozen=True)
 class OverallComparison:
-    """How do A and B differ over all pairs, collapsed or not?
+    """Comparison of A and B over all pairs, collapsed or not.
 
     Attributes:
         n: Number of pairs.

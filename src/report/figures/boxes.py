@@ -41,7 +41,7 @@ class Group:
         bayes: Bayes accuracy, or None where the distribution is not known.
         linear: Accuracy of the linear discriminant of infinite data, or None.
         ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
-        units: Values of the independent replicates, (n,), if single seeds are not independent; otherwise None.
+        replicates: Values of the independent replicates, (n,), if single seeds are not independent; otherwise None.
         collapsed: Whether each seed is collapsed, (S,); None where none is.
     """
 
@@ -51,7 +51,7 @@ class Group:
     bayes: float | None = None
     linear: float | None = None
     ideal: float | None = None
-    units: NDArray[np.floating] | None = None
+    replicates: NDArray[np.floating] | None = None
     collapsed: NDArray[np.bool_] | None = None
 
 
@@ -123,7 +123,7 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: floa
         whiskerprops={"color": color, "linewidth": 0.9},
         capprops={"color": color, "linewidth": 0.9},
     )
-    mean, low, high = mean_interval(values if group.units is None else group.units, confidence)
+    mean, low, high = mean_interval(values if group.replicates is None else group.replicates, confidence)
     ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
     ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
