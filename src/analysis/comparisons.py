@@ -38,7 +38,7 @@ COLUMNS = (
     *(f"seeds_{power}_{size}" for size in POINTS for power in POWERS),
 )
 _TESTS = ("collapsed_p", "learned_p", "learned_p_margin")
-_IN_POINTS = ("accuracy", "regret", "calibration_error")
+_IN_POINTS = ("accuracy", "balanced_accuracy", "majority_accuracy", "regret", "calibration_error")
 _LOWER_IS_BETTER = ("loss", "regret", "excess_ce", "calibration_error")
 
 

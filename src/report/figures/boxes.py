@@ -21,6 +21,7 @@ _BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
 _COLLAPSED = "one collapsed seed"
 _BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
 _IDEAL = "optimum of the loss"
+_MAJORITY = "always the largest class"
 _DIAMOND: dict[str, Any] = {
     "color": "black",
     "marker": "D",
@@ -43,6 +44,7 @@ class Group:
         ideal: Accuracy of the decision rule of the loss on its minimiser, or None where that is the Bayes accuracy.
         replicates: Values of the independent replicates, (n,), if single seeds are not independent; otherwise None.
         collapsed: Whether each seed is collapsed, (S,); None where none is.
+        majority: Accuracy of always deciding for the largest class, or None where that is no reference.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Group:
     ideal: float | None = None
     replicates: NDArray[np.floating] | None = None
     collapsed: NDArray[np.bool_] | None = None
+    majority: float | None = None
 
 
 def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0.95) -> Axes:
@@ -85,6 +88,7 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
         _draw_reference(ax, row + 1, [group.bayes for group in block], _BAYES, "--")
         _draw_reference(ax, row + 1, [group.linear for group in block], _LINEAR, ":")
         _draw_reference(ax, row + 1, [group.ideal for group in block], _IDEAL, "-.")
+        _draw_reference(ax, row + 1, [group.majority for group in block], _MAJORITY, (0, (5, 1, 1, 1, 1, 1)))
         row += len(block) + 1
     ax.set_ylim(row - 0.4, -0.5)
     ax.set_yticks([position for position, _, _ in ticks])
@@ -128,7 +132,7 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: floa
     ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
 
-def _draw_reference(ax: Axes, top: float, values: Iterable[float | None], label: str, dashes: str) -> None:
+def _draw_reference(ax: Axes, top: float, values: Iterable[float | None], label: str, dashes: Any) -> None:
     """Draw one line through neighbouring rows of the same reference accuracy."""
     row = top
     for value, same in itertools.groupby(values):
@@ -151,5 +155,6 @@ def box_legend(axes: Iterable[Axes], confidence: float = 0.95) -> list[Artist]:
         _BAYES: Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
         _LINEAR: Line2D([], [], color=INK, linestyle=":", linewidth=1.0, label=_LINEAR),
         _IDEAL: Line2D([], [], color=INK, linestyle="-.", linewidth=1.0, label=_IDEAL),
+        _MAJORITY: Line2D([], [], color=INK, linestyle=(0, (5, 1, 1, 1, 1, 1)), linewidth=1.0, label=_MAJORITY),
     }
     return [entry for name, entry in entries.items() if name in drawn]

@@ -16,12 +16,16 @@ from src.analysis.collapse import collapsed_runs
 from src.analysis.formatting import metric_label
 from src.analysis.replicate import Replicate
 from src.analysis.run_files import Curves, Predictions
-from src.analysis.summary import ACCURACIES
+from src.analysis.summary import ACCURACIES, BALANCED, MAJORITY, has_unequal_classes
 from src.plotting.run_figures import Regions, plot_test_scatter, scatter_legend, set_loss_scale
 from src.plotting.style import plain, series_colors, style, wrapped
 from src.report.figures.boxes import Group, box_legend, plot_accuracy_boxes
 
-_TITLES = {"test/accuracy": "test accuracy (test samples)", "population/accuracy": "population accuracy (exact)"}
+_TITLES = {
+    "test/accuracy": "test accuracy (test samples)",
+    "population/accuracy": "population accuracy (exact)",
+    BALANCED: "balanced test accuracy",
+}
 _COLUMNS = 4
 
 
@@ -64,7 +68,8 @@ def accuracy_figure(runs: pd.DataFrame, alpha: float = 0.05, replicate: Replicat
         alpha: Error rate of the intervals.
         replicate: The replicate that they are based on; single runs by default.
     """
-    shown = [metric for metric in ACCURACIES if metric in runs.columns and runs[metric].notna().any()]
+    leading = [BALANCED] if has_unequal_classes(runs) else []
+    shown = [metric for metric in [*leading, *ACCURACIES] if metric in runs.columns and runs[metric].notna().any()]
     groups = {metric: condition_groups(runs, metric, replicate or Replicate()) for metric in shown}
     names = {group.label for group in groups[shown[0]]}
     lines = max(wrapped(name).count("\n") + 1 for name in names)
@@ -92,7 +97,10 @@ def condition_groups(runs: pd.DataFrame, metric: str, replicate: Replicate) -> l
         label, classes = group["label"].iloc[0], int(group["classes"].iloc[0])
         bayes, linear, ideal = (_median(group, f"{name}/accuracy") for name in ("bayes", "linear", "ideal"))
         ideal = None if ideal is None or bayes is None or ideal > bayes - 1e-9 else ideal
-        groups.append(Group(label, classes, values, bayes, linear, ideal, replicate.means(group, metric), hollow))
+        majority = 1 / classes if metric == BALANCED else _median(group, MAJORITY) if metric == ACCURACIES[0] else None
+        majority = majority if has_unequal_classes(group) else None
+        means = replicate.means(group, metric)
+        groups.append(Group(label, classes, values, bayes, linear, ideal, means, hollow, majority))
     return sorted(groups, key=lambda group: group.classes)
 
 

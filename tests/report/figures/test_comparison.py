@@ -168,3 +168,14 @@ def test_scale_follows_the_medians(ax: Axes, last: float, scale: str):
     loss = np.linspace(1, last, 50)[None]
     plot_loss_curves(ax, {"a": Curves(np.arange(50), loss)}, {"a": "red"})
     assert ax.get_yscale() == scale
+
+
+def test_unequal_classes_lead_with_balanced_accuracy_and_a_line(tmp_path: Path):
+    metrics = {"test/accuracy": 0.9, "test/balanced_accuracy": 0.6, "test/majority_accuracy": 0.95}
+    for seed in range(3):
+        write_run(tmp_path, seed=seed, metrics=metrics)
+    first, second = accuracy_figure(collect([tmp_path]).completed).axes
+    assert (first.get_title(), second.get_title()) == ("balanced test accuracy", "test accuracy (test samples)")
+    for ax, expected in ((first, 0.5), (second, 0.95)):
+        [line] = [line for line in ax.lines if line.get_label() == "always the largest class"]
+        assert list(line.get_xdata()) == [expected] * 2
