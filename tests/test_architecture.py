@@ -80,7 +80,7 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     file: Path, settings: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     group, name = file.parent.name, file.stem
-    choice = f"split@data={name}" if group == "split" else f"{group}={name}"
+    choice = f"{group}={name}"
     partner = ["model=gaussian"] * (choice == "loss=none")
     table = tmp_path / "table.csv"
     table.write_text("size,label\n" + "1,a\n2,b\n" * 10)

@@ -74,9 +74,7 @@ class Net(nn.Module):
 '''
 CONF = {
     "loss/my_hinge.yaml": "_target_: my_package.Hinge\nmargin: 1",
-    "data/halves.yaml": (
-        "defaults:\n  - /split@_here_: default\n\n_target_: my_package.Halves\nsamples: 100\nwrong: 0.1"
-    ),
+    "data/halves.yaml": ("_target_: my_package.Halves\nsamples: 100\nwrong: 0.1"),
     "model/my_net.yaml": (
         "_target_: src.models.custom.Custom\nnetwork:\n  _target_: my_package.Net\n  _partial_: true\n  width: 8"
     ),

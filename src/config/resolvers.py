@@ -1,4 +1,4 @@
-"""The OmegaConf resolvers that the configuration files use: ``condition``, ``classes_in`` and ``sha256``.
+"""The OmegaConf resolvers of the configuration: ``condition``, ``classes_in``, ``val_share`` and ``sha256``.
 
 Importing this module registers them and the structured configs. A resolver computes a value, checks nothing and
 imports no torch.
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import src.config.schema  # noqa: F401 - registers the structured configs
 from src.config.naming import condition_folder, condition_name, fingerprint
+from src.utils.validation import SettingsError
 
 
 def resolve(root: DictConfig) -> dict[str, Any]:
@@ -38,6 +39,19 @@ def classes_in(settings: DictConfig) -> int | None:
     return count_classes(plain["path"], TableSettings.of(plain))
 
 
+def val_share(data: DictConfig) -> float:
+    """Return the share of the rows of a table that ``data.split_by`` names ``val``; the resolver ``${val_share:}``."""
+    from src.data.reading import read_table  # pandas takes half a second to import
+
+    plain = cast(dict[str, Any], OmegaConf.to_container(data, resolve=False))
+    try:
+        table = read_table(plain.get("path"), plain.get("target"), plain.get("read"))
+    except SettingsError:
+        return 0.0
+    column = plain.get("split_by")
+    return float((table[column] == "val").mean()) if column in table.columns else 0.0
+
+
 def sha256(path: str) -> str | None:
     """Return the hash of a file; the resolver ``${sha256:PATH}``."""
     from src.data.dataframe import digest  # pandas takes half a second to import
@@ -47,4 +61,5 @@ def sha256(path: str) -> str | None:
 
 OmegaConf.register_new_resolver("condition", lambda *, _root_: condition(_root_), replace=True)
 OmegaConf.register_new_resolver("classes_in", classes_in, replace=True)
+OmegaConf.register_new_resolver("val_share", lambda *, _parent_: val_share(_parent_), replace=True)
 OmegaConf.register_new_resolver("sha256", sha256, replace=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from src.utils.validation import Problem, SettingsError, check
 
-NUMBER, CATEGORY, ORDERED, GROUP = "number", "category", "ordered category", "group"
+NUMBER, CATEGORY, ORDERED, GROUP, SPLIT = "number", "category", "ordered category", "group", "split"
 DATE, TEXT, IDENTIFIER, CONSTANT, INDEX = "date", "text", "identifier", "constant", "index"
 _MAX_CATEGORIES = 100  # of a column, unless data.categorical names it
 _MIN_IDENTIFIERS = 10  # rows from which all-different values are those of an identifier
@@ -68,6 +68,7 @@ class Roles:
         ordered: Columns of ordered categories, each with its texts in order.
         numeric: Columns of numbers; a date counts as its days since 1970.
         groups: The column of groups, which is no feature; None for none.
+        split_by: The column that orders or names the splits, which is no feature; None for none.
     """
 
     features: Sequence[str] | None = None
@@ -76,6 +77,7 @@ class Roles:
     ordered: Mapping[str, Sequence[Any]] | None = None
     numeric: Sequence[str] = ()
     groups: str | None = None
+    split_by: str | None = None
 
 
 def find_columns(table: pd.DataFrame, target: str, roles: Roles) -> list[Column]:
@@ -87,7 +89,7 @@ def find_columns(table: pd.DataFrame, target: str, roles: Roles) -> list[Column]
     _check_names(table, target, roles)
     names = [name for name in table.columns if name not in (target, *roles.drop)]
     if roles.features is not None:
-        names = [name for name in names if name in (*roles.features, roles.groups)]
+        names = [name for name in names if name in (*roles.features, roles.groups, roles.split_by)]
     return [_column(table[name], roles) for name in names]
 
 
@@ -194,13 +196,14 @@ def _check_names(table: pd.DataFrame, target: str, roles: Roles) -> None:
             if not _is_list(value)
         ),
     )
-    lists |= {"ordered": list(ordered), "groups": None if roles.groups is None else [roles.groups]}
+    single = {"groups": roles.groups, "split_by": roles.split_by}
+    lists |= {"ordered": list(ordered)} | {name: None if value is None else [value] for name, value in single.items()}
     known = [name for name in table.columns if name != target]
     for setting, names in lists.items():
         for name in map(str, names or ()):
             check(None if name in known else Problem(setting, f"of the columns {', '.join(known)}", name))
     given: dict[str, str] = {}
-    for setting in ("drop", "categorical", "ordered", "numeric", "groups"):
+    for setting in ("drop", "categorical", "ordered", "numeric", "groups", "split_by"):
         for name in map(str, lists[setting] or ()):
             rule = f"without {name}, which data.{given.get(name)} names"
             check(Problem(setting, rule, list(lists[setting])) if name in given else None)
@@ -223,6 +226,8 @@ def _column(values: pd.Series, roles: Roles) -> Column:
     column = Column(name, NUMBER, different, len(values) - len(known))
     if name == roles.groups:
         return replace(column, role=GROUP, used=False)
+    if name == roles.split_by:
+        return replace(column, role=SPLIT, used=False)
     if name in ordered:
         given = [str(text) for text in ordered[name]]
         other = sorted(set(texts_of(known)) - set(given))

@@ -27,6 +27,7 @@ class Frame:
         classes: The class of each sample, and the label of each class.
         columns: All columns except the target and those that were left out, with their roles.
         groups: The group of each sample, or None.
+        split_by: The value of each sample that orders or names the splits, or None.
     """
 
     features: pd.DataFrame
@@ -34,6 +35,7 @@ class Frame:
     classes: Classes
     columns: tuple[Column, ...]
     groups: pd.Series | None = None
+    split_by: pd.Series | None = None
 
     @property
     def used(self) -> tuple[Column, ...]:
@@ -84,7 +86,7 @@ def make_frame(table: pd.DataFrame, settings: TableSettings) -> Frame:
     columns = find_columns(table, target, settings)
     check_columns(columns, settings.drop)
     used = [column.name for column in columns if column.used]
-    needed = [target, *used, *([] if settings.groups is None else [settings.groups])]
+    needed = [target, *used, *(name for name in (settings.groups, settings.split_by) if name is not None)]
     gaps = [name for name in table.columns if name in needed and table[name].isna().any()]
     if gaps and missing == "error":
         row = int(table[gaps[0]].isna().to_numpy().argmax()) + 1
@@ -97,8 +99,8 @@ def make_frame(table: pd.DataFrame, settings: TableSettings) -> Frame:
     rule = "a column with a value in every row, or with missing=drop"
     check(Problem("target", rule, target) if table[target].isna().any() else None)
     classes = find_classes(table[target], settings.labels, settings.merge_labels)
-    groups = None if settings.groups is None else table[settings.groups]
-    return Frame(table[used], table[target], classes, tuple(columns), groups)
+    groups, split_by = (None if name is None else table[name] for name in (settings.groups, settings.split_by))
+    return Frame(table[used], table[target], classes, tuple(columns), groups, split_by)
 
 
 def read_frame(path: Any, settings: TableSettings) -> Frame:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.data.protocols import DataSource
 from src.utils.seed_streams import SeedStreams
-from src.utils.validation import Problem, check, number, whole
+from src.utils.validation import Problem, check, choice, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
 MAX_BLOCK = 2**14  # samples of each seed gathered at once, so that an epoch is not a second copy of a large data set
@@ -98,8 +98,9 @@ class StackedDataModule(L.LightningDataModule):
         source: The distribution or table.
         streams: The random streams of each seed.
         batch_size: Samples B of a mini-batch, at least 1.
-        test_fraction: Share of a data set that is held out for testing, in (0, 1).
+        test_fraction: Share of a data set that is held out for testing, in (0, 1); None where the data say which.
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
+        split: How it is split, one of ``source.splits``.
         class_weights: ``none``, ``balanced`` by the training samples of each seed, or a list with one per class.
         steps_per_block: Mini-batches that one batch of the loader has at most; None for as many as are fastest.
         accumulated: Mini-batches for one step of the optimizer, which are in one block.
@@ -119,8 +120,9 @@ class StackedDataModule(L.LightningDataModule):
         streams: Sequence[SeedStreams],
         *,
         batch_size: int,
-        test_fraction: float,
+        test_fraction: float | None,
         val_fraction: float,
+        split: str = "stratified",
         class_weights: str | Sequence[float] = "none",
         steps_per_block: int | None = None,
         accumulated: int = 1,
@@ -129,21 +131,23 @@ class StackedDataModule(L.LightningDataModule):
         super().__init__()
         check(
             whole("batch_size", batch_size, min_value=1, max_value=2**31),
-            number("test_fraction", test_fraction, above=0, below=1),
+            choice("split", split, source.splits),
+            _test_problem(split, test_fraction),
             number("val_fraction", val_fraction, min_value=0, below=1),
             _weights_problem(class_weights, source.classes),
         )
         self.source = source
         self.streams = streams
         self.batch_size = batch_size
+        self.split = split
         self.class_weights = class_weights
         self.steps_per_block = steps_per_block
         self.accumulated = accumulated
         self.overfit_batches = overfit_batches
         self.generators: list[torch.Generator] = []  # of the shuffles of the training
         self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
-        test_size, val_size = round(source.size * test_fraction), round(source.size * val_fraction)
-        test_size, val_size = source.split_sizes(test_size, val_size)
+        test_size, val_size = round(source.size * (test_fraction or 0)), round(source.size * val_fraction)
+        test_size, val_size = source.split_sizes(test_size, val_size, split)
         train_size = source.size - test_size - val_size
         self.sizes = (test_size, val_size, train_size)
         rule = f"a fraction that leaves each split at least one of {source.size} samples"
@@ -173,7 +177,7 @@ class StackedDataModule(L.LightningDataModule):
         """Draw, split and preprocess the data of every seed; the same streams always give the same data."""
         x, target = self.source.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
         order = torch.stack(
-            [self.source.split_order(self.sizes, streams.generator("split")) for streams in self.streams]
+            [self.source.split_order(self.sizes, streams.generator("split"), self.split) for streams in self.streams]
         )  # (S, N)
         test, val, train = order.split(list(self.sizes), dim=1)
         self.test_indices = test  # (S, n)
@@ -231,6 +235,14 @@ class StackedDataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training continue the shuffles of a checkpoint."""
         self._restored = state_dict["shuffle"]
+
+
+def _test_problem(split: str, test_fraction: Any) -> Problem | None:
+    """Return a problem unless the share of the test samples is given where it decides, and only there."""
+    if split != "column":
+        return number("test_fraction", test_fraction, above=0, below=1)
+    rule = f"null with split={split}, which decides about the test samples"
+    return None if test_fraction is None else Problem("test_fraction", rule, test_fraction)
 
 
 def _weights_problem(value: Any, classes: int) -> Problem | None:

@@ -25,18 +25,20 @@ class DataSource(ABC):
         classes: Number of classes C.
         size: Number of samples N of one data set.
         ordered: Whether the order of the classes has a meaning, as losses of ordinal regression need.
+        splits: The choices of ``split=`` that its samples allow.
     """
 
     features: int
     classes: int
     size: int
     ordered: bool = True
+    splits: tuple[str, ...] = ("stratified",)
 
     @abstractmethod
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Return one data set per generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
 
-    def split_sizes(self, test: int, val: int) -> tuple[int, int]:
+    def split_sizes(self, test: int, val: int, split: str) -> tuple[int, int]:
         """Return the sizes nearest to these that the test and the validation split of every seed can have."""
         return test, val
 
@@ -47,7 +49,7 @@ class DataSource(ABC):
             SettingsError: If they cannot.
         """
 
-    def split_order(self, sizes: Sequence[int], generator: Generator) -> Tensor:
+    def split_order(self, sizes: Sequence[int], generator: Generator, split: str) -> Tensor:
         """Return a random permutation (N,) of the samples; its consecutive parts of the given sizes are the splits."""
         return torch.randperm(self.size, generator=generator)
 

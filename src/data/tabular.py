@@ -15,6 +15,7 @@ from src.data.dataframe import Frame, TableSettings, digest, make_frame, read_fr
 from src.data.encoding import Encoder, Layout, layout_problems
 from src.data.group_split import group_order, reachable_size
 from src.data.protocols import DataSource
+from src.data.splits import PARTS, named_parts, time_sizes, times_of
 from src.utils.validation import Problem, SettingsError, check, choice, flag
 
 BUNDLED = ("breast_cancer", "digits", "iris", "wine")
@@ -23,8 +24,8 @@ BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 class Table(DataSource):
     """The samples of a table, the same for every seed.
 
-    Splits are stratified, or keep groups together. Categories are encoded one-hot, features standardised and missing
-    values filled with the mean, all by the training samples of each seed alone.
+    Splits are stratified or keep groups together, or a column decides about them. Categories are encoded one-hot,
+    features standardised and missing values filled with the mean, all by the training samples of each seed alone.
 
     Args:
         frame: The table.
@@ -43,6 +44,8 @@ class Table(DataSource):
     Raises:
         SettingsError: If the table has another number of classes.
     """
+
+    splits = ("stratified", "group", "time", "column")
 
     def __init__(
         self,
@@ -76,8 +79,22 @@ class Table(DataSource):
         seeds = len(generators)
         return self.x.expand(seeds, -1, -1), self.target.expand(seeds, -1)
 
-    def split_sizes(self, test: int, val: int) -> tuple[int, int]:
-        """Return the sizes nearest to these that whole groups have, or these where there are no groups."""
+    def split_sizes(self, test: int, val: int, split: str) -> tuple[int, int]:
+        """Return the sizes nearest to these that the splits can have: of whole groups or times, or those of the column.
+
+        Raises:
+            SettingsError: If a column is missing or needless, or gives no split with every class.
+        """
+        column, fixed = self.frame.split_by, split in ("time", "column")
+        if fixed and column is None:
+            raise SettingsError(Problem("split_by", f"the column that decides with split={split}", None))
+        check(None if fixed or column is None else Problem("split_by", f"null with split={split}", column.name))
+        if split == "group" and self.groups is None:
+            raise SettingsError(Problem("groups", "the column of groups with split=group", None))
+        if column is not None:
+            sizes = time_sizes(times_of(column), test, val) if split == "time" else _named_sizes(column, val)
+            self._check_parts(self._fixed_order(split), sizes)
+            return sizes
         if self.groups is None:
             return test, val
         counts = np.bincount(self.groups).tolist()
@@ -85,6 +102,30 @@ class Table(DataSource):
         rule = f"a column with at least {splits} groups"
         check(None if len(counts) >= splits else Problem("groups", rule, f"{len(counts)} groups"))
         return reachable_size(counts, test), reachable_size(counts, val) if val else 0
+
+    def _fixed_order(self, split: str) -> NDArray[np.int64]:
+        """Return the permutation (N,) that a column decides: test, validation and training samples."""
+        assert self.frame.split_by is not None  # noqa: S101 - for mypy
+        if split == "time":
+            return np.argsort(-times_of(self.frame.split_by), kind="stable")
+        names = named_parts(self.frame.split_by)
+        return np.concatenate([np.flatnonzero(names == part) for part in PARTS])
+
+    def _check_parts(self, order: NDArray[np.int64], sizes: tuple[int, int]) -> None:
+        """Raise unless every split that a column decides has every class, and no group is in two."""
+        parts = [part for part in np.split(order, np.cumsum(sizes)) if len(part)]
+        for part in parts:
+            absent = np.flatnonzero(np.bincount(self.frame.classes.target[part], minlength=self.classes) == 0)
+            rule = "a column with every class in every split"
+            shown = f"a split of {len(part)} samples without class {self.class_names[absent[0]]}" if len(absent) else ""
+            check(Problem("split_by", rule, shown) if len(absent) else None)
+        if self.groups is not None:
+            shared = sum(len(set(self.groups[part])) for part in parts) - len(set(self.groups))
+            check(
+                Problem("groups", "a column whose groups are in one split each", f"{shared} in more")
+                if shared
+                else None
+            )
 
     def check_split(self, test: int, val: int) -> None:
         """Raise unless every split can have a sample of every class.
@@ -104,11 +145,13 @@ class Table(DataSource):
                 problems.append(Problem(name, rule, size))
         check(*problems)
 
-    def split_order(self, sizes: Sequence[int], generator: Generator) -> Tensor:
+    def split_order(self, sizes: Sequence[int], generator: Generator, split: str) -> Tensor:
         """Return a permutation (N,) whose consecutive parts of the given sizes have every class.
 
-        They are stratified, or share no group where there are groups.
+        They are stratified, or share no group where there are groups, or are what a column decides.
         """
+        if split in ("time", "column"):
+            return torch.from_numpy(self._fixed_order(split))
         if self.groups is not None:
             return group_order(self.groups, self.frame.classes.target, sizes, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
@@ -148,6 +191,8 @@ class BundledTable(Table):
         SettingsError: If there is no such data set, or it has another number of classes.
     """
 
+    splits = ("stratified",)
+
     def __init__(self, classes: int, *, name: str) -> None:
         check(choice("name", name, BUNDLED))
         table = getattr(datasets, f"load_{name}")(as_frame=True).frame
@@ -171,6 +216,7 @@ class CsvTable(Table):
         ordered: Columns of ordered categories, each with its texts in order.
         numeric: Columns of numbers, whatever they look like; a date counts as its days since 1970.
         groups: A column of groups, which is no feature; no group is in two splits. None for none.
+        split_by: The column of ``split=time`` or ``split=column``, which is no feature; None for none.
         labels: All labels in the order of their classes; None sorts them.
         merge_labels: Whether spellings of a label that differ in case, blanks or Unicode form are one class.
         unknown: What a category is that no sample of the file has: an ``error``, or ``none`` of the others.
@@ -197,6 +243,7 @@ class CsvTable(Table):
         ordered: Mapping[str, Sequence[Any]] | None = None,
         numeric: Sequence[str] = (),
         groups: str | None = None,
+        split_by: str | None = None,
         labels: Sequence[Any] | None = None,
         merge_labels: bool = False,
         unknown: str = "error",
@@ -214,6 +261,7 @@ class CsvTable(Table):
             ordered=ordered,
             numeric=numeric,
             groups=groups,
+            split_by=split_by,
             labels=labels,
             merge_labels=merge_labels,
         )
@@ -229,6 +277,25 @@ class CsvTable(Table):
             max_categories=max_categories,
             indicator=missing == "indicator",
         )
+
+
+def _named_sizes(column: pd.Series, val: int) -> tuple[int, int]:
+    """Return the number of test and of validation samples that a column names.
+
+    Raises:
+        SettingsError: If it names others than the settings, or no sample of a split.
+    """
+    names = named_parts(column)
+    counts = [int((names == part).sum()) for part in PARTS]
+    for part, count in zip(PARTS, counts, strict=True):
+        needed = int(part != "val")
+        check(
+            Problem("split_by", f"a column that says {part} of some samples", column.name) if needed > count else None
+        )
+    share = counts[1] / len(names)
+    rule = f"{share:.6g}, the share that {column.name} names val"
+    check(Problem("val_fraction", rule, val / len(names)) if val != counts[1] else None)
+    return counts[0], counts[1]
 
 
 def _stratified_cut(

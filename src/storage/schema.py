@@ -57,10 +57,13 @@ OBSERVERS = tuple(  # callbacks that change no result
 )
 
 _UNSET: dict[str, Any] = {  # settings of the data by their values before there were such settings
-    **{f"data.{name}": None for name in ("features", "groups", "labels", "min_frequency", "max_categories")},
+    **{
+        f"data.{name}": None for name in ("features", "groups", "split_by", "labels", "min_frequency", "max_categories")
+    },
     **{f"data.{name}": [] for name in ("drop", "categorical", "numeric")},
     "data.ordered": {},
     "data.class_weights": "none",
+    "data.split": "stratified",
     "data.merge_labels": False,
     "data.unknown": "error",
 }

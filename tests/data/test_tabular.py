@@ -69,7 +69,7 @@ def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
 def test_scaling_is_that_of_the_training_points_alone() -> None:
     table = BundledTable(3, name="wine")
     made = module(table, [4])
-    order = table.split_order(made.sizes, seed_streams([4], {})[0].generator("split"))
+    order = table.split_order(made.sizes, seed_streams([4], {})[0].generator("split"), "stratified")
     test, train = order[: made.sizes[0]], order[made.sizes[0] :]
     scaler = StandardScaler().fit(table.x[train])
     np.testing.assert_allclose(made.train.x[0], scaler.transform(table.x[train]), atol=1e-6)

@@ -50,7 +50,7 @@ tags=x ~ tags, list of words, x
 tags=[1] ~ tags, list of words, [1]
 returns=test/loss ~ returns, optimized_metric=, test/loss
 experiment=nope ~ experiment, hw4, nope
-split=default ~ split
+split=default|null ~ split, column, group, stratified, time
 hydra/launcher=nonsense ~ hydra/launcher, basic, nonsense
 hydra/sweeper=nonsense ~ hydra/sweeper, stack, nonsense
 hydra.nonsense=1 ~ hydra.nonsense
@@ -298,6 +298,14 @@ data=digits data.samples_per_class=5 ~ data.samples_per_class
 data=iris data.name=[iris] ~ data.name, iris
 data=wine data.batch_size=-5 ~ data.batch_size, from 1, -5
 data=csv ~ data.path
+split=group|time|column ~ data.split, stratified
+data=iris split=group|time|column ~ data.split, stratified
+data.split=halves ~ data.split, stratified, halves
+data=csv data.path=$TABLE data.target=y data.missing=drop split=group ~ data.groups, split=group, null
+data=csv data.path=$TABLE data.target=y data.missing=drop split=time|column ~ data.split_by, null
+data=csv data.path=$TABLE data.target=y data.missing=drop split=time data.split_by=z ~ data.split_by, columns x, z
+data=csv data.path=$TABLE data.target=y data.missing=drop data.split_by=x ~ data.split_by, null with split=stratified, x
+data=csv data.path=$TABLE data.target=y data.missing=drop split=column data.split_by=x ~ data.split_by, train, x
 data=csv data.path=nowhere.csv data.target=y ~ data.path, nowhere.csv
 data=csv data.path=/ data.target=y ~ data.path, /
 data=csv data.path=/dev/null data.target=y ~ data.path, /dev/null
