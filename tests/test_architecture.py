@@ -83,9 +83,13 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     choice = f"{group}={name}"
     partner = ["model=gaussian"] * (choice == "loss=none")
     table = tmp_path / "table.csv"
-    table.write_text("size,label\n" + "1,a\n2,b\n" * 10)
-    if group == "data" and name in TABLES:
-        composed = settings(choice, *FEW, *[f"data.path={table}", "data.target=label"] * (name == "csv"))
+    table.write_text("size,label,site,part\n" + "1,a,0,test\n2,b,0,test\n" * 5 + "1,a,1,train\n2,b,1,train\n" * 20)
+    own_table = [f"data.path={table}", "data.target=label", "data.features=[size]"]
+    if group == "split":
+        by = {"group": ["data.groups=site"], "time": ["data.split_by=site"], "column": ["data.split_by=part"]}
+        composed = settings(choice, *FEW, "data=csv", *own_table, *by.get(name, []))
+    elif group == "data" and name in TABLES:
+        composed = settings(choice, *FEW, *own_table * (name == "csv"))
     else:
         composed = settings(choice, *partner, *FEW) | {"classes": 2}
         [size] = composed["data"].keys() & {"samples", "samples_per_class", "samples_per_corner"}
