@@ -45,7 +45,7 @@ class Table(DataSource):
         SettingsError: If the table has another number of classes.
     """
 
-    splits = ("stratified", "group", "time", "column")
+    splits: tuple[str, ...] = ("stratified", "group", "time", "column")
 
     def __init__(
         self,
