@@ -41,7 +41,7 @@ from src.utils.validation import Problem, SettingsError, check, choice
 
 ATTRIBUTES = {"data": ("features", "size", "classes"), "loss": ("out_features",)}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # which are no arguments
-LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction", "split", "class_weights")
+LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction", "split", "folds", "class_weights")
 SCHEDULER_SETTINGS = ("interval", "monitor")
 NOT_OF_THE_TARGET = {
     "data": LOADER_SETTINGS,
@@ -111,7 +111,7 @@ def build_components(
     Raises:
         SettingsError: If a setting is wrong; it is named in full, such as ``data.samples_per_class``.
     """
-    loader = {name: config["data"][name] for name in LOADER_SETTINGS}
+    loader = {name: config["data"][name] for name in LOADER_SETTINGS if name in config["data"]}
     counting = {name: config["trainer"].get(name) for name in STEP_COUNTING}
     blocks: dict[str, Any] = {"overfit_batches": config["trainer"].get("overfit_batches", 0)}
     if any(value not in (None, False, -1) for value in counting.values()):

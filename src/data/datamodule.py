@@ -1,7 +1,7 @@
 """The LightningDataModule of a stack: one data set per seed, and mini-batches that hold samples of every seed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning as L
@@ -101,6 +101,7 @@ class StackedDataModule(L.LightningDataModule):
         test_fraction: Share of a data set that is held out for testing, in (0, 1); None where the data say which.
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
         split: How it is split, one of ``source.splits``.
+        folds: Number of folds of ``kfold``, at least 2: a seed s tests on fold s % folds of the repeat s // folds.
         class_weights: ``none``, ``balanced`` by the training samples of each seed, or a list with one per class.
         steps_per_block: Mini-batches that one batch of the loader has at most; None for as many as are fastest.
         accumulated: Mini-batches for one step of the optimizer, which are in one block.
@@ -123,6 +124,7 @@ class StackedDataModule(L.LightningDataModule):
         test_fraction: float | None,
         val_fraction: float,
         split: str = "stratified",
+        folds: int | None = None,
         class_weights: str | Sequence[float] = "none",
         steps_per_block: int | None = None,
         accumulated: int = 1,
@@ -133,6 +135,7 @@ class StackedDataModule(L.LightningDataModule):
             whole("batch_size", batch_size, min_value=1, max_value=2**31),
             choice("split", split, source.splits),
             _test_problem(split, test_fraction),
+            _folds_problem(split, folds, source.size),
             number("val_fraction", val_fraction, min_value=0, below=1),
             _weights_problem(class_weights, source.classes),
         )
@@ -140,6 +143,7 @@ class StackedDataModule(L.LightningDataModule):
         self.streams = streams
         self.batch_size = batch_size
         self.split = split
+        self.folds = folds
         self.class_weights = class_weights
         self.steps_per_block = steps_per_block
         self.accumulated = accumulated
@@ -147,7 +151,7 @@ class StackedDataModule(L.LightningDataModule):
         self.generators: list[torch.Generator] = []  # of the shuffles of the training
         self._restored: list[Tensor] = []  # states of the shuffles, from a checkpoint
         test_size, val_size = round(source.size * (test_fraction or 0)), round(source.size * val_fraction)
-        test_size, val_size = source.split_sizes(test_size, val_size, split)
+        test_size, val_size = source.split_sizes(test_size, val_size, split, folds)
         train_size = source.size - test_size - val_size
         self.sizes = (test_size, val_size, train_size)
         rule = f"a fraction that leaves each split at least one of {source.size} samples"
@@ -176,9 +180,7 @@ class StackedDataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Draw, split and preprocess the data of every seed; the same streams always give the same data."""
         x, target = self.source.sample([streams.generator("data") for streams in self.streams])  # (S, N, D), (S, N)
-        order = torch.stack(
-            [self.source.split_order(self.sizes, streams.generator("split"), self.split) for streams in self.streams]
-        )  # (S, N)
+        order = torch.stack([self._order(streams) for streams in self.streams])  # (S, N)
         test, val, train = order.split(list(self.sizes), dim=1)
         self.test_indices = test  # (S, n)
         train = train[:, : self.train_size]
@@ -187,6 +189,14 @@ class StackedDataModule(L.LightningDataModule):
         x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
         seeds = torch.arange(len(order))[:, None]
         self.test, self.val, self.train = (Split(x[seeds, part], target[seeds, part]) for part in (test, val, train))
+
+    def _order(self, streams: SeedStreams) -> Tensor:
+        """Return the permutation (N,) of a seed: its test, validation and training samples."""
+        fold = None
+        if self.folds is not None:
+            repeat, number = divmod(streams.split, self.folds)
+            streams, fold = replace(streams, split=repeat), (number, self.folds)
+        return self.source.split_order(self.sizes, streams.generator("split"), self.split, fold)
 
     def weights(self) -> Tensor:
         """Return the weight of each class in the training of each seed, (S, C), once the data are set up."""
@@ -239,10 +249,17 @@ class StackedDataModule(L.LightningDataModule):
 
 def _test_problem(split: str, test_fraction: Any) -> Problem | None:
     """Return a problem unless the share of the test samples is given where it decides, and only there."""
-    if split != "column":
+    if split not in ("column", "kfold"):
         return number("test_fraction", test_fraction, above=0, below=1)
     rule = f"null with split={split}, which decides about the test samples"
     return None if test_fraction is None else Problem("test_fraction", rule, test_fraction)
+
+
+def _folds_problem(split: str, folds: Any, size: int) -> Problem | None:
+    """Return a problem unless the number of folds is given with ``kfold``, and only there."""
+    if split == "kfold":
+        return whole("folds", folds, min_value=2, max_value=size)
+    return None if folds is None else Problem("folds", f"null with split={split}", folds)
 
 
 def _weights_problem(value: Any, classes: int) -> Problem | None:

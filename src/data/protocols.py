@@ -38,7 +38,7 @@ class DataSource(ABC):
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Return one data set per generator: x (S, N, D), float64, and target (S, N), int64 in [0, C)."""
 
-    def split_sizes(self, test: int, val: int, split: str) -> tuple[int, int]:
+    def split_sizes(self, test: int, val: int, split: str, folds: int | None = None) -> tuple[int, int]:
         """Return the sizes nearest to these that the test and the validation split of every seed can have."""
         return test, val
 
@@ -49,7 +49,9 @@ class DataSource(ABC):
             SettingsError: If they cannot.
         """
 
-    def split_order(self, sizes: Sequence[int], generator: Generator, split: str) -> Tensor:
+    def split_order(
+        self, sizes: Sequence[int], generator: Generator, split: str, fold: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return a random permutation (N,) of the samples; its consecutive parts of the given sizes are the splits."""
         return torch.randperm(self.size, generator=generator)
 

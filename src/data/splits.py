@@ -1,4 +1,4 @@
-"""Splits that a column decides, by time or by the name of each sample's split. They are the same for every seed."""
+"""Splits that a column decides, by time or by the name of each sample's split, and folds of cross-validation."""
 
 import numpy as np
 import pandas as pd
@@ -61,3 +61,23 @@ def named_parts(column: pd.Series) -> NDArray[np.str_]:
     rule = "a column that says train, val or test"
     check(Problem("split_by", rule, f"{column.name} with {wrong[0]}") if wrong else None)
     return names
+
+
+def fold_numbers(labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each sample, (N,), in [0, folds); -1 for N % folds samples of the largest classes in none.
+
+    Every fold has N // folds samples, as runs that train together need, and the shares of the classes. scikit-learn's
+    StratifiedKFold makes folds that differ by a sample.
+
+    Args:
+        labels: The class of each sample, (N,), each with at least one sample for every fold.
+        folds: Number of folds.
+        seed: Seed of the folds.
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))  # by class, at random within it
+    for _ in range(len(labels) % folds):
+        largest = np.bincount(labels[order]).argmax()
+        order = np.delete(order, np.flatnonzero(labels[order] == largest)[0])
+    numbers = np.full(len(labels), -1)
+    numbers[order] = np.arange(len(order)) % folds
+    return numbers

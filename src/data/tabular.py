@@ -15,7 +15,7 @@ from src.data.dataframe import Frame, TableSettings, digest, make_frame, read_fr
 from src.data.encoding import Encoder, Layout, layout_problems
 from src.data.group_split import group_order, reachable_size
 from src.data.protocols import DataSource
-from src.data.splits import PARTS, named_parts, time_sizes, times_of
+from src.data.splits import PARTS, fold_numbers, named_parts, time_sizes, times_of
 from src.utils.validation import Problem, SettingsError, check, choice, flag
 
 BUNDLED = ("breast_cancer", "digits", "iris", "wine")
@@ -45,7 +45,7 @@ class Table(DataSource):
         SettingsError: If the table has another number of classes.
     """
 
-    splits: tuple[str, ...] = ("stratified", "group", "time", "column")
+    splits: tuple[str, ...] = ("stratified", "group", "time", "column", "kfold")
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Table(DataSource):
         seeds = len(generators)
         return self.x.expand(seeds, -1, -1), self.target.expand(seeds, -1)
 
-    def split_sizes(self, test: int, val: int, split: str) -> tuple[int, int]:
+    def split_sizes(self, test: int, val: int, split: str, folds: int | None = None) -> tuple[int, int]:
         """Return the sizes nearest to these that the splits can have: of whole groups or times, or those of the column.
 
         Raises:
@@ -91,6 +91,9 @@ class Table(DataSource):
         check(None if fixed or column is None else Problem("split_by", f"null with split={split}", column.name))
         if split == "group" and self.groups is None:
             raise SettingsError(Problem("groups", "the column of groups with split=group", None))
+        if folds is not None:
+            self._check_folds(folds, val)
+            return self.size // folds, val
         if column is not None:
             sizes = time_sizes(times_of(column), test, val) if split == "time" else _named_sizes(column, val)
             self._check_parts(self._fixed_order(split), sizes)
@@ -102,6 +105,16 @@ class Table(DataSource):
         rule = f"a column with at least {splits} groups"
         check(None if len(counts) >= splits else Problem("groups", rule, f"{len(counts)} groups"))
         return reachable_size(counts, test), reachable_size(counts, val) if val else 0
+
+    def _check_folds(self, folds: int, val: int) -> None:
+        """Raise unless every fold, and what is left of it for the other splits, can have every class."""
+        if self.frame.groups is not None:
+            rule = "null with split=kfold, as folds of whole groups have different sizes"
+            raise SettingsError(Problem("groups", rule, str(self.frame.groups.name)))
+        counts = np.bincount(self.frame.classes.target)
+        rarest, left = int(counts.min()), int((counts - -(-counts // folds)).min())
+        rule = "a number of folds, each of which has a sample of every class and leaves one for each other split"
+        check(Problem("folds", rule, folds) if rarest < folds or left < 1 + (val > 0) else None)
 
     def _fixed_order(self, split: str) -> NDArray[np.int64]:
         """Return the permutation (N,) that a column decides: test, validation and training samples."""
@@ -145,7 +158,9 @@ class Table(DataSource):
                 problems.append(Problem(name, rule, size))
         check(*problems)
 
-    def split_order(self, sizes: Sequence[int], generator: Generator, split: str) -> Tensor:
+    def split_order(
+        self, sizes: Sequence[int], generator: Generator, split: str, fold: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return a permutation (N,) whose consecutive parts of the given sizes have every class.
 
         They are stratified, or share no group where there are groups, or are what a column decides.
@@ -156,8 +171,12 @@ class Table(DataSource):
             return group_order(self.groups, self.frame.classes.target, sizes, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
         labels, rest, parts = self.frame.classes.target, np.arange(self.size), []
+        if fold is not None:
+            number, folds = fold
+            tested = fold_numbers(labels, folds, seed) == number
+            parts, rest = [np.flatnonzero(tested)], np.flatnonzero(~tested)
         for index, size in enumerate(sizes[:-1]):
-            if size:
+            if size and index >= len(parts):
                 later = sum(size > 0 for size in sizes[index + 1 :])
                 rest, part = _stratified_cut(labels, rest, size, seed, later)
                 parts.append(part)
@@ -191,7 +210,7 @@ class BundledTable(Table):
         SettingsError: If there is no such data set, or it has another number of classes.
     """
 
-    splits = ("stratified",)
+    splits = ("stratified", "kfold")
 
     def __init__(self, classes: int, *, name: str) -> None:
         check(choice("name", name, BUNDLED))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from src.data.dataframe import TableSettings, make_frame
 from src.data.datamodule import StackedDataModule
-from src.data.splits import time_sizes
+from src.data.splits import fold_numbers, time_sizes
 from src.data.tabular import Table
 from src.storage.schema import read_results
 from src.utils.seed_streams import seed_streams
@@ -76,6 +76,28 @@ def test_split_group_keeps_groups_together_and_a_group_split_needs_groups() -> N
         module("group", by=None)
 
 
+@given(st.lists(st.integers(5, 23), min_size=2, max_size=5), st.integers(2, 5), st.integers(0, 2**31 - 1))
+def test_folds_are_disjoint_equal_and_stratified(counts: list[int], folds: int, seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    numbers = fold_numbers(labels, folds, seed)
+    assert np.bincount(numbers[numbers >= 0]).tolist() == [len(labels) // folds] * folds
+    table = np.array([np.bincount(labels[numbers == fold], minlength=len(counts)) for fold in range(folds)])
+    assert np.ptp(table, axis=0).max() <= 1
+    assert table.min() >= 1
+
+
+def test_seeds_are_the_folds_of_one_repeat_after_the_other() -> None:
+    made = module("kfold", seeds=8, by=None, test_fraction=None, folds=4)
+    assert made.sizes == (15, 6, 39)
+    train, val, test = ([set(rows.tolist()) for rows in part] for part in made.indices)
+    for repeat in (test[:4], test[4:]):
+        assert set.union(*repeat) == set(range(60))
+    assert set(map(frozenset, test[:4])) != set(map(frozenset, test[4:]))
+    assert all(not (a & b or a & c or b & c) for a, b, c in zip(train, val, test, strict=True))
+    alone = module("kfold", seeds=1, by=None, test_fraction=None, folds=4)
+    assert set(alone.indices[2][0].tolist()) == test[0]
+
+
 HALVES = np.repeat(["train", "test"], 30)
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("time", {"columns": {"by": np.zeros(60)}}, "`split_by` to be a column with at least 3 different times"),
@@ -87,7 +109,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("column", {"test_fraction": None, "columns": {"by": HALVES}}, "`val_fraction` to be 0, the share that by names"),
     ("stratified", {}, "`split_by` to be null with split=stratified, got .by"),
     ("time", {"by": None}, "`split_by` to be the column that decides with split=time"),
-    ("nope", {}, "`split` to be one of stratified, group, time, column"),
+    ("kfold", {"by": None, "test_fraction": None, "folds": 1}, "`folds` to be a whole number from 2 to 60, got 1"),
+    ("kfold", {"by": None, "test_fraction": None, "folds": 21}, "`folds` to be a number of folds, each of which has"),
+    ("kfold", {"by": None, "folds": 5}, "`test_fraction` to be null with split=kfold"),
+    ("kfold", {"by": None, "groups": "clinic", "test_fraction": None, "folds": 5}, "`groups` to be null with"),
+    ("stratified", {"by": None, "folds": 5}, "`folds` to be null with split=stratified, got 5"),
+    ("nope", {}, "`split` to be one of stratified, group, time, column, kfold"),
 ]
 
 

@@ -298,7 +298,9 @@ data=digits data.samples_per_class=5 ~ data.samples_per_class
 data=iris data.name=[iris] ~ data.name, iris
 data=wine data.batch_size=-5 ~ data.batch_size, from 1, -5
 data=csv ~ data.path
-split=group|time|column ~ data.split, stratified
+split=group|time|column|kfold ~ data.split, stratified
+data=iris split=kfold data.folds=1|half|51|null ~ data.folds
+data=iris split=kfold data.test_fraction=0.2 ~ data.test_fraction, null, 0.2
 data=iris split=group|time|column ~ data.split, stratified
 data.split=halves ~ data.split, stratified, halves
 data=csv data.path=$TABLE data.target=y data.missing=drop split=group ~ data.groups, split=group, null
