@@ -187,9 +187,9 @@ def _check_names(table: pd.DataFrame, target: str, roles: Roles) -> None:
     ordered = roles.ordered or {}
     lists = {name: getattr(roles, name) for name in ("features", "drop", "categorical", "numeric")}
     good = {name: value is None or isinstance(value, list | tuple) for name, value in lists.items()}
+    check(None if isinstance(ordered, Mapping) else Problem("ordered", "lists of texts by column", ordered))
     check(*(None if good[name] else Problem(name, "a list of columns", value) for name, value in lists.items()))
     check(
-        None if isinstance(ordered, Mapping) else Problem("ordered", "lists of texts by column", ordered),
         *(
             Problem("ordered", f"a list of texts for {name}", value)
             for name, value in ordered.items()

@@ -330,6 +330,7 @@ $CSV data.labels=5 ~ data.labels, list, 5
 $CSV data.merge_labels=5 ~ data.merge_labels, true or false, 5
 $CSV data.max_categories=0|many ~ data.max_categories, at least 2
 $CSV data.min_frequency=-1|half ~ data.min_frequency, at least 1
+$CSV data.ordered=5 ~ data.ordered, lists of texts, 5
 $CSV data.ordered={x:5} ~ data.ordered.x, {x:5}
 $CSV data.unknown=maybe|5 ~ data.unknown, error, none
 $CSV data.read.comment=5 ~ data.read.comment, one character, 5
