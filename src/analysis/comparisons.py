@@ -99,7 +99,15 @@ def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, replicate: Repli
             lines += _unpaired(values[pair], str(setting), int(classes), replicate)
             named = {"metric": metric, "setting": setting, "classes": int(classes), "loss": loss}
             rows.append(
-                named | _compare(values[pair] * scale(metric), collapsed.reindex(columns=pair), plan, replicate, metric)
+                named
+                | _compare(
+                    values[pair] * scale(metric),
+                    collapsed.reindex(columns=pair),
+                    plan,
+                    replicate,
+                    metric,
+                    replicate.overlap_of(block[block["method"].isin(pair)]),
+                )
             )
     order = {loss: rank for rank, loss in enumerate(dict.fromkeys(known["method"]))}
     settings = {setting: rank for rank, setting in enumerate(dict.fromkeys(known["setting"]))}
@@ -117,7 +125,7 @@ def _unpaired(values: pd.DataFrame, setting: str, classes: int, replicate: Repli
 
 
 def _compare(
-    values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, replicate: Replicate, metric: str
+    values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, replicate: Replicate, metric: str, overlap: float
 ) -> dict[str, Any]:
     """Return the parts of one comparison, from values and collapses with the loss in the first of two columns."""
     paired = values.dropna().sort_index()
@@ -135,7 +143,9 @@ def _compare(
     parts = {
         "collapsed": asdict(compare_collapse(collapsed_a, collapsed_b, alpha=plan.alpha, anytime=plan.anytime)),
         "learned": asdict(
-            compare_learned(learned_a, learned_b, alpha=plan.alpha, margin=plan.margin, anytime=plan.anytime)
+            compare_learned(
+                learned_a, learned_b, alpha=plan.alpha, margin=plan.margin, anytime=plan.anytime, overlap=overlap
+            )
         ),
         "": asdict(compare_all(sign * all_a, sign * all_b, alpha=plan.alpha, bound=bound, anytime=plan.anytime)),
     }

@@ -1,6 +1,6 @@
 """Statistical findings of a study, as tables and sentences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from src.analysis.comparison_groups import name_methods
 from src.analysis.comparisons import Plan, compare_losses
 from src.analysis.conclusions import answer
 from src.analysis.formatting import join_words
-from src.analysis.replicate import Replicate, find_replicate
+from src.analysis.replicate import Replicate, find_replicate, fold_overlap
 from src.analysis.runs import tuned
 from src.analysis.summary import ACCURACIES, MAJORITY, has_unequal_classes, summarize
 from src.analysis.variance import decompose, test_set_sentence
@@ -62,7 +62,7 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
         plan: The baseline, alpha and margin.
     """
     runs = collection.completed
-    replicate = find_replicate(runs)
+    replicate = replace(find_replicate(runs), overlap=fold_overlap(collection.results))
     methods = name_methods(runs)
     comparisons, unpaired = compare_losses(runs, metric, plan, replicate)
     variance, unbalanced = decompose(runs)
@@ -84,7 +84,10 @@ def find(collection: Collection, metric: str, plan: Plan) -> Findings:
 
 def _notes(collection: Collection, metric: str, replicate: Replicate, variance: pd.DataFrame, plan: Plan) -> list[str]:
     runs = collection.completed
-    notes = [_ANYTIME if plan.anytime else "", replicate.note, test_set_sentence(variance), _tuned_sentence(collection)]
+    notes = [
+        *(_ANYTIME if plan.anytime else "", replicate.note, replicate.fold_note),
+        *(test_set_sentence(variance), _tuned_sentence(collection)),
+    ]
     if runs.groupby("fingerprint").size().max() == 1:
         notes.append("Each condition has one seed: intervals and tests need at least two, so there are none.")
     if metric == ACCURACIES[0] and ACCURACIES[1] not in runs.columns:

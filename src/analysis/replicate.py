@@ -1,13 +1,14 @@
 """The independent replicate of a study: the run, or one random stream of a crossed design."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from src.analysis.collect import ranges
+from src.storage.schema import Results
 from src.utils.seeds import SEED_KEYS
 
 _MAX_NAMES = 4  # runs of a crossed design named in one line
@@ -23,10 +24,21 @@ class Replicate:
     Attributes:
         stream: None where each run is one replicate, else the name of the identity column of the stream.
         others: How many seeds each other crossed stream has, by name, in a crossed design.
+        overlap: The ratio of test to training samples of each condition that is cross-validated, by its fingerprint.
     """
 
     stream: str | None = None
     others: tuple[tuple[str, int], ...] = ()
+    overlap: Mapping[str, float] = field(default_factory=dict)
+
+    def overlap_of(self, runs: pd.DataFrame) -> float:
+        """Return the largest ratio of test to training samples of the conditions of some runs; 0 without folds."""
+        return max((self.overlap.get(name, 0.0) for name in runs["fingerprint"].unique()), default=0.0)
+
+    @property
+    def interval(self) -> str:
+        """Name of the interval of a mean."""
+        return "corrected t interval (Nadeau and Bengio 2003)" if self.overlap else "t interval"
 
     @property
     def name(self) -> str:
@@ -42,6 +54,17 @@ class Replicate:
         return (
             f"The runs are a crossed design: those that share a {self.name.removesuffix('s')} are averaged first, over "
             f"{crossed}, so n counts {self.name} and intervals are conditional on these {crossed}."
+        )
+
+    @property
+    def fold_note(self) -> str:
+        """Return which intervals are corrected for folds that share training samples; empty without folds."""
+        if not self.overlap:
+            return ""
+        return (
+            "The seeds of split=kfold are folds, whose training samples overlap. The t intervals of means and part (b) "
+            "of the comparisons are corrected for that (Nadeau and Bengio 2003); the other intervals, those of "
+            "--anytime and the numbers of seeds needed are those of independent runs, and too optimistic here."
         )
 
     def average(self, values: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +91,16 @@ class Replicate:
 def _short(row: Sequence[int]) -> list[tuple[str, int]]:
     """Return the seed, and the seeds of the streams that do not follow it."""
     return [(name, value) for name, value in zip(SEED_KEYS, row, strict=True) if name == "seed" or value != row[0]]
+
+
+def fold_overlap(results: Iterable[Results]) -> dict[str, float]:
+    """Return the ratio of test to training samples of each condition with ``split=kfold``, by its fingerprint."""
+    found = {}
+    for each in results:
+        data = each.config.get("data", {})
+        if data.get("split") == "kfold":
+            found[each.fingerprint] = 1 / (data["folds"] * (1 - data["val_fraction"]) - 1)
+    return found
 
 
 def find_replicate(runs: pd.DataFrame) -> Replicate:

@@ -72,7 +72,7 @@ def _collapses(runs: pd.DataFrame, confidence: float, replicate: Replicate) -> d
 
 def _spread(metric: str, runs: pd.DataFrame, confidence: float, replicate: Replicate) -> dict[str, float]:
     values = runs[metric].dropna()
-    mean, low, high = mean_interval(replicate.means(runs, metric), confidence)
+    mean, low, high = mean_interval(replicate.means(runs, metric), confidence, replicate.overlap_of(runs))
     return {
         f"{metric} n": len(values),
         f"{metric} mean": mean,

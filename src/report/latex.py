@@ -73,7 +73,7 @@ def _accuracy_table(findings: Findings) -> str:
     cells.columns = [f"$C = {count}$" for count in cells.columns]
     unit = " in points" if scale(metric) > 1 else ""
     caption = (
-        f"Mean {metric_label(metric)}{unit} with its {1 - findings.plan.alpha:.0%} t interval, over "
+        f"Mean {metric_label(metric)}{unit} with its {1 - findings.plan.alpha:.0%} {findings.replicate.interval}, over "
         f"{findings.replicate.name}. Bold: the best mean at each class count, and every mean inside its interval."
     )
     return _table(cells.reset_index(), caption, "losses")

@@ -68,8 +68,9 @@ def condition_table(findings: Findings) -> ReportTable:
     over = f"of the mean, over {findings.replicate.name}"
     note = (
         f"A collapsed network makes one decision for every training sample; their number, with the {level} "
-        f"Clopper-Pearson interval of the probability. Mean [{level} t interval {over}] (standard deviation over "
-        "runs); where seeds collapse, a mean describes neither these nor the others. Accuracies and regret in points."
+        f"Clopper-Pearson interval of the probability. Mean [{level} {findings.replicate.interval} "
+        f"{over}] (standard deviation over runs); where seeds collapse, a mean describes neither these nor the others. "
+        "Accuracies and regret in points."
     )
     if "ideal/accuracy" in ends:
         note += (
@@ -142,7 +143,7 @@ def comparison_table(findings: Findings) -> ReportTable:
             "t confidence sequence and e-value",
         )
         if plan.anytime
-        else ("McNemar's exact test, and Tango's interval", "paired t interval and test")
+        else ("McNemar's exact test, and Tango's interval", f"paired {findings.replicate.interval} and test")
     )
     p = " Each p is 1/e, and holds however the study grew." if plan.anytime else ""
     note = (
@@ -294,7 +295,8 @@ def coefficient_table(findings: Findings) -> ReportTable | None:
     level = f"{1 - findings.plan.alpha:.0%}"
     note = (
         "ln P(class | x) / P(class 0 | x) = w . x + b of the classifiers with linear log odds in the features x1, "
-        f"x2, ...: mean [{level} t interval of the mean, over {seeds}] (standard deviation over runs). "
+        f"x2, ...: mean [{level} {findings.replicate.interval} of the mean, over {seeds}] (standard deviation over "
+        "runs). "
         "A generative model derives them from the moments of its classes, a discriminative one from its loss."
     )
     return ReportTable(

@@ -12,14 +12,16 @@ MIN_BOOTSTRAP = 10  # values
 BATCH = 2**20  # random numbers held in memory at a time
 
 
-def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
+def mean_interval(values: ArrayLike, confidence: float = 0.95, overlap: float = 0.0) -> tuple[float, float, float]:
     r"""Return the mean of a sample and Student's t interval around it.
 
-    .. math:: \bar x \pm t_{(1 + confidence) / 2,\, n - 1} \; s / \sqrt n
+    .. math:: \bar x \pm t_{(1 + confidence) / 2,\, n - 1} \; s \sqrt{1 / n + overlap}
 
     Args:
         values: The sample, (n,).
         confidence: Coverage of the true mean of a normal distribution, in (0, 1).
+        overlap: Of runs that share training samples, the ratio of test to training samples, at least 0 (Nadeau and
+            Bengio 2003); 0 for independent runs.
 
     Returns:
         The mean and both ends; the ends are NaN where n < 2, and all three where n = 0.
@@ -38,6 +40,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
         return float(sample.mean()) if len(sample) else math.nan, math.nan, math.nan
     mean = float(sample.mean())
     half_width = float(stats.t.ppf((1 + confidence) / 2, len(sample) - 1) * stats.sem(sample))
+    half_width *= math.sqrt(1 + len(sample) * overlap)
     return mean, mean - half_width, mean + half_width
 
 

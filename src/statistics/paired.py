@@ -155,7 +155,13 @@ def compare_collapse(a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, anytime
 
 
 def compare_learned(
-    a: ArrayLike, b: ArrayLike, *, alpha: float = 0.05, margin: float | None = None, anytime: bool = False
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    alpha: float = 0.05,
+    margin: float | None = None,
+    anytime: bool = False,
+    overlap: float = 0.0,
 ) -> LearnedComparison:
     """Compare A with B, paired by position, in pairs in which both learned.
 
@@ -164,7 +170,8 @@ def compare_learned(
         b: Values of B, (n,), in the same units.
         alpha: Error rate of the interval, in (0, 1).
         margin: Differences below it do not matter, above 0; None for none.
-        anytime: Whether interval and p values hold however the study grew.
+        anytime: Whether interval and p values hold however the study grew; they then need independent pairs.
+        overlap: The ratio of test to training samples where pairs share training samples; see ``mean_interval``.
 
     Example:
         >>> found = compare_learned([0.74, 0.75, 0.73, 0.76, 0.75, 0.74], [0.72, 0.74, 0.73, 0.73, 0.72, 0.73])
@@ -174,11 +181,13 @@ def compare_learned(
     left, right = _pairs(a, b)
     differences = np.round(left - right, DECIMALS)
     n = len(differences)
-    _, low, high = mean_interval(differences if _varies(differences) else [], 1 - alpha)
-    p, test = t_test(differences), equivalence_test
+    _, low, high = mean_interval(differences if _varies(differences) else [], 1 - alpha, overlap)
+    p = t_test(differences, overlap)
+    p_margin = math.nan if margin is None else equivalence_test(differences, margin, overlap)
     if anytime:
         low, high = t_confidence_sequence(differences, 1 - alpha)
-        p, test = _p_of(t_e_value(differences)) if n > 1 else math.nan, anytime_equivalence_test
+        p = _p_of(t_e_value(differences)) if n > 1 else math.nan
+        p_margin = math.nan if margin is None else anytime_equivalence_test(differences, margin)
     return LearnedComparison(
         n=n,
         mean_a=_mean(left),
@@ -189,7 +198,7 @@ def compare_learned(
         hodges_lehmann=hodges_lehmann(differences),
         sd=float(differences.std(ddof=1)) if n > 1 else math.nan,
         p=p,
-        p_margin=math.nan if margin is None else test(differences, margin),
+        p_margin=p_margin,
     )
 
 
@@ -249,11 +258,12 @@ def _varies(differences: NDArray[np.floating]) -> bool:
     return len(differences) > 1 and bool(np.ptp(differences) > 0)
 
 
-def t_test(differences: ArrayLike) -> float:
+def t_test(differences: ArrayLike, overlap: float = 0.0) -> float:
     """Return the two-sided p value of Student's t test that the mean of a sample is 0.
 
     Args:
         differences: The sample, (n,), finite.
+        overlap: See ``mean_interval``.
 
     Returns:
         The p value; 1 where all differences are 0; NaN where n < 2 or all are equal but not 0, as the standard error
@@ -261,16 +271,20 @@ def t_test(differences: ArrayLike) -> float:
     """
     sample = np.asarray(differences, dtype=float)
     if _varies(sample):
-        return float(stats.ttest_1samp(sample, 0).pvalue)
+        found = stats.ttest_1samp(sample, 0)
+        if overlap:
+            return float(2 * stats.t.sf(abs(found.statistic) / math.sqrt(1 + len(sample) * overlap), found.df))
+        return float(found.pvalue)
     return 1.0 if len(sample) > 1 and not sample.any() else math.nan
 
 
-def equivalence_test(differences: ArrayLike, margin: float) -> float:
+def equivalence_test(differences: ArrayLike, margin: float, overlap: float = 0.0) -> float:
     """Return the p value of two one-sided t tests that the mean of a sample is within a margin (Schuirmann 1987).
 
     Args:
         differences: The sample, (n,), finite.
         margin: The margin, above 0.
+        overlap: See ``mean_interval``.
 
     Returns:
         The larger of both p values: at most alpha exactly where the t interval of confidence 1 - 2 alpha is inside of
@@ -279,9 +293,12 @@ def equivalence_test(differences: ArrayLike, margin: float) -> float:
     sample = np.asarray(differences, dtype=float)
     if not _varies(sample):
         return math.nan
-    above = stats.ttest_1samp(sample, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(sample, margin, alternative="less").pvalue
-    return float(max(above, below))
+    above = stats.ttest_1samp(sample, -margin, alternative="greater")
+    below = stats.ttest_1samp(sample, margin, alternative="less")
+    if overlap:
+        widened = math.sqrt(1 + len(sample) * overlap)
+        return float(stats.t.sf(min(above.statistic, -below.statistic) / widened, len(sample) - 1))
+    return float(max(above.pvalue, below.pvalue))
 
 
 def anytime_equivalence_test(differences: ArrayLike, margin: float) -> float:

@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
 
+from src.analysis.collect import collect
+from src.analysis.comparisons import Plan
+from src.analysis.findings import find
 from src.data.dataframe import TableSettings, make_frame
 from src.data.datamodule import StackedDataModule
 from src.data.splits import fold_numbers, time_sizes
@@ -135,3 +139,25 @@ def test_a_study_by_a_column_ends_with_its_test_samples(tmp_path: Path, train: C
     assert results.metrics["test/count"] == 15
     assert results.config["data"]["val_fraction"] == 0.25
     assert len(pd.read_csv(folder / "predictions.csv")) == 15
+
+
+@pytest.mark.integration
+def test_folds_of_two_losses_are_paired_and_their_intervals_corrected(
+    tmp_path: Path, train: Callable[..., Any]
+) -> None:
+    words = ("data=iris", "split=kfold", "data.folds=3", "trainer.max_epochs=2", "figures=none", "study=folds")
+    train("--multirun", *words, "loss=ce,mse_onehot", "seed=range(3)")
+    found = find(collect([tmp_path / "outputs/folds"]), "test/accuracy", Plan("ce"))
+    assert set(found.replicate.overlap.values()) == {0.5}
+    assert any("Nadeau and Bengio" in note for note in found.notes)
+    runs = found.collection.completed.pivot(index="seed", columns="loss", values="test/accuracy")
+    [row] = found.comparisons.itertuples()
+    differences = 100 * (runs["mse_onehot"] - runs["ce"])
+    error = float(np.sqrt((1 / 3 + 0.5) * differences.var()))
+    if row.learned_n == 3 and error:
+        expected = stats.t.interval(0.95, 2, differences.mean(), error)
+        assert (row.learned_low, row.learned_high) == pytest.approx(expected)
+    [summary] = found.summary[found.summary["loss"] == "ce"].to_dict("records")
+    error = float(np.sqrt((1 / 3 + 0.5) * runs["ce"].var()))
+    expected = stats.t.interval(0.95, 2, runs["ce"].mean(), error)
+    assert (summary["test/accuracy low"], summary["test/accuracy high"]) == pytest.approx(expected)

@@ -98,3 +98,13 @@ def test_clopper_pearson_interval_by_beta_quantiles(successes: int, n: int, conf
 
 def test_clopper_pearson_interval_of_nothing_is_unknown():
     assert all(map(math.isnan, clopper_pearson_interval(0, 0)))
+
+
+@pytest.mark.parametrize(("folds", "repeats"), [(2, 5), (5, 1), (10, 10)])
+def test_the_interval_of_folds_is_that_of_nadeau_and_bengio(folds: int, repeats: int):
+    n = folds * repeats
+    values = np.random.default_rng(n).normal(0.8, 0.05, n)
+    variance = sum((value - sum(values) / n) ** 2 for value in values) / (n - 1)
+    ratio = (100 / folds) / (100 - 100 / folds)  # of test to training samples
+    expected = stats.t.interval(0.9, n - 1, values.mean(), math.sqrt((1 / n + ratio) * variance))
+    assert mean_interval(values, 0.9, 1 / (folds - 1))[1:] == pytest.approx(expected, rel=1e-12)

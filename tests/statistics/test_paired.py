@@ -185,3 +185,16 @@ def test_t_test_has_no_p_value_without_spread():
     assert t_test([0.0, 0.0]) == 1
     assert all(map(math.isnan, (t_test([]), t_test([0.0]), t_test([0.1, 0.1]))))
     assert t_test([0.01, 0.03]) == pytest.approx(stats.ttest_1samp([0.01, 0.03], 0).pvalue)
+
+
+@pytest.mark.parametrize("overlap", [0.25, 1.0])
+def test_overlapping_folds_have_the_corrected_resampled_t_test(overlap):
+    differences = np.random.default_rng(3).normal(0.02, 0.03, 10)
+    n, mean = len(differences), differences.mean()
+    variance = sum((each - mean) ** 2 for each in differences) / (n - 1)
+    error = math.sqrt((1 / n + overlap) * variance)
+    found = compare_learned(differences, np.zeros(n), margin=0.05, overlap=overlap)
+    assert found.p == pytest.approx(2 * stats.t.cdf(-abs(mean / error), n - 1), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, n - 1, mean, error), rel=1e-9)
+    ends = (stats.t.cdf((mean - 0.05) / error, n - 1), stats.t.sf((mean + 0.05) / error, n - 1))
+    assert found.p_margin == pytest.approx(max(ends), rel=1e-6)

@@ -45,6 +45,7 @@ class Group:
         replicates: Values of the independent replicates, (n,), if single seeds are not independent; otherwise None.
         collapsed: Whether each seed is collapsed, (S,); None where none is.
         majority: Accuracy of always deciding for the largest class, or None where that is no reference.
+        overlap: The ratio of test to training samples of cross-validated runs; 0 for independent ones.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Group:
     replicates: NDArray[np.floating] | None = None
     collapsed: NDArray[np.bool_] | None = None
     majority: float | None = None
+    overlap: float = 0.0
 
 
 def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0.95) -> Axes:
@@ -127,7 +129,7 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: floa
         whiskerprops={"color": color, "linewidth": 0.9},
         capprops={"color": color, "linewidth": 0.9},
     )
-    mean, low, high = mean_interval(values if group.replicates is None else group.replicates, confidence)
+    mean, low, high = mean_interval(values if group.replicates is None else group.replicates, confidence, group.overlap)
     ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
     ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
