@@ -87,6 +87,7 @@ def test_every_file_of_conf_composes_and_trains_for_a_moment(
     own_table = [f"data.path={table}", "data.target=label", "data.features=[size]"]
     if group == "split":
         by = {"group": ["data.groups=site"], "time": ["data.split_by=site"], "column": ["data.split_by=part"]}
+        by["file"] = [f"data.test_path={table}"]
         composed = settings(choice, *FEW, "data=csv", *own_table, *by.get(name, []))
     elif group == "data" and name in TABLES:
         composed = settings(choice, *FEW, *own_table * (name == "csv"))

@@ -14,6 +14,7 @@ from src.data.reading import existing, has_raw_labels, raw_texts, read_table
 from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, SettingsError, check, choice
 
+FILE_SPLIT = "split by file"  # the column that tells the rows of two files apart
 MISSING = ("error", "drop", "mean", "indicator")
 
 
@@ -55,6 +56,7 @@ class TableSettings(Roles):
         read: Arguments of ``pandas.read_csv``, or ``auto``.
         labels: All labels in the order of their classes; None sorts them.
         merge_labels: Whether spellings of a label that differ in case, blanks or Unicode form are one class.
+        test_path: A second file, whose rows are the test samples; None for none.
     """
 
     target: Any = None
@@ -62,6 +64,7 @@ class TableSettings(Roles):
     read: Any = None
     labels: Sequence[Any] | None = None
     merge_labels: Any = False
+    test_path: Any = None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "TableSettings":
@@ -110,7 +113,7 @@ def read_frame(path: Any, settings: TableSettings) -> Frame:
         SettingsError: If the file cannot be read, or ``make_frame`` raises.
     """
     existing(path)
-    key = (digest(path), json.dumps([path, settings.__dict__], default=str))
+    key = (digest(path), digest(settings.test_path), json.dumps([path, settings.__dict__], default=str))
     if _last.get("key") != key:
         _last.clear()  # before another is read, which may be large
         _last.update(key=key, frame=_read(path, settings))
@@ -122,11 +125,31 @@ _last: dict[str, Any] = {}
 
 
 def _read(path: Any, settings: TableSettings) -> Frame:
+    table = _checked_table(path, settings)
+    if settings.test_path is None:
+        return make_frame(table, settings)
+    needless = settings.split_by is not None
+    check(Problem("split_by", "null with split=file", settings.split_by) if needless else None)
+    try:
+        test = _checked_table(settings.test_path, settings)
+    except SettingsError as error:
+        raise SettingsError(
+            *(replace(each, name="test_path") if each.name == "path" else each for each in error.problems)
+        ) from None
+    absent = [str(name) for name in table.columns if name not in test.columns]
+    check(Problem("test_path", f"a file with the column {absent[0]}", str(settings.test_path)) if absent else None)
+    both = pd.concat([table.assign(**{FILE_SPLIT: "train"}), test[table.columns].assign(**{FILE_SPLIT: "test"})])
+    return make_frame(both.reset_index(drop=True), replace(settings, split_by=FILE_SPLIT))
+
+
+def _checked_table(path: Any, settings: TableSettings) -> pd.DataFrame:
+    """Return a file as it is read, once nothing in it reads as missing that is a text."""
+    existing(path)
     table = read_labelled_table(path, settings)
     if isinstance(settings.target, str) and settings.target in table.columns and has_raw_labels(path):
         _check_missing_labels(path, table[settings.target], settings)
         _check_missing_texts(path, table, settings)
-    return make_frame(table, settings)
+    return table
 
 
 def read_labelled_table(path: Any, settings: TableSettings) -> pd.DataFrame:

@@ -249,7 +249,7 @@ class StackedDataModule(L.LightningDataModule):
 
 def _test_problem(split: str, test_fraction: Any) -> Problem | None:
     """Return a problem unless the share of the test samples is given where it decides, and only there."""
-    if split not in ("column", "kfold"):
+    if split not in ("column", "file", "kfold"):
         return number("test_fraction", test_fraction, above=0, below=1)
     rule = f"null with split={split}, which decides about the test samples"
     return None if test_fraction is None else Problem("test_fraction", rule, test_fraction)

@@ -11,7 +11,7 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from torch import Generator, Tensor
 
-from src.data.dataframe import Frame, TableSettings, digest, make_frame, read_frame
+from src.data.dataframe import FILE_SPLIT, Frame, TableSettings, digest, make_frame, read_frame
 from src.data.encoding import Encoder, Layout, layout_problems
 from src.data.group_split import group_order, reachable_size
 from src.data.protocols import DataSource
@@ -45,7 +45,7 @@ class Table(DataSource):
         SettingsError: If the table has another number of classes.
     """
 
-    splits: tuple[str, ...] = ("stratified", "group", "time", "column", "kfold")
+    splits: tuple[str, ...] = ("stratified", "group", "time", "column", "file", "kfold")
 
     def __init__(
         self,
@@ -86,6 +86,16 @@ class Table(DataSource):
             SettingsError: If a column is missing or needless, or gives no split with every class.
         """
         column, fixed = self.frame.split_by, split in ("time", "column")
+        if split == "file":
+            rule = "a file of test samples with split=file"
+            check(Problem("test_path", rule, None) if column is None or column.name != FILE_SPLIT else None)
+            rule = "null, as a validation split of split=file is cut without regard to groups"
+            check(
+                Problem("groups", rule, str(self.frame.groups.name)) if val and self.frame.groups is not None else None
+            )
+            size = int(self._tested.sum())
+            self._check_parts(np.argsort(~self._tested, kind="stable"), (size, 0))
+            return size, val
         if fixed and column is None:
             raise SettingsError(Problem("split_by", f"the column that decides with split={split}", None))
         check(None if fixed or column is None else Problem("split_by", f"null with split={split}", column.name))
@@ -105,6 +115,12 @@ class Table(DataSource):
         rule = f"a column with at least {splits} groups"
         check(None if len(counts) >= splits else Problem("groups", rule, f"{len(counts)} groups"))
         return reachable_size(counts, test), reachable_size(counts, val) if val else 0
+
+    @property
+    def _tested(self) -> NDArray[np.bool_]:
+        """Whether each sample, (N,), is of the file of test samples."""
+        assert self.frame.split_by is not None  # noqa: S101 - for mypy
+        return (self.frame.split_by == "test").to_numpy(dtype=bool)
 
     def _check_folds(self, folds: int, val: int) -> None:
         """Raise unless every fold, and what is left of it for the other splits, can have every class."""
@@ -171,9 +187,8 @@ class Table(DataSource):
             return group_order(self.groups, self.frame.classes.target, sizes, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
         labels, rest, parts = self.frame.classes.target, np.arange(self.size), []
-        if fold is not None:
-            number, folds = fold
-            tested = fold_numbers(labels, folds, seed) == number
+        if fold is not None or split == "file":
+            tested = self._tested if fold is None else fold_numbers(labels, fold[1], seed) == fold[0]
             parts, rest = [np.flatnonzero(tested)], np.flatnonzero(~tested)
         for index, size in enumerate(sizes[:-1]):
             if size and index >= len(parts):
@@ -242,6 +257,8 @@ class CsvTable(Table):
         min_frequency: Number or share of the training samples below which categories are grouped; None for none.
         max_categories: Largest number of categories of a column, beyond which the rarest are grouped; None for any.
         copy: Whether a copy of the file is kept beside the runs.
+        test_path: A file with the same columns, whose rows are the test samples of ``split=file``; None for none.
+        test_sha256: Hash of that file.
 
     Raises:
         SettingsError: If the file or an argument is wrong, or the file has changed since it was hashed.
@@ -269,6 +286,8 @@ class CsvTable(Table):
         min_frequency: float | None = None,
         max_categories: int | None = None,
         copy: bool = False,
+        test_path: str | None = None,
+        test_sha256: str | None = None,
     ) -> None:
         settings = TableSettings(
             target=target,
@@ -283,9 +302,12 @@ class CsvTable(Table):
             split_by=split_by,
             labels=labels,
             merge_labels=merge_labels,
+            test_path=test_path,
         )
         frame = read_frame(path, settings)
         check(None if digest(path) == sha256 else Problem("sha256", f"that of {path}, which has changed", sha256))
+        same = test_path is None or digest(test_path) == test_sha256
+        check(None if same else Problem("test_sha256", f"that of {test_path}, which has changed", test_sha256))
         check(flag("copy", copy))
         self.path, self.sha256 = path, sha256
         super().__init__(

@@ -46,7 +46,7 @@ NO_LOSS = "none"  # the choice of ``loss`` that goes with models that are fitted
 FILE_DATA = ("csv", "openml_file")  # choices of data that are a table in a file
 EXCLUDED_FROM_FINGERPRINT = (
     *("seed", "seeds", "study", "resume", "optimized_metric", "predictions", "fail_fast", "allow_targets"),
-    *("figures", "export", "hydra", "engine", "tags", "data.copy", "logger", "profiler", "paths"),
+    *("figures", "export", "hydra", "engine", "tags", "data.copy", "data.test_path", "logger", "profiler", "paths"),
     *("trainer.checkpoint_every", "trainer.accelerator", "trainer.devices", "trainer.logger"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
 )

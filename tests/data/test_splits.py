@@ -1,5 +1,6 @@
 """Splits that a column decides: what is in which part, and what is refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kfold", {"by": None, "folds": 5}, "`test_fraction` to be null with split=kfold"),
     ("kfold", {"by": None, "groups": "clinic", "test_fraction": None, "folds": 5}, "`groups` to be null with"),
     ("stratified", {"by": None, "folds": 5}, "`folds` to be null with split=stratified, got 5"),
-    ("nope", {}, "`split` to be one of stratified, group, time, column, kfold"),
+    ("nope", {}, "`split` to be one of stratified, group, time, column, file, kfold"),
 ]
 
 
@@ -161,3 +162,22 @@ def test_folds_of_two_losses_are_paired_and_their_intervals_corrected(
     error = float(np.sqrt((1 / 3 + 0.5) * runs["ce"].var()))
     expected = stats.t.interval(0.95, 2, runs["ce"].mean(), error)
     assert (summary["test/accuracy low"], summary["test/accuracy high"]) == pytest.approx(expected)
+
+
+@pytest.mark.integration
+def test_the_rows_of_a_second_file_are_the_test_samples(tmp_path: Path, train: Callable[..., Any]) -> None:
+    table = pd.DataFrame({"width": np.sin(np.arange(50)), "site": ["a", "b"] * 25, "kind": ["low", "high"] * 25})
+    table.to_csv(tmp_path / "seen.csv", index=False)
+    table[:12].assign(site="c").to_csv(tmp_path / "new.csv", index=False)
+    words = ("data=csv", "data.path=seen.csv", "data.target=kind", "split=file", "trainer.max_epochs=1", "study=files")
+    train(*words, "data.test_path=new.csv", "data.val_fraction=0.2", "figures=none")
+    [folder] = tmp_path.glob("outputs/files/*/seed=0")
+    splits = json.loads((folder / "table.json").read_text())["splits"]
+    assert sorted(splits["test"]) == list(range(50, 62))
+    assert len(splits["val"]) == 12
+    assert sorted([*splits["train"], *splits["val"]]) == list(range(50))
+    assert read_results(folder).metrics["test/count"] == 12
+    table[:12].drop(columns="width").to_csv(tmp_path / "new.csv", index=False)
+    assert "Expected `data.test_path`" in train(*words, "data.test_path=new.csv", code=1).err
+    assert "Expected `data.test_path`" in train(*words, "data.test_path=nowhere.csv", code=1).err
+    assert "Expected `data.test_path`" in train(*words, code=1).err

@@ -299,6 +299,9 @@ data=iris data.name=[iris] ~ data.name, iris
 data=wine data.batch_size=-5 ~ data.batch_size, from 1, -5
 data=csv ~ data.path
 split=group|time|column|kfold ~ data.split, stratified
+data=csv data.path=$TABLE data.target=y data.missing=drop split=file ~ data.test_path, null
+data=csv data.path=$TABLE data.target=y data.missing=drop split=file data.test_path=nowhere.csv|/ ~ data.test_path
+data=csv data.path=$TABLE data.target=y split=file data.missing=drop data.test_path=$TABLE data.split_by=x ~ split_by
 data=iris split=kfold data.folds=1|half|51|null ~ data.folds
 data=iris split=kfold data.test_fraction=0.2 ~ data.test_fraction, null, 0.2
 data=iris split=group|time|column ~ data.split, stratified
