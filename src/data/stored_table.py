@@ -19,7 +19,7 @@ from src.data.columns import Column
 from src.data.datamodule import StackedDataModule
 from src.data.encoding import Encoder, Layout
 from src.data.protocols import DataSource
-from src.data.tabular import CsvTable, Preprocessing, scaled
+from src.data.tabular import CsvTable, Preprocessing, Table, scaled
 from src.storage.schema import TABLE, ArtifactError, check_contained
 from src.utils.validation import Problem, check, choice
 
@@ -149,12 +149,18 @@ class MissingTable(DataSource):
         self.features = len(stored.mean)
         self.classes = len(stored.class_names)
         self.size = sum(map(len, stored.splits.values()))
+        self.splits = Table.splits
+        self._sizes = len(stored.splits["test"]), len(stored.splits["val"])
         self._class_names = stored.class_names
 
     @property
     def class_names(self) -> list[Any]:
         """The label of each class, (C,)."""
         return self._class_names
+
+    def split_sizes(self, test: int, val: int, split: str, folds: int | None = None) -> tuple[int, int]:
+        """Return the sizes of the splits that the run had."""
+        return self._sizes
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Raise, as there are no samples."""

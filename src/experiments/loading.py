@@ -155,6 +155,13 @@ def find_table(results: Results, folder: Path, given: Path | str | None = None) 
     """
     stored: Any = results.config.get("data")
     path, sha256 = (stored.get(name) for name in ("path", "sha256")) if isinstance(stored, dict) else (None, None)
+    if isinstance(stored, dict) and (test := stored.get("test_path")) is not None:
+        sha256_of_test = stored.get("test_sha256")
+        if not has_content(test, sha256_of_test):
+            return (
+                None,
+                f"{test!r} is missing or has changed; the run was tested on it, with the sha256 {sha256_of_test!r}",
+            )
     if given is not None:
         rule = f"a file with the content that the run was trained on, of the sha256 {sha256}"
         check(None if has_content(given, sha256) else Problem("data", rule, str(given)))

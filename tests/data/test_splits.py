@@ -19,6 +19,7 @@ from src.data.dataframe import TableSettings, make_frame
 from src.data.datamodule import StackedDataModule
 from src.data.splits import fold_numbers, time_sizes
 from src.data.tabular import Table
+from src.experiments import load_run
 from src.storage.schema import read_results
 from src.utils.seed_streams import seed_streams
 from src.utils.validation import SettingsError
@@ -177,7 +178,9 @@ def test_the_rows_of_a_second_file_are_the_test_samples(tmp_path: Path, train: C
     assert len(splits["val"]) == 12
     assert sorted([*splits["train"], *splits["val"]]) == list(range(50))
     assert read_results(folder).metrics["test/count"] == 12
+    assert load_run(folder).note is None
     table[:12].drop(columns="width").to_csv(tmp_path / "new.csv", index=False)
+    assert "'new.csv' is missing or has changed" in str(load_run(folder).note)
     assert "Expected `data.test_path`" in train(*words, "data.test_path=new.csv", code=1).err
     assert "Expected `data.test_path`" in train(*words, "data.test_path=nowhere.csv", code=1).err
     assert "Expected `data.test_path`" in train(*words, code=1).err
