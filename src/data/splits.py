@@ -35,7 +35,7 @@ def time_sizes(times: NDArray[np.float64], test: int, val: int) -> tuple[int, in
 
     Example:
         >>> time_sizes(np.array([1, 1, 2, 2, 2, 3, 3, 4]), 2, 2)
-        (3, 3)
+        (1, 2)
     """
     counts = np.unique(times, return_counts=True)[1]
     splits = 2 + (val > 0)

@@ -169,6 +169,11 @@ OTHER_DATA: dict[str, Any] = {
     "sha256": "0",
     "spacing": 0.5,
     "target": "x",
+    "split": "time",
+    "folds": 3,
+    "split_by": "x",
+    "test_path": "other.csv",
+    "test_sha256": "0",
     "test_fraction": 0.3,
     "val_fraction": 0.2,
 }
