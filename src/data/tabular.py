@@ -306,9 +306,10 @@ class CsvTable(Table):
         )
         frame = read_frame(path, settings)
         check(None if digest(path) == sha256 else Problem("sha256", f"that of {path}, which has changed", sha256))
-        same = (None if test_path is None else digest(test_path)) == test_sha256
-        known = "none" if test_sha256 is None else f"that of the sha256 {test_sha256}"
-        check(None if same else Problem("test_path", known, test_path))
+        alone = test_path is None and test_sha256 is not None
+        check(Problem("test_sha256", "null without data.test_path", test_sha256) if alone else None)
+        same = test_path is None or digest(test_path) == test_sha256
+        check(None if same else Problem("test_path", f"the file of the sha256 {test_sha256}", test_path))
         check(flag("copy", copy))
         self.path, self.sha256 = path, sha256
         super().__init__(
