@@ -199,6 +199,7 @@ def test_reports_and_worked_examples_accept_their_arguments() -> None:
     assert all(src.evaluate.parse(command[3:]) for command in unique("python", "-m", "src.evaluate"))
 
 
+@pytest.mark.integration
 def test_examples_of_classes_train(train, tmp_path, monkeypatch) -> None:
     examples: dict[str, list[str]] = {}
     for block in BLOCKS:

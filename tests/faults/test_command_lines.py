@@ -301,6 +301,7 @@ data=csv ~ data.path
 split=group|time|column|kfold ~ data.split, stratified
 data=csv data.path=$TABLE data.target=y data.missing=drop split=file ~ data.test_path, null
 data=csv data.path=$TABLE data.target=y data.missing=drop split=file data.test_path=nowhere.csv|/ ~ data.test_path
+$CSV split=file data.test_path=$TABLE data.test_sha256=0 ~ data.test_path, sha256 0
 data=csv data.path=$TABLE data.target=y split=file data.missing=drop data.test_path=$TABLE data.split_by=x ~ split_by
 data=iris split=kfold data.folds=1|half|51|null ~ data.folds
 data=iris split=kfold data.test_fraction=0.2 ~ data.test_fraction, null, 0.2

@@ -43,6 +43,7 @@ def test_a_clock_that_goes_backwards_changes_no_result(tmp_path, train, monkeypa
     assert all(each["seconds"] >= 0 for each in after.values())
 
 
+@pytest.mark.integration
 def test_pins_are_swept_and_crossed_with_seeds(tmp_path, train):
     train("--multirun", *SHORT, "seed=range(2)", "seeds.init=5,6", "hydra.sweeper.stack_size=3", "hydra/launcher=basic")
     found = sorted(path.name for path in tmp_path.glob("outputs/runs/*/seed=*"))

@@ -226,6 +226,7 @@ def test_a_killed_worker_loses_its_unfinished_seeds_alone(
     assert [name for name in serial if serial[name] != study[name]] == []
 
 
+@pytest.mark.integration
 def test_parts_of_a_condition_keep_a_configuration_and_a_log_each(tmp_path: Path, train: Callable[..., Any]) -> None:
     short = ("trainer.max_epochs=1", "data.samples_per_class=10", "figures=none", "export=none", "hydra/launcher=basic")
     train("--multirun", "seed=range(3)", "seeds.init=7", "hydra.sweeper.stack_size=2", *short)

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.plan.jobs import plan_sweep
-from tests.commands import SHORT, results
+from tests.commands import SHORT, parametrize, results
 
 PRESET = """# @package _global_
 study: {name}
@@ -31,13 +31,14 @@ def found(folder):
 BOTH = [("one", "ce", 0), ("one", "mse", 0), ("two", "brier", 0), ("two", "brier", 1)]
 
 
-@pytest.mark.parametrize("word", ["experiment=one,two", "experiment=glob([one,tw*])"])
+@parametrize("word", ["experiment=one,two", "experiment=glob([one,tw*])"], quick=1)
 def test_the_sweep_of_every_preset_runs_whole(word, presets, tmp_path, train):
     train(presets, *SHORT, "--multirun", word)
     assert found(tmp_path) == BOTH
     assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"one", "two"}
 
 
+@pytest.mark.integration
 def test_what_is_typed_has_precedence_over_every_preset(presets, tmp_path, train):
     train(presets, "--multirun", "experiment=one,two", "seed=7", "study=both", *SHORT)
     assert found(tmp_path) == [("both", loss, 7) for loss in ("brier", "ce", "mse")]
@@ -51,7 +52,7 @@ def test_nothing_trains_where_one_preset_is_wrong(presets, tmp_path, train):
     assert not (tmp_path / "outputs").exists()
 
 
-@pytest.mark.parametrize(("fail_fast", "trained"), [("false", BOTH[2:]), ("true", [])])
+@parametrize("fail_fast, trained", [("false", BOTH[2:]), ("true", [])], quick=1)
 def test_a_preset_that_fails_is_named_at_the_end(fail_fast, trained, presets, tmp_path, train):
     blocked = tmp_path / "presets" / "experiment" / "one.yaml"
     blocked.write_text(PRESET.format(name="one", losses="ce", seeds=1) + "optimizer: {lr: 1e29}\n")
@@ -64,6 +65,7 @@ def test_a_preset_that_fails_is_named_at_the_end(fail_fast, trained, presets, tm
     assert [row for row in found(tmp_path) if row[0] == "two"] == trained
 
 
+@pytest.mark.integration
 def test_plan_counts_the_jobs_of_every_preset(hydra_restore_singletons):
     both = plan_sweep(["experiment=hw4,lecture"], workers=1)
     alone = [plan_sweep([f"experiment={name}"], workers=1) for name in ("hw4", "lecture")]

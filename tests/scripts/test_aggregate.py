@@ -119,6 +119,7 @@ def test_several_studies_report_in_the_first_or_where_told(tmp_path: Path, capsy
 
 
 @pytest.mark.usefixtures("svg_only")
+@pytest.mark.integration
 def test_metric_chooses_the_table_and_the_median_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for seed, (test, population) in enumerate([(0.9, 0.5), (0.8, 0.9), (0.7, 0.6)]):
         write_run(tmp_path, seed=seed, metrics={"test/accuracy": test, "population/accuracy": population})
@@ -307,6 +308,7 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("unsaved")
+@pytest.mark.integration
 def test_predictions_that_nobody_asked_for_are_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for seed in range(2):
         (write_run(tmp_path, "ce", seed=seed, whole=True, config={"predictions": False}) / PREDICTIONS).unlink()

@@ -1,9 +1,12 @@
+import pytest
+
 from tests.commands import results
 
 TABLE = "a,b,y\n" + "".join(f"{row % 7},{row / 2},{'uv'[row % 2]}\n" for row in range(30))
 WORDS = ("data=csv", "data.path=table.csv", "data.target=y", "data.copy=true", "trainer.max_epochs=1", "figures=none")
 
 
+@pytest.mark.integration
 def test_a_path_is_that_which_was_typed_wherever_jobs_run(tmp_path, train):
     (tmp_path / "table.csv").write_text(TABLE)
     train(*WORDS)

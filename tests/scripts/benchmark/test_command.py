@@ -18,6 +18,7 @@ def test_a_command_really_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatc
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.integration
 def test_commands_run_together_and_their_childrens_memory_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

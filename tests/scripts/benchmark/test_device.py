@@ -26,6 +26,7 @@ def test_without_a_gpu_one_line_is_said_and_nothing_measured(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.integration
 def test_the_probe_sees_no_gpu_where_there_is_none() -> None:
     with pytest.raises(BenchmarkError, match="torch sees none"):
         gpu_name()

@@ -87,6 +87,7 @@ def test_buffers_and_random_numbers_of_a_network_continue_too(train, killed, tmp
     assert contents(tmp_path / "outputs/parts") == contents(tmp_path / "outputs/whole")
 
 
+@pytest.mark.integration
 def test_a_part_of_a_stack_continues_too_and_twice_killed_is_no_worse(train, killed, tmp_path):
     train("seed=[0,1,2]", "study=whole", *SETTINGS, *QUIET)
     killed(5, "seed=[0,1,2]", "study=parts", *SETTINGS, *QUIET)
