@@ -146,8 +146,15 @@ def checked_composition(words: Sequence[str]) -> Iterator[None]:
 def _in_order(words: Sequence[str]) -> list[str]:
     """Return a command line as Hydra reads it: flags before overrides, which are quoted where they have to be."""
     parser = hydra_utils.get_args_parser()
-    parser.error = lambda message: None  # type: ignore[assignment, return-value]  # `_check` reports it
-    given, _ = parser.parse_known_intermixed_args(list(words))
+
+    def give_up(message: str) -> NoReturn:
+        raise ValueError(message)
+
+    parser.error = give_up  # type: ignore[method-assign]
+    try:
+        given, _ = parser.parse_known_intermixed_args(list(words))
+    except ValueError:
+        return list(words)  # which `_check` reports
     flags = [word for word in words if word not in given.overrides]
     return [*flags, *(readable(word, sweeps=given.multirun) for word in given.overrides)]
 

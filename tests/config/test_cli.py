@@ -75,3 +75,7 @@ def test_every_wrong_value_of_a_sweep_is_reported_at_once(tmp_path, train):
     assert [line.split("`")[1] for line in refused.strip().splitlines()].count("trainer.max_epochs") == 3
     assert "got 0. In 1 of 6 jobs: classes=2 trainer.max_epochs=0" in refused
     assert not (tmp_path / "outputs").exists()
+
+
+def test_flags_that_cannot_be_read_are_left_to_the_check():
+    assert _in_order(["a=1", "--cfg=nope", "b=2"]) == ["a=1", "--cfg=nope", "b=2"]

@@ -310,8 +310,8 @@ data.split=halves ~ data.split, stratified, halves
 data=csv data.path=$TABLE data.target=y data.missing=drop split=group ~ data.groups, split=group, null
 data=csv data.path=$TABLE data.target=y data.missing=drop split=time|column ~ data.split_by, null
 data=csv data.path=$TABLE data.target=y data.missing=drop split=time data.split_by=z ~ data.split_by, columns x, z
-data=csv data.path=$TABLE data.target=y data.missing=drop data.split_by=x ~ data.split_by, null with split=stratified, x
-data=csv data.path=$TABLE data.target=y data.missing=drop split=column data.split_by=x ~ data.split_by, train, x
+$CSV data.split_by=x ~ data.features, no column is left
+$CSV split=column data.split_by=x ~ data.features, no column is left
 data=csv data.path=nowhere.csv data.target=y ~ data.path, nowhere.csv
 data=csv data.path=/ data.target=y ~ data.path, /
 data=csv data.path=/dev/null data.target=y ~ data.path, /dev/null

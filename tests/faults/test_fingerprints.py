@@ -34,7 +34,7 @@ def edited(tmp_path):
         ("trainer/default.yaml", "checkpoint_every: null", "checkpoint_every: 5", 1),
         ("optimizer/adam.yaml", "lr: 0.005", "lr: 0.004", 2),
         ("data/noisy_cubic.yaml", "spacing: 0.2", "spacing: 0.3", 2),
-        ("split/default.yaml", "batch_size: 5", "batch_size: 6", 2),
+        ("split/stratified.yaml", "batch_size: 5", "batch_size: 6", 2),
     ],
     quick=3,
 )
