@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scripts.cli import Parser
 from src.config.allowlist import check_composition
-from src.config.cli import explain, override_problem
+from src.config.cli import explain, override_problem, readable
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.data.column_table import show_table
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Example: python -m scripts.inspect data.path=table.csv data.target=grade",
     )
     parser.add_argument("settings", nargs="+", metavar="data.NAME=VALUE", help="settings of the table")
-    words = ["data=csv", *parser.parse_args(arguments).settings]
+    words = ["data=csv", *(readable(word, sweeps=False) for word in parser.parse_args(arguments).settings)]
     try:
         check(override_problem(words))
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

@@ -24,6 +24,7 @@ import pandas as pd
 from charset_normalizer import from_bytes
 from scipy.io import arff
 
+from src.data.columns import is_text
 from src.utils.errors import first_line
 from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, SettingsError, check
@@ -332,7 +333,7 @@ def _found_numbers(table: pd.DataFrame, target: Any, options: Options) -> list[O
     """Return the arguments that turn columns of texts such as 1,5 into numbers; several where it cannot be told."""
     if options.keys() & {"decimal", "thousands"}:
         return []
-    texts = (table[name].dropna().astype(str) for name in table.columns if name != target and _is_text(table[name]))
+    texts = (table[name].dropna().astype(str) for name in table.columns if name != target and is_text(table[name]))
     found = [
         [each for form, each in _NUMBERS.items() if column.str.fullmatch(form).all()]
         for column in texts
@@ -341,10 +342,6 @@ def _found_numbers(table: pd.DataFrame, target: Any, options: Options) -> list[O
     common = [each for each in _NUMBERS.values() if all(each in fitting for fitting in found if fitting)]
     common = common if any(found) else []
     return [each for each in common if not any(other.items() < each.items() for other in common)]
-
-
-def _is_text(column: pd.Series) -> bool:
-    return isinstance(column.dtype, pd.StringDtype) or column.dtype == object
 
 
 def _needed(path: Path, found: Options, numbers: list[Options]) -> Problem:

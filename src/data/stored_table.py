@@ -21,7 +21,7 @@ from src.data.encoding import Encoder, Layout
 from src.data.protocols import DataSource
 from src.data.tabular import CsvTable, Preprocessing, Table, scaled
 from src.storage.schema import TABLE, ArtifactError, check_contained
-from src.utils.validation import Problem, check, choice
+from src.utils.validation import Problem, SettingsError, check, choice
 
 _MAX_BYTES = 100_000_000  # of the split indices of ten million rows
 _SPLITS = ("train", "val", "test")
@@ -163,8 +163,8 @@ class MissingTable(DataSource):
         return self._sizes
 
     def sample(self, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-        """Raise, as there are no samples."""
-        raise NotImplementedError("the table of this run has moved or changed")
+        """Raise a SettingsError, as there are no samples."""
+        raise SettingsError(Problem("data", "the file that the run was trained on, which has moved or changed", None))
 
 
 def _column(content: dict[str, Any]) -> Column:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from src.config.allowlist import check_composition
-from src.config.cli import explain, override_problem
+from src.config.cli import explain, override_problem, readable
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import validate_job
@@ -47,7 +47,10 @@ def run(*overrides: str, output_dir: Path | str = "outputs", **settings: Any) ->
         >>> runs["seed"].tolist(), runs["status"].unique().tolist()
         ([0, 1], ['completed'])
     """
-    words = [*overrides, *(word for name, value in settings.items() for word in _override(name, value))]
+    words = [
+        *(readable(word, sweeps=False) for word in overrides),
+        *(word for name, value in settings.items() for word in _override(name, value)),
+    ]
     check(override_problem(words))
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

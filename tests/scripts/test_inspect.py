@@ -43,3 +43,10 @@ def test_a_hostile_name_is_printed_and_not_acted_upon(tmp_path, capsys):
     path.write_text("[red]x[/red]\x1b[2J,y\n1.5,a\n2.5,b\n", encoding="utf-8")
     assert main([f"data.path={path}", "data.target=y"]) == 0
     assert "[red]x[/red]\\x1b[2J" in capsys.readouterr().out
+
+
+def test_a_name_that_is_not_ascii_needs_no_quotes(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("größe,等级\n" + "".join(f"{row % 7},{'uv'[row % 2]}\n" for row in range(20)), encoding="utf-8")
+    assert main([f"data.path={path}", "data.target=等级"]) == 0
+    assert ["等级", "target", "class", "2", "0"] in [line.split() for line in capsys.readouterr().out.splitlines()]
