@@ -5,6 +5,7 @@ rest comes from this project's own configuration. A ``_target_`` in the file cou
 configuration names the same class, or the caller allows its package.
 """
 
+import copy
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -43,8 +44,7 @@ def stored_settings(results: Results, allow_targets: Sequence[str] = (), table: 
     check(allowed_problem(list(allow_targets)))
     choices = {group: getattr(results, group) for group in _GROUPS}
     known = {group: choice for group, choice in choices.items() if _is_known(group, choice)}
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = resolve(compose("train", overrides=[f"{group}={choice}" for group, choice in known.items()]))
+    config = copy.deepcopy(_own_settings(*known.items()))
     for group in _GROUPS:
         stored: Any = results.config.get(group)
         check(None if isinstance(stored, dict) else Problem(group, "given", stored))
@@ -85,6 +85,13 @@ def read_weights(folder: Path, size: int) -> dict[str, Any]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is not the checkpoint of this run: {reason}") from None
     return weights
+
+
+@cache
+def _own_settings(*choices: tuple[str, str]) -> dict[str, Any]:
+    """Return this project's settings for some choices of groups; composing them takes longer than reading a run."""
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return resolve(compose("train", overrides=[f"{group}={choice}" for group, choice in choices]))
 
 
 def _is_known(group: str, choice: str) -> bool:

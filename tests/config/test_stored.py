@@ -12,22 +12,12 @@ from src import evaluate
 from src.experiments.loading import load_run
 from src.storage.schema import ArtifactError, read_results, read_table, seed_folders
 from src.utils.validation import SettingsError
-from tests.commands import files, run
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Return the directory of one finished seed."""
-    folder = tmp_path_factory.mktemp("finished")
-    small = ("classes=3", "data.samples_per_class=20", "trainer.max_epochs=1", "figures=none", "model.hidden=[4]")
-    run("src.train", *small, folder=folder)
-    [seed] = folder.glob("outputs/runs/*/seed=0")
-    return seed
+from tests.commands import files
 
 
 @pytest.fixture
 def copy(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "study" / "condition" / "seed=0")
+    return shutil.copytree(finished, tmp_path / "study" / "condition" / finished.name)
 
 
 def change(folder, path, value):

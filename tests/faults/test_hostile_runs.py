@@ -11,7 +11,7 @@ from src.config.instantiate import check_settings
 from src.experiments.loading import load_run
 from src.storage.schema import ArtifactError
 from src.utils.validation import SettingsError
-from tests.commands import files, run
+from tests.commands import files
 
 CASES = [8, pytest.param(200, marks=pytest.mark.integration)]
 TARGETS = (
@@ -52,16 +52,6 @@ def node(draw, target, trap):
         {"_target_": "hydra.utils.instantiate", "config": nested},
     ]
     return draw.choice(forms)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Return the directory of one finished seed."""
-    folder = tmp_path_factory.mktemp("finished")
-    small = ("data.samples_per_class=10", "trainer.max_epochs=1", "figures=none", "model.hidden=[4]")
-    run("src.train", *small, folder=folder)
-    [seed] = folder.glob("outputs/runs/*/seed=0")
-    return seed
 
 
 @pytest.fixture
