@@ -35,18 +35,18 @@ for module, names in {os: ("fork", "forkpty", "sched_getaffinity"), signal: ("SI
             delattr(module, name)
 """
 NOBODY = "import sys; sys.modules['pwd'] = None"  # as for a user without an entry in /etc/passwd
-
-ROWS = {
-    "console of cp1252": {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
-    "locale C": {"LC_ALL": "C"},
-    "neither HOME nor passwd": {"HOME": None, "sitecustomize": NOBODY},
-    "HOME that is no directory": {"HOME": os.devnull},
-    "odd time zone": {"TZ": "XXX-13:45"},
-    "without POSIX": {"sitecustomize": HIDDEN, "LOSSLAB_START_METHOD": "spawn"},
-    "stdin closed": {},
+MACHINES = {
+    "neither POSIX nor HOME nor a user's entry, console of cp1252, odd time zone, stdin closed": {
+        "PYTHONIOENCODING": "cp1252",
+        "PYTHONUTF8": "0",
+        "HOME": None,
+        "TZ": "XXX-13:45",
+        "sitecustomize": HIDDEN,
+        "LOSSLAB_START_METHOD": "spawn",
+    },
+    "POSIX without a user's entry": {"HOME": None, "sitecustomize": NOBODY},
+    "locale C, HOME that is no directory": {"LC_ALL": "C", "HOME": os.devnull},
 }
-ODD = ("odd time zone", "neither HOME nor passwd", "console of cp1252", "without POSIX")
-ALL = {name: value for row in ODD for name, value in ROWS[row].items()}
 
 
 @pytest.fixture
@@ -77,29 +77,17 @@ def run(folder: Path, environment: dict[str, str | None], *command: str, closed:
     return shown
 
 
-def sweep_and_report(folder: Path, environment: dict[str, str | None], closed: bool = False) -> None:
-    """Sweep over two losses, report them, and evaluate and train one again."""
+@pytest.mark.integration
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_sweep_its_report_and_an_evaluation(machine: str, folder: Path):
+    environment, closed = MACHINES[machine], "stdin closed" in machine and os.name == "posix"
     run(folder, environment, "-m", "src.train", *SWEEP, *WORDS, closed=closed)
     assert len(results(folder)) == 4
     shown = run(folder, environment, "-m", "scripts.aggregate", "outputs/s", closed=closed)
     assert "4 completed runs, 2 conditions" in shown
     assert (folder / "outputs/s/report/report.html").is_file()
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("row", ROWS)
-def test_a_sweep_and_its_report(row: str, folder: Path):
-    if row == "stdin closed" and os.name != "posix":
-        pytest.skip("the shell of Windows closes no stream")
-    sweep_and_report(folder, ROWS[row], closed=row == "stdin closed")
-
-
-@pytest.mark.integration
-def test_a_sweep_and_its_report_where_all_is_odd_at_once(folder: Path):
-    sweep_and_report(folder, ALL, closed=os.name == "posix")
     [seed] = folder.glob("outputs/s/loss=ce*/seed=0")
-    evaluated = run(folder, ALL, "-m", "src.evaluate", f"run={seed}")
-    assert "different" not in evaluated
+    assert "different" not in run(folder, environment, "-m", "src.evaluate", f"run={seed}", closed=closed)
 
 
 @pytest.mark.integration
