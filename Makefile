@@ -4,6 +4,7 @@ PYTHON ?= python3
 ARGS ?= loss=ce classes=4
 STUDY ?= outputs/hw4
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE  # set in many containers; compiled files save each process of the suite a second
 READY := .venv/.ready
 
 .PHONY: train sweep report tensorboard test integration faults matrix lint format docs clean

@@ -8,7 +8,7 @@ from src.config.allowlist import allowed_problem, check_composition, find_target
 from src.config.instantiate import factory
 from src.config.paths import CONFIG_DIR
 from src.utils.validation import SettingsError
-from tests.commands import SHORT, files
+from tests.commands import SHORT, files, parametrize
 
 ALLOWED = {
     "loss": ["src.losses.ce.CrossEntropy", "src.losses.logistic.logistic"],
@@ -97,8 +97,8 @@ def composed(*words):
         return compose("train", overrides=list(words), return_hydra_config=True)
 
 
-@pytest.mark.parametrize(
-    ("words", "name"),
+@parametrize(
+    "words, name",
     [
         ("loss._target_=planted.f", "loss._target_"),
         ("loss._target_=[planted.f]", "loss._target_"),
@@ -131,6 +131,7 @@ def composed(*words):
         ("hydra.job_logging.handlers.file.filename=/tmp/x", "hydra.job_logging.handlers.file.filename"),
         ("hydra.job_logging.handlers.console=${loss}", "hydra.job_logging.handlers.console"),
     ],
+    quick=9,
 )
 def test_no_part_of_a_composition_names_code_of_others(words, name):
     words = words.split(" ") if "grids" not in words else [words]
@@ -139,7 +140,7 @@ def test_no_part_of_a_composition_names_code_of_others(words, name):
     assert name in [problem.name for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "words",
     [
         "loss=ce",
@@ -155,6 +156,7 @@ def test_no_part_of_a_composition_names_code_of_others(words, name):
         "hydra/launcher=ray hydra.launcher.init.address=auto",
         "+hydra.callbacks.x._target_=hydra.experimental.callbacks.LogJobReturnCallback",
     ],
+    quick=4,
 )
 def test_other_configurations_are_left_alone(words):
     check_composition(composed(*words.split()), words.split())
@@ -193,7 +195,7 @@ PRESETS = {
 }
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@parametrize("preset", list(PRESETS), quick=5)
 def test_a_file_on_the_search_path_cannot_run_code(preset, train, tmp_path: Path, monkeypatch):
     (tmp_path / "planted.py").write_text(f"open({str(tmp_path / 'trap')!r}, 'w')\ndef f(**_): ...\n")
     monkeypatch.syspath_prepend(tmp_path)

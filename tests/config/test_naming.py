@@ -71,15 +71,14 @@ def test_fingerprint_changes_with_scientific_settings_only(default: Settings) ->
     assert len(set(fingerprints.values())) == len(names) - len(EXCLUDED_FROM_FINGERPRINT) + 1
 
 
-def test_fingerprint_knows_which_streams_are_pinned_but_not_to_what(settings: Callable[..., Settings]) -> None:
+def test_fingerprint_knows_which_streams_are_pinned_but_not_to_what(default: Settings) -> None:
     fingerprints = [
-        [fingerprint(settings(f"seeds.{purpose}={value}"), CHOICES) for value in (0, 7, "[0,1]")]
+        [fingerprint(changed(default, f"seeds.{purpose}", value), CHOICES) for value in (0, 7, [0, 1])]
         for purpose in ("data", "split", "init", "shuffle")
     ]
     assert all(len(set(same)) == 1 for same in fingerprints)
-    plain = fingerprint(settings(), CHOICES)
-    both = fingerprint(settings("seeds.data=0", "seeds.init=0"), CHOICES)
-    assert len({plain, both, *(same[0] for same in fingerprints)}) == 6
+    both = fingerprint(changed(changed(default, "seeds.data", 0), "seeds.init", 0), CHOICES)
+    assert len({fingerprint(default, CHOICES), both, *(same[0] for same in fingerprints)}) == 6
 
 
 def test_fingerprint_changes_with_an_added_setting(settings: Callable[..., Settings]) -> None:
