@@ -1,6 +1,7 @@
 """Commands as a user runs them: in another folder, in their own process; and helpers to read what they leave."""
 
 import json
+import locale
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends a signal that Windows does not have")
+CONSOLE = os.environ.get("PYTHONIOENCODING") or locale.getpreferredencoding(False)  # what a Python process writes in
 # Of data=noisy_cubic, the default; other data have other settings of their size.
 SHORT = ("trainer.max_epochs=2", "data.samples_per_class=10", "figures=none")
 
@@ -31,7 +33,7 @@ class Finished:
 def run(module: str, *arguments: str, folder: Path, code: int | None = 0) -> Finished:
     """Run ``python -m module`` in a folder and check its exit code, unless that is None."""
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding=CONSOLE, errors="replace", timeout=300)
     assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return Finished(done.returncode, done.stdout, done.stderr)
 
@@ -42,7 +44,7 @@ def started(command: Sequence[str | Path], folder: Path, **options: Any) -> Iter
 
     Ctrl-C reaches it also where this process ignores it, as one does that a shell has started in the background.
     """
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": CONSOLE, "errors": "replace"} | options
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit SIG_IGN
     try:
         process = subprocess.Popen(command, cwd=folder, **pipes)

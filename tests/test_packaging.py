@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import SHORT, results
+from tests.commands import CONSOLE, SHORT, results
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +23,9 @@ WORDS = (*SHORT, "study=s")
 def run(*command: str | Path, folder: Path, code: int = 0) -> str:
     """Run a command in a folder, without a path of Python's own, and return its output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding=CONSOLE, errors="replace", timeout=300
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -45,7 +45,7 @@ GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ o
 ONE_VALUE = "one value; a list is [1,2], and several values are swept over with --multirun"
 MAX_REASON = 300  # characters of Hydra's own message
 MAX_JOB, MAX_JOBS = 100, 3  # characters of a job in a message, and jobs
-_TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,=:'"()\[\]{}$\\]+"""  # quoted or not, between what Hydra reads
+_TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?:[^,=:'"()\[\]{}$\\]|:(?=//))+"""  # quoted or not, or a URL
 _SWEEP = r"(?:Ambiguous value for argument|Sweep parameters|Sweeping over [^:]*:) '([^=]*)=(.*)'"
 _APPEND = r"Could not append to config\. An item is already at '(.*)'"
 _UNKNOWN = r"(?:Could not override|Could not delete from config\.) '([^']+)'"

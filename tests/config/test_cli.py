@@ -17,6 +17,7 @@ from tests.commands import SHORT, results
         ("data.target='é, b'", "é, b"),
         ('data.target="é"', "é"),
         ("data.target=a", "a"),
+        ("hydra.searchpath=[file:///für uns/conf,file:///b]", ["file:///für uns/conf", "file:///b"]),
         ("model.hidden=[5,3]", [5, 3]),
     ],
 )

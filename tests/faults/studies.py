@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from tests.commands import started
+from tests.commands import CONSOLE, started
 
 SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_epochs=150", "figures=first")
 TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the words and the process of the last one
@@ -50,7 +50,10 @@ class Forked:
     """
 
     def __init__(self, folder, *words):
-        self.outputs = [tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2)]  # noqa: SIM115 - __exit__ closes them
+        self.outputs = [
+            tempfile.TemporaryFile("w+", encoding=CONSOLE, errors="replace")  # noqa: SIM115 - __exit__ closes them
+            for _ in range(2)
+        ]
         handles = [reduction.DupFd(file.fileno()) for file in self.outputs]
         self.process = server().Process(target=_command, args=(folder, words, handles))
         self.process.start()

@@ -295,7 +295,7 @@ def test_ray_gives_each_job_a_device_of_its_own(launch: Callable[..., list[JobRe
 def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory in which a fake SLURM keeps the submitted script."""
     script = tmp_path / "script.sh"
-    commands = {"sbatch": f'cp "$1" {script}\necho Submitted batch job 42', "srun": "", "sacct": ""}
+    commands = {"sbatch": f'cp "$1" "{script}"\necho Submitted batch job 42', "srun": "", "sacct": ""}
     (tmp_path / "bin").mkdir()
     for name, body in commands.items():
         command = tmp_path / "bin" / name

@@ -20,14 +20,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Future Hydra versions will no lo
 
 
 @pytest.mark.integration
-@pytest.mark.usefixtures("default_version_base")
+@pytest.mark.usefixtures("hydras_own")
 @pytest.mark.parametrize("launcher_name, overrides", [("cores", ["hydra.launcher.workers=2"])])  # noqa: PT006
 class TestHydrasLauncherSuite(LauncherTestSuite):
     """Hydra's own tests of a launcher."""
 
 
 @pytest.mark.integration
-@pytest.mark.usefixtures("default_version_base")
+@pytest.mark.usefixtures("hydras_own")
 @pytest.mark.parametrize(
     "task_launcher_cfg, extra_flags",  # noqa: PT006
     [({"defaults": [{"override hydra/launcher": "cores"}]}, ["-m", "hydra.launcher.workers=2"])],

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.stack_sweeper._failures import Failure, rerun_command
 from hydra_plugins.stack_sweeper._seeds import stack_seeds
+from tests.commands import CONSOLE
 
 # Hydra's tests let a job change into its folder, which version_base="1.1" does and warns of.
 pytestmark = [
@@ -84,7 +85,9 @@ class App:
 
     def shell(self, command: str, **env: str) -> "subprocess.CompletedProcess[str]":
         words, env = shlex.split(command), os.environ | env
-        return subprocess.run(words, cwd=self.cwd, env=env, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            words, cwd=self.cwd, env=env, capture_output=True, encoding=CONSOLE, errors="replace", check=False
+        )
 
     def files(self, name: str = "*") -> list[str]:
         return sorted(str(path.relative_to(self.cwd)) for path in self.cwd.rglob(name))
@@ -121,19 +124,21 @@ print(*(x.__module__ for x in Plugins.instance().discover(Sweeper)))
 print(*sorted({"torch", "lightning"} & set(sys.modules)))
 """
     command = [sys.executable, "-c", script]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding=CONSOLE, errors="replace", check=True)
     found, imported = result.stdout.splitlines()
     assert "hydra_plugins.stack_sweeper.stack_sweeper" in found.split()
     assert imported == ""
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("hydras_own")
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", ["hydra/sweeper=stack"])])
 class TestLaunching(LauncherTestSuite):
     """Hydra's own tests of launching, under this sweeper."""
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("hydras_own")
 @pytest.mark.parametrize(
     ("launcher_name", "overrides"), [("basic", ["hydra/sweeper=stack", "hydra.sweeper.max_batch_size=2"])]
 )
@@ -142,6 +147,7 @@ class TestBatches(BatchedSweeperTestSuite):
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("hydras_own")
 @pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/sweeper=stack"])])
 class TestIntegration(IntegrationTestSuite):
     """Hydra's own tests of whole applications, under this sweeper."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.utils.fast_imports import SWITCH, TRIED, are_tried_versions
+from tests.commands import CONSOLE
 
 PROGRAM = """
 import gc
@@ -59,7 +60,9 @@ def train(folder: Path, switch: str) -> tuple[str, dict[str, bytes]]:
         "print('lightning' in sys.modules, 'torch._dynamo' in sys.modules, gc.get_freeze_count() > 0)\n"
     )
     env = os.environ | {SWITCH: switch}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=folder, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, encoding=CONSOLE, errors="replace", cwd=folder, env=env
+    )
     assert done.returncode == 0, done.stderr
     kept = [path for path in folder.rglob("seed=*/*") if path.suffix in (".ckpt", ".csv")]
     return done.stdout.splitlines()[-1], {str(path.relative_to(folder)): path.read_bytes() for path in kept}

@@ -21,7 +21,7 @@ from src.losses.ce import CrossEntropy
 from src.models.activations import ACTIVATIONS, Activation
 from src.models.mlp import MLP
 from src.training.single_thread import single_threaded
-from tests.commands import SHORT, results
+from tests.commands import CONSOLE, SHORT, results
 
 pytestmark = pytest.mark.skipif(native.library()[0] is None, reason="there is no C compiler")
 
@@ -168,11 +168,13 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
 def test_without_a_compiler_only_engine_native_is_refused(tmp_path: Path) -> None:
     env = os.environ | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "src.train", *SHORT, "export=none", "figures=none"]
-    refused = subprocess.run([*command, "engine=native"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    refused = subprocess.run(
+        [*command, "engine=native"], cwd=tmp_path, env=env, capture_output=True, encoding=CONSOLE, errors="replace"
+    )
     assert refused.returncode == 1
     assert refused.stderr.startswith("Expected `engine` to be auto or torch, as the native kernel needs a C compiler")
     assert len(refused.stderr.splitlines()) == 1
     assert not (tmp_path / "outputs").exists()
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding=CONSOLE, errors="replace")
     assert done.returncode == 0, done.stderr
     assert len(results(tmp_path)) == 1
