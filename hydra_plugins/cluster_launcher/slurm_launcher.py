@@ -50,7 +50,7 @@ class SlurmLauncher(ClusterLauncher):
 
         try:
             return handle.result()
-        except (UncompletedJobError, FailedJobError) as error:
+        except (UncompletedJobError, FailedJobError, UnicodeDecodeError) as error:  # the log is read as UTF-8
             return f"{first_line(error)} See {handle.paths.stderr}"
 
     def stop(self, handles: Sequence[Any]) -> None:

@@ -171,6 +171,8 @@ def readable(word: str, sweeps: bool = True) -> str:
         value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if sweeps and re.fullmatch(r"[\w-]*\*[\w*-]*", value) and (CONFIG_DIR / key).is_dir():
         return f"{key}=glob({value})"
+    if not re.fullmatch(rf"(?>{_TEXT}|[,=:()\[\]{{}}$\\])*+", value):  # a quote without its partner: Hydra refuses it
+        return key + equals + value
     return key + equals + re.sub(_TEXT, lambda found: found[0] if found[0].isascii() else _in_quotes(found[0]), value)
 
 

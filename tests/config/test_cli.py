@@ -46,7 +46,7 @@ def test_overrides_may_stand_before_and_after_flags():
 
 
 def test_the_advice_on_quotes_works_when_pasted(tmp_path, train):
-    table = tmp_path / "a b'c.csv"
+    table = tmp_path / "ä b'c.csv"
     table.write_text("f,y\n" + "".join(f"{number % 5},{'uv'[number % 2]}\n" for number in range(20)))
     words = ("data=csv", "data.target=y", "trainer.max_epochs=1", "figures=none")
     refused = train(*words, f"data.path={table}", code=1).err

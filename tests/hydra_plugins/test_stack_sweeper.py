@@ -252,7 +252,7 @@ def sweep(runner: TSweepRunner, folder: Path, *words: str, fail: type[Exception]
         return [[" ".join(job.overrides) for job in batch] for batch in swept.returns]
 
 
-@pytest.mark.usefixtures("hydra_restore_singletons")
+@pytest.mark.usefixtures("hydra_restore_singletons", "hydras_own")
 def test_batches_and_stacks_together(hydra_sweep_runner: TSweepRunner, tmp_path: Path) -> None:
     words = ["bar=1,2", "+seed=range(3)", "hydra.sweeper.stack_size=2", "hydra.sweeper.max_batch_size=3"]
     before = HydraConfig.instance().cfg
@@ -263,7 +263,7 @@ def test_batches_and_stacks_together(hydra_sweep_runner: TSweepRunner, tmp_path:
     assert HydraConfig.instance().cfg is before
 
 
-@pytest.mark.usefixtures("hydra_restore_singletons")
+@pytest.mark.usefixtures("hydra_restore_singletons", "hydras_own")
 @pytest.mark.parametrize(("full", "error"), [("0", SystemExit), ("1", ArithmeticError)])
 def test_a_failure_shows_after_all_batches(
     full: str,
@@ -296,7 +296,7 @@ def test_a_sweep_is_the_union_over_its_grids(app: App) -> None:
     assert ran(app("--multirun", "lr=8,9")) == ["8 [0, 1]", "9 [0, 1]", "8 5", "9 5"]
 
 
-@pytest.mark.usefixtures("hydra_restore_singletons")
+@pytest.mark.usefixtures("hydra_restore_singletons", "hydras_own")
 def test_grids_fill_batches_together(hydra_sweep_runner: TSweepRunner, tmp_path: Path) -> None:
     words = ["hydra.sweeper.grids=['bar=1,2','bar=3 foo=4']", "hydra.sweeper.max_batch_size=2"]
     assert sweep(hydra_sweep_runner, tmp_path, *words) == [["bar=1", "bar=2"], ["bar=3 foo=4"]]
