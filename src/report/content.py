@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from src.analysis.collapse import collapse_sentences, kaiming_commands
+from src.analysis.comparisons import lower_is_better
 from src.analysis.findings import REGRET, Findings
 from src.analysis.formatting import join_words, metric_label
 from src.analysis.provenance import Provenance, provenance
@@ -152,6 +153,12 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
             "often the loss collapsed, paired by seed. Filled diamonds are significant after Holm's correction for all "
             "tests of the study; an uncorrected interval may exclude 0 without that."
             + ("" if plan.margin is None else " Grey: the margin of equivalence."),
+        ),
+        "profiles": (
+            "Performance profiles",
+            f"Share of {findings.replicate.name} {'below' if lower_is_better(findings.metric) else 'above'} each value "
+            f"of the {metric}, collapsed or not. Where one line is above another everywhere, its loss is the better "
+            f"one for any threshold. Bands, for up to three losses: {1 - plan.alpha:.0%} for a whole distribution.",
         ),
         "ranks": (
             "Average ranks",

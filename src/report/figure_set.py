@@ -17,6 +17,7 @@ from src.report.figures.collapse import CollapsedSeeds, Curve, collapse_figure, 
 from src.report.figures.comparison import Panel, accuracy_figure, loss_curves_figure, scatter_comparison_figure
 from src.report.figures.confusion import confusion_matrices_figure
 from src.report.figures.differences import forest_figure
+from src.report.figures.profiles import profiles_figure
 from src.report.figures.ranks import ranks_figure
 from src.report.figures.regret import regret_figure
 from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
@@ -25,7 +26,7 @@ from src.report.figures.variance import variance_bars, variance_figure
 from src.storage.schema import HISTORY, REGIONS, ArtifactError, read_table
 
 FIGURES = (
-    *("accuracy", "differences", "ranks", "regret", "sample_size", "loss_curves", "scatter", "reliability"),
+    *("accuracy", "differences", "profiles", "ranks", "regret", "sample_size", "loss_curves", "scatter", "reliability"),
     *("confusion", "calibration", "variance", "collapse", "collapse_map"),
 )
 _MAX_LABELS = 60  # legible panels in one figure
@@ -58,6 +59,7 @@ def study_figures(findings: Findings, progress: Progress = without_progress) -> 
         problems.append("accuracy: no run has an accuracy")
     if len(findings.comparisons):
         figures["differences"] = forest_figure(findings.comparisons, findings.plan)
+    figures["profiles"] = profiles_figure(runs, findings.metric, alpha, replicate)
     figures["ranks"] = ranks_figure(runs, findings.metric, alpha)
     if _has(runs, REGRET):
         figures["regret"] = regret_figure(runs, alpha, replicate)

@@ -94,6 +94,24 @@ def clopper_pearson_interval(successes: int, n: int, confidence: float = 0.95) -
     return float(interval.low), float(interval.high)
 
 
+def distribution_band(n: int, confidence: float = 0.95) -> float:
+    r"""Return the half-width of a simultaneous band around an empirical distribution function.
+
+    It is the quantile of Kolmogorov's statistic :math:`\sup_x |F_n(x) - F(x)|`, so that a band of this half-width holds
+    all of a continuous distribution function F with the given probability, and of any other with at least that.
+
+    Args:
+        n: Number of values, at least 1.
+        confidence: Coverage, in (0, 1).
+
+    Example:
+        >>> print(f"{distribution_band(20):.3f} {distribution_band(100):.3f}")
+        0.294 0.134
+    """
+    check_range("confidence", confidence)
+    return float(stats.kstwo.ppf(confidence, n))
+
+
 def interquartile_mean_interval(
     values: ArrayLike, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
