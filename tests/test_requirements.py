@@ -9,7 +9,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TESTED = {"hypothesis", "pytest", "pytest-xdist", "statsmodels"}  # of the extra dev
+TESTED = {"hypothesis", "pytest", "pytest-xdist"}  # of the extra dev
 
 
 def pins(file: str) -> dict[str, Version]:
