@@ -24,7 +24,7 @@ from src.analysis.collect import Collection
 from src.analysis.comparisons import Plan, compare_losses, scale
 from src.analysis.formatting import metric_label
 from src.analysis.provenance import command_words
-from src.analysis.replicate import find_replicate
+from src.analysis.replicate import find_replicate, fold_overlap
 from src.utils.console import command_name, console_output
 
 
@@ -81,6 +81,8 @@ def _widest(collection: Collection, options: argparse.Namespace) -> tuple[float,
     replicate = find_replicate(collection.completed)
     if replicate.stream is not None:
         raise AggregateError(f"STUDY: {options.study} crosses random streams; expected one with plain seeds")
+    if fold_overlap(collection.results):
+        raise AggregateError(f"STUDY: {options.study} has folds for seeds; expected independent seeds, not split=kfold")
     table, _ = compare_losses(collection.completed, metric, plan, replicate)
     if table.empty:
         raise AggregateError(f"STUDY: {options.study} has one loss alone; expected several to compare")

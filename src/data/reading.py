@@ -152,6 +152,7 @@ def _parse(path: Path, target: Any, options: Options, inexact: bool) -> pd.DataF
         path, **(reader | {"index_col": False, "dtype": str, "parse_dates": False}), header=None, nrows=1
     )
     names = [str(name) for name in header.iloc[0] if not pd.isna(name)]
+    check(*(_column_problem(name, options.get(name), names) for name in ("index_col", "parse_dates", "dtype")))
     dtype = reader.pop("dtype", {})
     if isinstance(dtype, Mapping):
         dtype = {target: str} | dict(dtype) if isinstance(target, str) else dict(dtype)
@@ -163,6 +164,17 @@ def _parse(path: Path, target: Any, options: Options, inexact: bool) -> pd.DataF
             kept = [name for name in numbers if texts[name].str.fullmatch(_NOT_EXACT).any()]
             table[kept] = texts[kept]
     return table
+
+
+def _column_problem(argument: str, value: Any, names: list[str]) -> Problem | None:
+    """Return a problem with an argument that names a column which the table does not have."""
+    columns = list(value) if isinstance(value, list | tuple | Mapping) else [value] if argument == "index_col" else []
+    wrong = [
+        column
+        for column in columns
+        if (column not in names if isinstance(column, str) else _is_count(column) and column >= len(names))
+    ]
+    return Problem(f"read.{argument}", f"of the columns {', '.join(names)}", wrong[0]) if wrong else None
 
 
 def _unique(table: pd.DataFrame, names: list[Any]) -> pd.DataFrame:

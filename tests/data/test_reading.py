@@ -110,6 +110,10 @@ def test_a_broken_file_is_one_line(content: Any, words: list[str], tmp_path: Pat
         ({"skiprows": -1}, ["`read.skiprows`", "-1"]),
         ({"compression": "tar"}, ["`read.compression`", "gzip"]),
         ({"keep_default_na": "no"}, ["`read.keep_default_na`", "true or false"]),
+        ({"index_col": "id"}, ["`read.index_col`", "of the columns", '"id"']),
+        ({"index_col": 9}, ["`read.index_col`", "of the columns", "got 9"]),
+        ({"parse_dates": ["day"]}, ["`read.parse_dates`", "of the columns", '"day"']),
+        ({"dtype": {"day": "str"}}, ["`read.dtype`", "of the columns", '"day"']),
     ],
 )
 def test_a_wrong_argument_is_one_line(read: Any, words: list[str], tmp_path: Path) -> None:

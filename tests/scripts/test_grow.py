@@ -95,6 +95,10 @@ def test_what_cannot_grow_is_named_in_one_line(tmp_path: Path, study: Path, monk
     alone = write_study(tmp_path / "alone", ("ce",), (2,), files=False)
     assert grow.main([str(alone), "--until", "1"]) == 1
     assert "has one loss alone" in capsys.readouterr().err
+    folds = {"data": {"split": "kfold", "folds": 5, "val_fraction": 0.0}}
+    crossed = write_study(tmp_path / "folds", counts=(2,), files=False, config=folds)
+    assert grow.main([str(crossed), "--until", "1"]) == 1
+    assert "not split=kfold" in capsys.readouterr().err
     monkeypatch.setattr(grow.subprocess, "run", lambda words, check: subprocess.CompletedProcess(words, 0))
     assert grow.main([str(study), "--until", "0.1"]) == 1
     assert "no seeds were added" in capsys.readouterr().err
