@@ -39,7 +39,8 @@ COLUMNS = (
 )
 _TESTS = ("collapsed_p", "learned_p", "learned_p_margin")
 _IN_POINTS = ("accuracy", "balanced_accuracy", "majority_accuracy", "regret", "calibration_error")
-_LOWER_IS_BETTER = ("loss", "regret", "excess_ce", "calibration_error")
+_SCORES = [f"{score}{part}" for score in ("log_loss", "brier") for part in ("", "_calibration", "_refinement")]
+_LOWER_IS_BETTER = ("loss", "regret", "excess_ce", "calibration_error", *_SCORES)
 
 
 @dataclass(frozen=True)

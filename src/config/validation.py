@@ -21,7 +21,7 @@ from src.utils.validation import Problem, check, choice, flag, number
 GROUPS = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "profiler", "export")
 METRICS = {
     "train": ("loss", "accuracy"),
-    "test": ("loss", "accuracy", "correct", "count", "balanced_accuracy", "macro_f1", "auroc"),
+    "test": ("loss", "accuracy", "correct", "count", "balanced_accuracy", "macro_f1", "auroc", "log_loss", "brier"),
     "val": ("loss", "accuracy"),
     "population": ("accuracy", "regret", "excess_ce", "calibration_error"),
 }

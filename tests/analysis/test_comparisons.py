@@ -5,7 +5,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from src.analysis.comparisons import BETTER, COLUMNS, LESS, NOT_TESTED, Plan, compare_losses
+from src.analysis.comparisons import BETTER, COLUMNS, LESS, NOT_TESTED, WORSE, Plan, compare_losses
 from src.analysis.replicate import find_replicate
 from tests.analysis.studies import COLLAPSED, make_runs
 
@@ -82,6 +82,15 @@ def test_seeds_without_a_known_collapse_count_in_neither_part():
     table, _ = compare(runs.drop(columns="train/decided_classes"))
     assert set(table["learned_n"]) == set(table["collapsed_n"]) == {0}
     assert set(table["learned_finding"]) == {NOT_TESTED}
+
+
+@pytest.mark.parametrize(("metric", "lower"), [("brier_calibration", True), ("log_loss", True), ("auroc", False)])
+def test_a_metric_of_the_probabilities_has_its_direction(metric: str, lower: bool):
+    runs = make_runs({(loss, 2): np.linspace(0.7, 0.8, 12) for loss in ("ce", "mse")})
+    runs[f"test/{metric}"] = np.linspace(0.2, 0.3, len(runs)) + 0.1 * (runs["loss"] == "mse")
+    [row] = compare(runs, f"test/{metric}", Plan("ce"))[0].to_dict("records")
+    assert row["learned_finding"] == (WORSE if lower else BETTER)
+    assert row["learned_difference"] > 0.1
 
 
 def test_regret_is_the_mirror_of_accuracy_and_lower_is_better():
