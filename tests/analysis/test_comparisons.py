@@ -87,10 +87,10 @@ def test_seeds_without_a_known_collapse_count_in_neither_part():
 @pytest.mark.parametrize(("metric", "lower"), [("brier_calibration", True), ("log_loss", True), ("auroc", False)])
 def test_a_metric_of_the_probabilities_has_its_direction(metric: str, lower: bool):
     runs = make_runs({(loss, 2): np.linspace(0.7, 0.8, 12) for loss in ("ce", "mse")})
-    runs[f"test/{metric}"] = np.linspace(0.2, 0.3, len(runs)) + 0.1 * (runs["loss"] == "mse")
+    runs[f"test/{metric}"] = np.random.default_rng(0).normal(0.2, 0.01, len(runs)) + 0.1 * (runs["loss"] == "mse")
     [row] = compare(runs, f"test/{metric}", Plan("ce"))[0].to_dict("records")
     assert row["learned_finding"] == (WORSE if lower else BETTER)
-    assert row["learned_difference"] > 0.1
+    assert row["learned_difference"] == pytest.approx(0.1, abs=0.02)
 
 
 def test_regret_is_the_mirror_of_accuracy_and_lower_is_better():
