@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -31,12 +32,14 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from src.config.allowlist import check_composition
 from src.config.paths import CONFIG_DIR
+from src.config.schema import TrainerConfig
 from src.utils.validation import Problem, SettingsError
 
 FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
 OTHERWISE = {  # settings of other templates and of earlier versions, and what is written here
     "returns": "written as optimized_metric=, its new name",
     "task_name": "written as study=, the name of the folder of the runs",
+    "hparams_search": "written as --multirun experiment=tuned, which tunes with Optuna",
     "ckpt_path": "left out: a killed command continues (trainer.checkpoint_every), and src.evaluate takes run=FOLDER",
     "extras": "left out: --cfg job shows the configuration, and tags=[...] is a setting of its own",
 }
@@ -272,6 +275,8 @@ def _unknown(key: str, value: str) -> str:
     known = _known_keys(key.startswith("hydra"))
     if key in known:
         return str(Problem(key, "left out, as the groups that are chosen have no such setting", value))
+    if key in {f"trainer.{item.name}" for item in fields(TrainerConfig)}:
+        return str(Problem(key, f"written as +{key}=, as conf/trainer/default.yaml leaves it out", value))
     return _with_nearest(Problem(key, "a setting or group that --help lists", value), key.partition("@")[0], known)
 
 
