@@ -7,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir, version
 from hydra.core.singleton import Singleton
 
+from src.config.cli import readable
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.experiments import run
@@ -61,7 +62,7 @@ def settings():
         before = Singleton.get_state()
         try:
             with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-                return resolve(compose("train", overrides=list(overrides)))
+                return resolve(compose("train", overrides=list(map(readable, overrides))))
         finally:
             Singleton.set_state(before)  # Hydra's own tests, in this process too, need its default version base
 

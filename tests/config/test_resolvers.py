@@ -5,6 +5,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from src.config.cli import readable
 from src.config.naming import fingerprint
 from src.config.paths import CONFIG_DIR
 from src.config.resolvers import condition, resolve
@@ -16,7 +17,7 @@ def job(tmp_path: Path) -> Callable[..., DictConfig]:
 
     def composed(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            everything = ["hydra.sweep.dir=" + str(tmp_path / "outputs" / "runs"), *overrides]
+            everything = [readable(f"hydra.sweep.dir={tmp_path / 'outputs' / 'runs'}"), *overrides]
             return compose("train", overrides=everything, return_hydra_config=True)
 
     return composed

@@ -345,7 +345,7 @@ $CSV data.read.sep=5 ~ data.read.sep, one character, 5
 $CSV data.read.compression=5 ~ data.read.compression, gzip, 5
 $CSV data.read.dtype=5 ~ data.read.dtype, int64, 5
 $CSV data.read.encoding=nope|5 ~ data.read.encoding, latin-1
-$CSV data.read.index_col=nope ~ data.path, nope
+$CSV data.read.index_col=nope ~ data.read.index_col, nope
 $CSV data.read.keep_default_na=5 ~ data.read.keep_default_na, true or false, 5
 $CSV data.read.na_values={x:{y:1}} ~ data.read.na_values, text or number
 $CSV data.read.parse_dates=5 ~ data.read.parse_dates, columns, 5
@@ -454,8 +454,8 @@ def test_a_bad_command_line_is_one_clear_line_and_writes_nothing(line, tmp_path,
     table = tmp_path / "table.csv"
     table.write_text("x,y\n0.5,a\n1.5,b\n,a\n" + "1,b\n2,a\n" * 9)
     before = files(tmp_path)
-    words, expected = split(line.replace("$TABLE", str(table)))
-    error = train(*words, code={1, 2}).err
+    words, expected = split(line)
+    error = train(*(word.replace("$TABLE", str(table)) for word in words), code={1, 2}).err
     first = error.splitlines()[0]
     assert first.startswith("Expected `")
     for word in expected:

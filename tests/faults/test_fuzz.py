@@ -139,7 +139,7 @@ class Planted:
 def test_planted_pickles_are_refused_and_do_nothing(wrapping, function, copy, tmp_path, count):
     path, trap = copy / "checkpoint.ckpt", tmp_path / "trap"
     arguments = {
-        os.system: (f"mkdir {trap}",),
+        os.system: (f"mkdir '{trap}'",),
         eval: (f"__import__('os').mkdir({str(trap)!r})",),
         exec: (f"import os; os.mkdir({str(trap)!r})",),
     }
