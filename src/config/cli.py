@@ -39,9 +39,12 @@ FIXED = ("hydra.run.dir", "hydra.sweep.subdir")
 OTHERWISE = {  # settings of other templates and of earlier versions, and what is written here
     "returns": "written as optimized_metric=, its new name",
     "task_name": "written as study=, the name of the folder of the runs",
-    "hparams_search": "written as --multirun experiment=tuned, which tunes with Optuna",
     "ckpt_path": "left out: a killed command continues (trainer.checkpoint_every), and src.evaluate takes run=FOLDER",
     "extras": "left out: --cfg job shows the configuration, and tags=[...] is a setting of its own",
+    "hparams_search": "written as experiment=tuned, which tunes the settings of hydra.sweeper.space",
+    "datamodule": "written as data=, its name here",
+    "train": "left out, as a run trains what is unfinished and src.evaluate trains nothing",
+    "test": "left out, as every run ends with the test samples",
 }
 NAMES = ("hydra.output_subdir", "hydra.job.name")
 GRAMMAR = "written as NAME=VALUE, a value with any of , = : ' \" ( ) [ ] { } $ or spaces in quotes of its own"
@@ -51,6 +54,7 @@ MAX_JOB, MAX_JOBS = 100, 3  # characters of a job in a message, and jobs
 _TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?:[^,=:'"()\[\]{}$\\]|:(?=//))+"""  # quoted or not, or a URL
 _SWEEP = r"(?:Ambiguous value for argument|Sweep parameters|Sweeping over [^:]*:) '([^=]*)=(.*)'"
 _APPEND = r"Could not append to config\. An item is already at '(.*)'"
+_CHOSEN = r"Multiple values for ([\w/@]+)\."
 _UNKNOWN = r"(?:Could not override|Could not delete from config\.) '([^']+)'"
 
 
@@ -253,7 +257,7 @@ def explain(error: Exception, words: Sequence[str]) -> str:
         return _with_quotes(error.override)
     if found := re.match(_SWEEP, text):
         return str(Problem(found[1], ONE_VALUE, found[2]))
-    if found := re.match(_APPEND, text):
+    if found := re.match(_APPEND, text) or re.match(_CHOSEN, text):
         return str(Problem(found[1], "set by NAME=VALUE without a +, as it exists", _value(found[1], words)))
     if found := re.match(_UNKNOWN, text):
         # of a value {a: 1}, what is unknown in it
@@ -276,7 +280,7 @@ def _unknown(key: str, value: str) -> str:
     if key in known:
         return str(Problem(key, "left out, as the groups that are chosen have no such setting", value))
     if key in {f"trainer.{item.name}" for item in fields(TrainerConfig)}:
-        return str(Problem(key, f"written as +{key}=, as conf/trainer/default.yaml leaves it out", value))
+        return str(Problem(key, f"written as +{key}=, as conf/trainer/ does not list it", value))
     return _with_nearest(Problem(key, "a setting or group that --help lists", value), key.partition("@")[0], known)
 
 
