@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from scripts.plan.jobs import plan_sweep
 from src.analysis.comparisons import COLUMNS
 from src.config.instantiate import check_settings
 from src.report.write import write_report
-from tests.commands import SHORT, results
+from tests.commands import SHORT, files, parametrize, results
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -234,8 +235,41 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys) -> None:
 def test_the_notebook_example_runs(tmp_path, monkeypatch, capsys) -> None:
     [example] = [block.text for block in BLOCKS if block.file == "notebook.py"]
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "notebook.py", "exec"), {})  # noqa: S102 - a page of ours
-    assert "test/accuracy" in capsys.readouterr().out
+    names: dict[str, Any] = {}
+    exec(compile(example, "notebook.py", "exec"), names)  # noqa: S102 - a page of ours
+    shown = capsys.readouterr().out
+    assert "test/accuracy" in shown
+    assert "50 {'train/loss': tensor(" in shown  # 5 epochs of 10 mini-batches
+    assert names["longer"].global_step == 80
+
+
+TEMPLATE = (ROOT / "docs" / "lightning-hydra-template.md").read_text(encoding="utf-8")
+TYPED = re.findall(r"^\| `([^`]+)` \| (works|refused): (.*) \|$", TEMPLATE, flags=re.MULTILINE)
+
+
+def test_the_page_for_users_of_the_template_names_settings(settings) -> None:
+    assert len(TYPED) == TEMPLATE.count("| works: ") + TEMPLATE.count("| refused: ") >= 25
+    known = {*settings(), "run", "hydra"}
+    here = re.findall(r"^\| [^|]* \| ([^|]*) \|$", TEMPLATE.partition("\n## What you type")[0], flags=re.MULTILINE)
+    names = re.findall(r"`(?:--multirun )?([\w.]+)=", "\n".join(here))
+    assert {name.partition(".")[0] for name in names} - {"experiment", "debug"} <= known
+
+
+@parametrize("typed,outcome,text", TYPED, quick=3)
+def test_what_users_of_the_template_type_does_what_the_page_says(typed, outcome, text, train, tmp_path) -> None:
+    rows = [f"{number % 7},{('优', '良')[number % 2]}" for number in range(60)]
+    (tmp_path / "grades.csv").write_text("\n".join(["hours,等级", *rows]), encoding="utf-8")
+    words = shlex.split(typed)
+    more = ["trainer.max_epochs=2", "figures=none", *["seed=0"] * ("seed=" not in typed)]
+    more += ["hydra.launcher.workers=1"] * ("--multirun" in words)
+    shown = train(*words, *more, code=0 if outcome == "works" else 1)
+    if outcome == "works":
+        assert results(tmp_path)
+        assert all(list(tmp_path.rglob(name)) for name in re.findall(r"`([\w./*]*[./][\w./*]*)`", text)), text
+    else:
+        assert shown.err.strip().count("\n") == 0
+        assert text.strip('"') in shown.err
+        assert files(tmp_path) == {"grades.csv"}
 
 
 def test_every_choice_has_a_row() -> None:
