@@ -269,3 +269,19 @@ def test_results_say_which_engine_trained(train, tmp_path):
     train("model=gaussian", "data=gaussians", *SHORT[:1], "figures=none", "export=none", "study=closed")
     [content] = results(tmp_path / "outputs/closed").values()
     assert "engine" not in content["versions"]
+
+
+@pytest.mark.integration
+def test_a_movie_shows_the_first_seed_and_changes_no_result(train, tmp_path):
+    words = ("seed=[0,1]", "trainer.max_epochs=2", "data.samples_per_class=10", "export=none")
+    train(*words, "figures=movie", "study=movie")
+    train(*words, "figures=first", "study=plain")
+    [movie], [plain] = ([*tmp_path.glob(f"outputs/{study}/*")] for study in ("movie", "plain"))
+    assert movie.name == plain.name
+    added = files(movie) - files(plain)
+    assert added == {"seed=0/figures/movie.gif", "seed=0/figures/movie.html"}
+    for seed in (0, 1):
+        for name in ("checkpoint.ckpt", "history.csv", "predictions.csv"):
+            paths = [folder / f"seed={seed}" / name for folder in (movie, plain)]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), name
+    assert (movie / "seed=0/figures/movie.html").read_text(encoding="utf-8").count("<img") == 3

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from src.config.allowlist import find_target
 from src.config.validation import setting_problems
 from src.data.datamodule import StackedDataModule
-from src.data.protocols import DataSource
+from src.data.protocols import DataSource, Distribution
 from src.engines.fused_adam import stepper
 from src.losses.base import Objective
 from src.losses.class_weighted import class_weighted
@@ -309,10 +309,21 @@ def check_settings(config: dict[str, Any]) -> None:
             callbacks.append(checked_callback(config, name))
     check(*problems)
     with _collected(problems):
-        check_training(config, build_components(config, stack(config)[:1]), callbacks)
+        components = build_components(config, stack(config)[:1])
+        check(movie_problem(config["figures"], components))
+        check_training(config, components, callbacks)
     with _collected(problems):
         build_trainer(config, callbacks)
     check(*problems)
+
+
+def movie_problem(figures: str, components: Components) -> Problem | None:
+    """Return a problem if a movie is asked for that has no plane, or no epochs."""
+    source = components.datamodule.source
+    plane = isinstance(source, Distribution) and source.features == 2
+    if figures != "movie" or (plane and not isinstance(components.network, ClosedForm)):
+        return None
+    return Problem("figures", "first, all or none, as a movie shows the epochs of a model of two features", figures)
 
 
 def check_training(config: dict[str, Any], components: Components, callbacks: list[L.Callback]) -> None:

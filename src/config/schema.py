@@ -181,7 +181,7 @@ class Config:
     optimized_metric: Any = setting()
     allow_targets: Any = setting()
     engine: Any = setting(partial(choice, options=("auto", "native", "torch")))
-    figures: Any = setting(partial(choice, options=("first", "all", "none")))
+    figures: Any = setting(partial(choice, options=("first", "all", "none", "movie")))
 
 
 ConfigStore.instance().store(name="config_schema", node=Config)

@@ -14,6 +14,7 @@ from src.config.naming import fingerprint
 from src.storage import schema
 from src.storage.schema import Results
 from src.training.callbacks.checkpoint import StackCheckpoint
+from src.training.callbacks.snapshots import WeightSnapshots
 from src.utils.seed_streams import SeedStreams
 from src.utils.seeds import PURPOSES
 
@@ -55,7 +56,16 @@ class Condition:
     def draws(self, member: SeedStreams) -> bool:
         """Return whether figures of a seed are drawn."""
         figures = self.config["figures"]
-        return figures == "all" or (figures == "first" and self.first_part and member == stack(self.config)[0])
+        return figures == "all" or (
+            figures in ("first", "movie") and self.first_part and member == stack(self.config)[0]
+        )
+
+    def snapshots(self, members: list[SeedStreams]) -> list[WeightSnapshots]:
+        """Return the callback that copies the weights of the seed that has a movie, if any."""
+        if self.config["figures"] != "movie":
+            return []
+        epochs = self.config["trainer"]["max_epochs"]
+        return [WeightSnapshots(index, epochs) for index, member in enumerate(members) if self.draws(member)]
 
     def checkpoints(self, members: list[SeedStreams]) -> list[L.Callback]:
         """Return the callback that saves checkpoints of a stack in training, if any."""

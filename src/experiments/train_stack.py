@@ -38,7 +38,8 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
     with single_threaded():  # also while building: a forked worker that starts threads beside its parent's hangs
         components = build_components(config, members)
         started = time.time()
-        callbacks = [*build_callbacks(config), *condition.checkpoints(members)]
+        snapshots = condition.snapshots(members)
+        callbacks = [*build_callbacks(config), *snapshots, *condition.checkpoints(members)]
         if not any(isinstance(callback, ProgressBar) for callback in callbacks):
             callbacks.append(TrainingProgress(label, stdout()))
         trainer = build_trainer(config, callbacks, condition.folder)
@@ -49,7 +50,8 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
         results = {}
         for index, history in enumerate(histories):
             folder = condition.seed_folder(members[index])
-            results[folder] = write_run_safely(condition, components, index, history, span)
+            states = next((each.states for each in snapshots if each.index == index), {})
+            results[folder] = write_run_safely(condition, components, index, history, span, states)
     components.classifier.release()
     if config["figures"] != "none":
         gc.collect()  # a figure's artists refer to each other

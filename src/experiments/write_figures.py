@@ -1,20 +1,22 @@
 """Figures and decision regions of one trained seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from src.config.instantiate import Components
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
 from src.metrics.class_metrics import confusion
-from src.metrics.predictions import predict
+from src.metrics.predictions import predict, seed_network
 from src.plotting.confusion import confusion_figure
+from src.plotting.movie import frame, write_gif, write_page
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
@@ -22,6 +24,7 @@ from src.training.history import Training
 
 FIGURE_RESOLUTION = 400  # grid points per axis
 FILE_RESOLUTION = 64
+MOVIE_RESOLUTION = 150
 MARGIN = 0.05
 MAX_SAMPLES = 5000  # in one scatter plot, where more would hide each other
 
@@ -88,6 +91,53 @@ def write_scatter(
         ),
     )
     return {"figures/scatter": save(figure, folder / FIGURES / "scatter", ("png",))[0]}
+
+
+def write_movie(
+    folder: Path,
+    title: str,
+    components: Components,
+    index: int,
+    training: Training,
+    states: Mapping[int, dict[str, Tensor]],
+) -> None:
+    """Write ``movie.gif`` and ``movie.html``: the decision regions and the loss of one seed over the epochs.
+
+    Args:
+        folder: The directory of the seed.
+        title: Heading of the page.
+        components: Data, objective and network of the stack, whose distribution is known and has two features.
+        index: Index of the seed in the stack, in [0, S).
+        training: The curves of the seed.
+        states: The states of its network by the number of finished epochs; those after its last epoch are left out.
+    """
+    data, objective = components.datamodule, components.objective
+    distribution, test = cast(Distribution, data.source), data.test[index : index + 1]
+    x, target = test.x[0, :MAX_SAMPLES], test.target[0, :MAX_SAMPLES]
+    history = training.history
+    curves = {name: history[name].to_numpy() for name in ("train/loss", "val/loss") if name in history}
+    curve = getattr(distribution, "curve", None)
+    frames = {}
+    for epoch, state in states.items():
+        if epoch > len(history):
+            continue
+        network = seed_network(components.network, index, state)
+        regions = decision_regions(network, objective, distribution, test, MOVIE_RESOLUTION)
+        preds = predict(network(x), objective).preds
+        frames[epoch] = frame(
+            curves,
+            epoch,
+            distribution.classes,
+            x=x.numpy(),
+            target=target.numpy(),
+            pred=preds.numpy(),
+            regions=regions,
+            curve=None if curve is None else (regions.x1, curve(torch.from_numpy(regions.x1)).numpy()),
+            title=f"{int((preds == target).sum())}/{len(target)} test samples are right",
+        )
+    (folder / FIGURES).mkdir(exist_ok=True)
+    write_gif(folder / FIGURES / "movie.gif", list(frames.values()))
+    write_page(folder / FIGURES / "movie.html", f"{title}, seed {data.streams[index].seed}", frames)
 
 
 def write_confusion(folder: Path, preds: Tensor, target: Tensor, names: Sequence[Any], draws: bool) -> dict[str, Path]:

@@ -5,7 +5,7 @@ import logging
 import math
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,16 @@ ROWS_PER_WRITE = 2**14  # of predictions.csv, so that the table is never held wh
 
 
 def write_run_safely(
-    condition: Condition, components: Components, index: int, training: Training, span: tuple[float, float]
+    condition: Condition,
+    components: Components,
+    index: int,
+    training: Training,
+    span: tuple[float, float],
+    states: Mapping[int, dict[str, Tensor]],
 ) -> Results:
     """Evaluate and write one seed; any error but one of files fails this seed alone."""
     try:
-        return write_run(condition, components, index, training, span)
+        return write_run(condition, components, index, training, span, states)
     except OSError:
         raise
     except Exception as error:
@@ -64,7 +69,12 @@ def write_failure(condition: Condition, member: SeedStreams, error: Exception, s
 
 
 def write_run(
-    condition: Condition, components: Components, index: int, training: Training, span: tuple[float, float]
+    condition: Condition,
+    components: Components,
+    index: int,
+    training: Training,
+    span: tuple[float, float],
+    states: Mapping[int, dict[str, Tensor]],
 ) -> Results:
     """Evaluate one seed of a trained stack and write its directory.
 
@@ -74,6 +84,7 @@ def write_run(
         index: Index of the seed in the stack, in [0, S).
         training: The curves of the seed.
         span: When training started and ended, in seconds since 1970.
+        states: The states of its network that a movie shows, by the number of finished epochs.
 
     Returns:
         What ``results.json`` holds.
@@ -97,6 +108,8 @@ def write_run(
                 write_checkpoint(folder, components.network, index, training)
                 _write_table(condition, components, index, folder)
                 images |= _write_test_set(folder, condition, components, index, network, metrics)
+                if states:
+                    write_figures.write_movie(folder, condition.folder.name, components, index, training, states)
         recorded = versions() | ({} if components.engine is None else {"engine": components.engine})
         names = components.datamodule.source.class_names if error is None else []
         results = condition.results(member, span[1] - span[0], metrics, recorded, class_names=names, error=error)

@@ -19,9 +19,14 @@ class Predictions:
     probabilities: Tensor | None
 
 
-def seed_network(network: nn.Module, index: int) -> Callable[[Tensor], Tensor]:
-    """Return one seed of a stacked network as a function (N, D) -> (N, O) on the CPU."""
-    state = {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
+def seed_state(network: nn.Module, index: int) -> dict[str, Tensor]:
+    """Return the state of one seed of a stacked network on the CPU, (1, ...) each, which may be views."""
+    return {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
+
+
+def seed_network(network: nn.Module, index: int, state: dict[str, Tensor] | None = None) -> Callable[[Tensor], Tensor]:
+    """Return one seed of a stacked network, or another state of it, as a function (N, D) -> (N, O) on the CPU."""
+    state = seed_state(network, index) if state is None else state
     dtype = next(iter(state.values())).dtype
     network.eval()
 

@@ -11,7 +11,7 @@ is one directory::
         regions.csv        predicted and Bayes-optimal class over a grid, unless figures=none
         table.json         encoder, classes and splits of a table, for data=csv
         checkpoint.ckpt    the weights of this seed alone
-        events.out.tfevents.*  and  figures/*.png, where they are requested
+        events.out.tfevents.*  and  figures/*, where they are requested
 """
 
 import json

@@ -121,6 +121,8 @@ study=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 resume=maybe|0 ~ resume, true or false
 fail_fast=maybe|1 ~ fail_fast, true or false
 figures=some|null ~ figures, first
+figures=movie data=iris ~ figures, two features, movie
+figures=movie model=gaussian ~ figures, epochs, movie
 engine=numba ~ engine, auto, native, torch, numba
 engine=null ~ engine, auto, null
 engine=native optimizer=sgd ~ engine, torch, adam, native

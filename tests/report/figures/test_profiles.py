@@ -53,7 +53,7 @@ def test_there_is_a_panel_per_class_count_and_a_line_and_band_per_loss():
     assert_legible(figure)
 
 
-def test_of_many_losses_the_best_are_drawn_in_one_colour_each_and_without_bands():
+def test_of_many_losses_the_best_have_a_colour_each_and_no_bands():
     figure = profiles_figure(runs(13, counts=(2, 4, 8, 16)), "population/accuracy", 0.05, Replicate())
     assert figure is not None
     drawn = figure.axes[:4]

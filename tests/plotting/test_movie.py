@@ -1,0 +1,61 @@
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from src.plotting.movie import frame, plot_loss_epochs, write_gif, write_page
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its title."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[int, Image.Image]:
+    """Return pictures of one sample that is right from epoch 2 on."""
+    curves = {"train/loss": np.array([3.0, np.nan, 1.0])}
+    samples = {"x": np.zeros((1, 2)), "target": np.array([1]), "regions": None}
+    return {epoch: frame(curves, epoch, 2, pred=np.array([int(epoch > 1)]), **samples) for epoch in (0, 1, 2)}
+
+
+def test_losses_have_their_epochs_and_a_line_at_one_of_them() -> None:
+    ax = plot_loss_epochs(Figure().subplots(), {"a": np.array([3.0, np.nan, 1.0]), "b": np.ones(3)}, 2)
+    loss, _, line = ax.lines
+    np.testing.assert_array_equal(loss.get_xydata(), [[1, 3], [2, np.nan], [3, 1]])
+    assert set(line.get_xdata()) == {2}
+    assert len(plot_loss_epochs(Figure().subplots(), {"a": np.ones(3)}, 0).lines) == 1
+
+
+def test_a_gif_has_every_frame_and_repeats(frames: dict[int, Image.Image], tmp_path: Path) -> None:
+    with Image.open(write_gif(tmp_path / "movie.gif", list(frames.values()))) as movie:
+        assert movie.n_frames == 3
+        assert movie.size == frames[0].size
+        assert movie.info["loop"] == 0
+        movie.seek(2)
+        off = np.abs(np.asarray(movie.convert("RGB"), dtype=int) - np.asarray(frames[2], dtype=int))
+        assert off.mean() < 1  # of 255, by the palette
+
+
+def test_a_page_has_every_frame_and_escapes_its_title(frames: dict[int, Image.Image], tmp_path: Path) -> None:
+    page = Page(write_page(tmp_path / "movie.html", "<script>alert(1)</script>&", frames).read_text(encoding="utf-8"))
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert [image["data-epoch"] for image in images] == ["0", "1", "2"]
+    assert ["hidden" in image for image in images] == [True, True, False]
+    assert all(image["src"].startswith("data:image/png;base64,") for image in images)
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert page.words.count("<script>alert(1)</script>&") == 2
