@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +42,9 @@ def plot_loss_epochs(ax: Axes, curves: Mapping[str, NDArray[np.floating]], epoch
     if epoch:
         ax.axvline(epoch, color=INK, linewidth=0.9)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="epoch", ylabel="loss")
     ax.set_title(f"epoch {epoch}", loc="left")
     set_loss_scale(ax, np.concatenate(list(curves.values())))
