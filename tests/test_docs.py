@@ -218,7 +218,10 @@ def test_examples_of_classes_train(train, tmp_path, monkeypatch) -> None:
     for command in unique(*TRAIN, test="examples"):
         inside = [] if "my_package" in " ".join(command) else [f"hydra.searchpath=[file://{tmp_path / 'conf'}]"]
         size = "data.samples=30" if "data=halves" in command else "data.samples_per_class=10"
-        train(*command[3:], *inside, "trainer.max_epochs=2", "figures=none", size)
+        shown = train(*command[3:], *inside, "trainer.max_epochs=2", "figures=none", "resume=false", size).out
+        assert ("\n2 [" in f"\n{shown}") == ("announce" in " ".join(command))  # the epoch, and a loss per seed
+    schedulers = [content["config"]["scheduler"] for content in results(tmp_path).values()]
+    assert {"_target_": "my_package.Triangle", "interval": "step", "steps": "total"} in schedulers
     found = [(content["loss"], content["data"], content["model"]) for content in results(tmp_path).values()]
     assert set(found) >= {("hinge", "noisy_cubic", "mlp"), ("ce", "halves", "net"), ("ce", "noisy_cubic", "custom")}
 

@@ -261,7 +261,8 @@ def explain(error: Exception, words: Sequence[str]) -> str:
         return str(Problem(found[1], "set by NAME=VALUE without a +, as it exists", _value(found[1], words)))
     if found := re.match(_UNKNOWN, text):
         # of a value {a: 1}, what is unknown in it
-        return _unknown(getattr(error.__cause__, "full_key", None) or found[1], _value(found[1], words))
+        unknown = getattr(error.__cause__, "full_key", None) or found[1]
+        return _unknown(unknown, _value(found[1], words), found[1])
     if isinstance(invalid := error.__cause__, ValidationError) and invalid.full_key:
         rule = "true or false" if "bool" in str(invalid) else f"of another type ({str(invalid).splitlines()[0]})"
         rule = "given, not null" if "is not Optional" in str(invalid) else rule
@@ -274,14 +275,21 @@ def explain(error: Exception, words: Sequence[str]) -> str:
     return text
 
 
-def _unknown(key: str, value: str) -> str:
+def _unknown(key: str, value: str, typed: str) -> str:
     """Return the line of a setting that there is not, at least not beside the chosen groups."""
     known = _known_keys(key.startswith("hydra"))
     if key in known:
         return str(Problem(key, "left out, as the groups that are chosen have no such setting", value))
     if key in {f"trainer.{item.name}" for item in fields(TrainerConfig)}:
         return str(Problem(key, f"written as +{key}=, as conf/trainer/ does not list it", value))
-    return _with_nearest(Problem(key, "a setting or group that --help lists", value), key.partition("@")[0], known)
+    rule = "a setting or group that --help lists"
+    if key.startswith(("optimizer.", "scheduler.")):
+        rule += f", or an argument of the class, written as +{key}="
+    problem = Problem(key, rule, value)
+    elsewhere = [name for name in known if name.rpartition(".")[2] == typed.rpartition(".")[2]]
+    if "." in typed and len(elsewhere) == 1:  # such as model.lr
+        return f"{problem} Did you mean {elsewhere[0]}?"
+    return _with_nearest(problem, key.partition("@")[0], known)
 
 
 def _with_quotes(word: str) -> str:
