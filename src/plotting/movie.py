@@ -22,7 +22,6 @@ from src.storage.atomic import replacing_file
 DPI = 100
 MILLISECONDS = 150  # per frame
 LAST_MILLISECONDS = 2000
-COLORS = 128  # of a GIF's palette
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -38,7 +37,9 @@ def plot_loss_epochs(ax: Axes, curves: Mapping[str, NDArray[np.floating]], epoch
         The same axes.
     """
     for (name, loss), color in zip(curves.items(), series_colors(len(curves)), strict=True):
-        ax.plot(np.arange(1, len(loss) + 1), np.where(np.isfinite(loss), loss, np.nan), color=color, label=name)
+        marker = "o" if len(loss) == 1 else None
+        loss = np.where(np.isfinite(loss), loss, np.nan)
+        ax.plot(np.arange(1, len(loss) + 1), loss, color=color, marker=marker, label=name)
     if epoch:
         ax.axvline(epoch, color=INK, linewidth=0.9)
     ax.set_xscale("log")
@@ -74,7 +75,9 @@ def frame(curves: Mapping[str, NDArray[np.floating]], epoch: int, classes: int, 
 
 def write_gif(path: Path, frames: Sequence[Image.Image]) -> Path:
     """Write frames, of which the last stays longer, as an endless GIF and return its path."""
-    first, *others = [image.quantize(COLORS, dither=Image.Dither.NONE) for image in frames]
+    # The median cut, which is the default, mixes the colours of classes that have few pixels.
+    palette: dict[str, Any] = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+    first, *others = [image.quantize(**palette) for image in frames]
     duration = [MILLISECONDS] * len(others) + [LAST_MILLISECONDS]
     with replacing_file(path) as scratch:
         first.save(scratch, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from src.plotting.movie import frame, plot_loss_epochs, write_gif, write_page
+from src.plotting.style import class_colors
 
 
 class Page(HTMLParser):
@@ -47,8 +49,13 @@ def test_a_gif_has_every_frame_and_repeats(frames: dict[int, Image.Image], tmp_p
         assert movie.size == frames[0].size
         assert movie.info["loop"] == 0
         movie.seek(2)
-        off = np.abs(np.asarray(movie.convert("RGB"), dtype=int) - np.asarray(frames[2], dtype=int))
-        assert off.mean() < 1  # of 255, by the palette
+        shown, drawn = (np.asarray(image.convert("RGB"), dtype=int) for image in (movie, frames[2]))
+    for color in class_colors(2):
+        rgb = np.round(255 * np.array(to_rgb(color)))
+        of_class = (drawn == rgb).all(-1)
+        assert of_class.any()
+        assert np.abs(shown[of_class] - rgb).max() <= 8
+    assert np.abs(shown - drawn).mean() < 1  # of 255
 
 
 def test_a_page_has_every_frame_and_escapes_its_title(frames: dict[int, Image.Image], tmp_path: Path) -> None:
