@@ -49,7 +49,7 @@ def test_the_confusion_matrix_has_a_row_per_true_class() -> None:
 
 
 @pytest.mark.parametrize(("seed", "classes"), [(0, 2), (1, 3), (2, 3)])
-def test_scores_are_those_of_scikit_learn_and_refinement_the_best_of_a_grid(seed: int, classes: int) -> None:
+def test_scores_are_scikit_learns_and_refinement_the_best_of_a_grid(seed: int, classes: int) -> None:
     rng = np.random.default_rng(seed)
     logits = 6 * rng.normal(size=(80, classes))
     target = np.argmax(logits / 6 + rng.gumbel(size=logits.shape), axis=1)
