@@ -25,6 +25,7 @@ COMMANDS = {
     "grow": Command("scripts.grow", "train further seeds until every interval is narrow enough"),
     "evaluate": Command("src.evaluate", "measure a finished run again, or let it predict"),
     "inspect": Command("scripts.inspect", "show the columns of a table as training would take them"),
+    "movie": Command("scripts.movie", "join the movies of several runs"),
     "plan": Command("scripts.plan.__main__", "predict the time, memory and disk of a sweep"),
     "benchmark": Command("scripts.benchmark.__main__", "measure the speed of training"),
     "examples": Command("scripts.worked_examples.__main__", "recompute the worked numbers of the lecture"),

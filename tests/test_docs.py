@@ -18,11 +18,13 @@ import pandas as pd
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from PIL import Image
 from scipy import stats
 from tensorboard import program
 
 import scripts.aggregate
 import scripts.inspect
+import scripts.movie
 import src.evaluate
 import src.losses
 from scripts.benchmark.options import parse as parse_benchmark
@@ -90,6 +92,7 @@ def test_every_command_is_known() -> None:
         ("python", "-m", "scripts.benchmark"),
         ("python", "-m", "scripts.grow"),
         ("python", "-m", "scripts.inspect"),
+        ("python", "-m", "scripts.movie"),
         ("python", "-m", "scripts.plan"),
         ("python", "-m", "scripts.worked_examples"),
         ("python", "-m", "src.evaluate"),
@@ -159,6 +162,17 @@ def test_a_sweep_is_reported_and_evaluated_as_written(train, tmp_path, monkeypat
     for command in unique("python", "-m", "src.evaluate", test="run"):
         assert src.evaluate.main([word.replace("CONDITION", condition) for word in command[3:]]) == 0
     assert len(pd.read_csv("predicted.csv")) == 1
+
+
+@pytest.mark.integration
+def test_movies_are_trained_and_joined_as_written(train, tmp_path) -> None:
+    [sweep] = [command for command in unique(*TRAIN) if "figures=movie" in command]
+    train(*sweep[3:], "trainer.max_epochs=2", "data.samples_per_class=10")
+    ce, mse = sorted(path.name for path in tmp_path.glob("outputs/movie/loss=*"))
+    [join] = unique("python", "-m", "scripts.movie")
+    assert scripts.movie.main([word.replace("CONDITION", mse).replace("OTHER", ce) for word in join[3:]]) == 0
+    with Image.open("both/movie.gif") as movie, Image.open(f"outputs/movie/{ce}/seed=0/figures/movie.gif") as own:
+        assert (movie.n_frames, movie.width) == (3, 2 * own.width)
 
 
 GRADES = ("healthy", "healthy", "healthy", "mild", "Mild", "severe", "Severe ")

@@ -136,7 +136,7 @@ def write_movie(
             title=f"{int((preds == target).sum())}/{len(target)} test samples are right",
         )
     (folder / FIGURES).mkdir(exist_ok=True)
-    write_gif(folder / FIGURES / "movie.gif", list(frames.values()))
+    write_gif(folder / FIGURES / "movie.gif", frames)
     write_page(folder / FIGURES / "movie.html", f"{title}, seed {data.streams[index].seed}", frames)
 
 

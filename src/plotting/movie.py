@@ -2,26 +2,31 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageSequence
 
 from src.plotting.run_figures import plot_test_scatter, scatter_legend, set_loss_scale
 from src.plotting.style import INK, series_colors, style
 from src.storage.atomic import replacing_file
+from src.utils.errors import first_line
 
 DPI = 100
 MILLISECONDS = 150  # per frame
 LAST_MILLISECONDS = 2000
+TITLE_HEIGHT = 28  # pixels
+_EPOCHS = "epochs "  # begins the comment of a GIF
+_FONT = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -73,15 +78,69 @@ def frame(curves: Mapping[str, NDArray[np.floating]], epoch: int, classes: int, 
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def write_gif(path: Path, frames: Sequence[Image.Image]) -> Path:
-    """Write frames, of which the last stays longer, as an endless GIF and return its path."""
+def side_by_side(movies: Mapping[str, Mapping[int, Image.Image]]) -> dict[int, Image.Image]:
+    """Return the pictures of several movies beside each other, below their titles.
+
+    Args:
+        movies: Pictures by their epochs, by the title of the movie; at least one of each.
+
+    Returns:
+        One picture for each epoch of any of them; a movie without that epoch shows the last one before it, if any.
+    """
+    font = ImageFont.truetype(str(_FONT), TITLE_HEIGHT // 2)
+    joined = {}
+    for epoch in sorted({epoch for frames in movies.values() for epoch in frames}):
+        images = [
+            frames[max((each for each in frames if each <= epoch), default=min(frames))] for frames in movies.values()
+        ]
+        size = sum(image.width for image in images), TITLE_HEIGHT + max(image.height for image in images)
+        joined[epoch] = Image.new("RGB", size, "white")
+        draw, left = ImageDraw.Draw(joined[epoch]), 0
+        for title, image in zip(movies, images, strict=True):
+            while font.getlength(title) > image.width - TITLE_HEIGHT:
+                title = f"{title.removesuffix('...')[:-1]}..."
+            draw.text((left + TITLE_HEIGHT // 2, TITLE_HEIGHT // 4), title, INK, font)
+            joined[epoch].paste(image, (left, TITLE_HEIGHT))
+            left += image.width
+    return joined
+
+
+def write_gif(path: Path, frames: Mapping[int, Image.Image]) -> Path:
+    """Write frames by their epochs, of which the last stays longer, as an endless GIF and return its path.
+
+    A frame that is equal to the one before is left out, as Pillow would do.
+    """
     # The median cut, which is the default, mixes the colours of classes that have few pixels.
     palette: dict[str, Any] = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
-    first, *others = [image.quantize(**palette) for image in frames]
-    duration = [MILLISECONDS] * len(others) + [LAST_MILLISECONDS]
+    kept: dict[int, Image.Image] = {}
+    for epoch, image in frames.items():
+        quantized = image.quantize(**palette)
+        if not kept or ImageChops.difference(quantized.convert("RGB"), [*kept.values()][-1].convert("RGB")).getbbox():
+            kept[epoch] = quantized
+    first, *others = kept.values()
+    options: dict[str, Any] = {
+        "duration": [MILLISECONDS] * len(others) + [LAST_MILLISECONDS],
+        "loop": 0,
+        "comment": f"{_EPOCHS}{','.join(map(str, kept))}".encode(),
+    }
     with replacing_file(path) as scratch:
-        first.save(scratch, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
+        first.save(scratch, format="GIF", save_all=True, append_images=others, **options)
     return path
+
+
+def read_gif(path: Path) -> dict[int, Image.Image]:
+    """Return the frames of a GIF of ``write_gif`` by their epochs.
+
+    Raises:
+        ValueError: If the file is missing or is none.
+    """
+    try:
+        with Image.open(path, formats=["GIF"]) as movie:
+            epochs = movie.info.get("comment", b"").decode().removeprefix(_EPOCHS)
+            frames = [image.convert("RGB") for image in ImageSequence.Iterator(movie)]
+        return dict(zip(map(int, epochs.split(",")), frames, strict=True))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's for a broken file
+        raise ValueError(f"{path} is not a movie of figures=movie ({first_line(error)})") from None
 
 
 def write_page(path: Path, title: str, frames: Mapping[int, Image.Image]) -> Path:
