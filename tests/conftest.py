@@ -19,6 +19,9 @@ torch.set_num_threads(1)  # as training does, and as the workers of pytest-xdist
 NUMERIC = ("data", "engines", "losses", "metrics", "models", "statistics", "training")  # directories of src and tests
 SINGLE_THREADED = ("data", "losses", "metrics", "models")  # directories of tests that compute as training does
 SLOWEST_FIRST = (
+    "tests/analysis/test_conclusions.py",
+    "tests/test_combinations.py",
+    "tests/faults/test_long_haul.py",
     "tests/faults/test_kills.py",
     "tests/faults/test_launches.py",
     "tests/hydra_plugins",
