@@ -123,7 +123,7 @@ def text_modes(tree: ast.AST):
         name = function.rpartition(".")[2]
         if name in ("read_text", "write_text", "fdopen", "TemporaryFile", "NamedTemporaryFile"):
             yield call
-        elif name == "open" and function not in ("archive.open", "os.open", "webbrowser.open"):
+        elif name == "open" and function not in ("archive.open", "os.open", "webbrowser.open", "Image.open"):
             modes = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
             if not any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes):
                 yield call

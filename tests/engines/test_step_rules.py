@@ -57,7 +57,7 @@ def by_hand(config: dict[str, Any], seed: int) -> list[Tensor]:
     return [parameter.detach() for parameter in parts.network.parameters()]
 
 
-@pytest.mark.parametrize("autograd", [False, True])
+@pytest.mark.parametrize("autograd", [False, pytest.param(True, marks=pytest.mark.integration)])
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_each_seed_is_clipped_and_accumulated_as_a_network_alone(rule: str, autograd: bool, settings: Any) -> None:
     config = settings(*SMALL, *SGD, *RULES[rule])

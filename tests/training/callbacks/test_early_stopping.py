@@ -43,7 +43,7 @@ class Weights(L.Callback):
 
 
 @pytest.mark.parametrize("words", [STOPS, BEST, BOTH])
-@pytest.mark.parametrize("engine", ["auto", "torch"])
+@pytest.mark.parametrize("engine", ["auto", pytest.param("torch", marks=pytest.mark.integration)])
 def test_each_seed_is_bitwise_what_it_is_alone(words, engine, settings):
     config = settings(*SMALL, *words, f"engine={engine}")
     check_settings(config)
