@@ -28,9 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         movies = {
-            f"{run.resolve().parent.name}, {run.resolve().name}": read_gif(run / FIGURES / "movie.gif")
+            "/".join(run.resolve().parts[-3:]): read_gif(run / FIGURES / "movie.gif")  # study, condition and seed
             for run in options.runs
         }
+        if len(movies) < len(options.runs):
+            raise ValueError(f"expected runs of different names, got {' '.join(map(str, options.runs))}")
         joined = side_by_side(movies)
         options.out.mkdir(parents=True, exist_ok=True)
         for path in (

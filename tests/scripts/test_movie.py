@@ -25,10 +25,13 @@ def test_the_movies_of_runs_are_joined(runs: list[str], tmp_path: Path, capsys: 
     assert main([*runs, "--out", str(out)]) == 0
     assert capsys.readouterr().out.splitlines() == [str(out / "movie.gif"), str(out / "movie.html")]
     assert {picture.size[0] for picture in read_gif(out / "movie.gif").values()} == {600}
-    assert "loss=mse, seed=0 | loss=ce, seed=0" in (out / "movie.html").read_text(encoding="utf-8")
+    title = f"{tmp_path.name}/loss=mse/seed=0 | {tmp_path.name}/loss=ce/seed=0"
+    assert title in (out / "movie.html").read_text(encoding="utf-8")
 
 
 def test_a_run_without_a_movie_is_named(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([runs[0], runs[0]]) == 1
+    assert "different names" in capsys.readouterr().err
     assert main([runs[0], str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert "nowhere" in line

@@ -23,7 +23,6 @@ _MAX_BANDS = 3  # distinguishable where they overlap
 _COLUMNS = 3
 _LINES = ("-", "--", "-.", ":")
 
-
 Values = NDArray[np.floating]
 
 
@@ -91,6 +90,7 @@ def profiles_figure(runs: pd.DataFrame, metric: str, alpha: float, replicate: Re
     )
     best = means.rank(ascending=below).mean(axis=1).nsmallest(_MAX_LINES).index
     names = [name for name in means.index if name in best]
+    panels = {title: found for title, found in panels.items() if not best.intersection([*found]).empty}
     confidence = 1 - alpha if len(names) <= _MAX_BANDS and not replicate.overlap else None
     columns = min(_COLUMNS, len(panels))
     rows = ceil(len(panels) / columns)

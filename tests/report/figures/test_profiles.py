@@ -64,6 +64,13 @@ def test_of_many_losses_the_best_have_a_colour_each_and_no_bands():
     assert_legible(figure)
 
 
+def test_a_panel_without_any_of_the_best_losses_is_left_out():
+    worst = make_runs({("worst", classes): np.linspace(0.1, 0.2, 9) for classes in (2, 4, 32)})  # alone at C = 32
+    figure = profiles_figure(pd.concat([runs(20), worst], ignore_index=True), "population/accuracy", 0.05, Replicate())
+    assert figure is not None
+    assert [ax.get_title() for ax in figure.axes if ax.lines] == ["2 classes", "4 classes"]
+
+
 def test_smaller_is_better_for_regret():
     figure = profiles_figure(runs(11), "population/regret", 0.05, Replicate())
     assert figure is not None
