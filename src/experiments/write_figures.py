@@ -16,7 +16,6 @@ from src.losses.base import Objective
 from src.metrics.class_metrics import confusion
 from src.metrics.predictions import predict, seed_network
 from src.plotting.confusion import confusion_figure
-from src.plotting.movie import frame, write_gif, write_page
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
@@ -111,6 +110,12 @@ def write_movie(
         training: The curves of the seed.
         states: The states of its network by the number of finished epochs; those after its last epoch are left out.
     """
+    from src.plotting.movie import (
+        frame,
+        write_gif,
+        write_page,
+    )  # Jinja2 takes time to import, and few runs have a movie
+
     data, objective = components.datamodule, components.objective
     distribution, test = cast(Distribution, data.source), data.test[index : index + 1]
     x, target = test.x[0, :MAX_SAMPLES], test.target[0, :MAX_SAMPLES]
