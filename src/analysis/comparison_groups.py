@@ -49,8 +49,11 @@ def name_methods(runs: pd.DataFrame, except_for: Sequence[str] = ()) -> pd.DataF
 
 
 def _settings(conditions: pd.DataFrame, keys: Sequence[str]) -> list[Mapping[str, Any]]:
-    rows = conditions.to_dict("records")  # of all columns: of none, pandas 2 returns no rows
-    return [{str(key): row[key] for key in keys if not pd.isna(row[key])} for row in rows]
+    columns = {key: conditions[key].tolist() for key in keys}
+    return [
+        {key: values[row] for key, values in columns.items() if not pd.isna(values[row])}
+        for row in range(len(conditions))
+    ]
 
 
 def choose_baseline(methods: pd.DataFrame, name: str | None = None) -> str:

@@ -6,12 +6,13 @@ found is decided here, once: sentences, tables, figures and LaTeX read the colum
 ``learned_finding``, ``learned_equivalent`` and ``equivalent``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from src.analysis.collapse import collapsed_runs
 from src.analysis.comparison_groups import name_methods
@@ -90,24 +91,26 @@ def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, replicate: Repli
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     for (setting, classes), block in known.groupby(["setting", "classes"], sort=False):
-        values, collapsed = (
-            block.pivot(index=list(SEED_KEYS), columns="method", values=column) for column in (metric, "collapsed")
-        )
+        by_method = block.pivot(index=list(SEED_KEYS), columns="method", values=[metric, "collapsed"])
+        values, collapsed = by_method[metric] * scale(metric), by_method["collapsed"]
+        fingerprints = dict(zip(block["method"], block["fingerprint"], strict=True))
         if plan.baseline not in values.columns:
             continue
         for loss in values.columns.drop(plan.baseline):
             pair = [loss, plan.baseline]
-            lines += _unpaired(values[pair], str(setting), int(classes), replicate)
+            a_and_b = values[pair].to_numpy()
+            lines += _unpaired(a_and_b, values.index, pair, f"{classes} classes{setting and f', {setting}'}", replicate)
             named = {"metric": metric, "setting": setting, "classes": int(classes), "loss": loss}
             rows.append(
                 named
                 | _compare(
-                    values[pair] * scale(metric),
-                    collapsed.reindex(columns=pair),
+                    a_and_b,
+                    collapsed[pair].to_numpy(),
+                    values.index,
                     plan,
                     replicate,
                     metric,
-                    replicate.overlap_of(block[block["method"].isin(pair)]),
+                    replicate.overlap_of(fingerprints[name] for name in pair),
                 )
             )
     order = {loss: rank for rank, loss in enumerate(dict.fromkeys(known["method"]))}
@@ -116,30 +119,36 @@ def compare_losses(runs: pd.DataFrame, metric: str, plan: Plan, replicate: Repli
     return _decided(pd.DataFrame(rows, columns=list(COLUMNS)), plan), lines
 
 
-def _unpaired(values: pd.DataFrame, setting: str, classes: int, replicate: Replicate) -> Iterator[str]:
-    """Yield one line for the runs of a loss or of the baseline without a partner."""
-    for name, other in zip(values.columns, reversed(values.columns), strict=True):
-        alone = values.index[values[name].notna() & values[other].isna()]
-        if len(alone):
-            where = f"{classes} classes" + (f", {setting}" if setting else "")
-            yield f"{name}, {where}: {replicate.names(alone)} not compared, as {other} has none"
+def _unpaired(
+    values: NDArray[np.floating], index: pd.MultiIndex, names: Sequence[str], where: str, replicate: Replicate
+) -> Iterator[str]:
+    """Yield one line for the runs of a loss or of the baseline without a partner, from values (n, 2)."""
+    missing = np.isnan(values)
+    for side, other in ((0, 1), (1, 0)):
+        alone = ~missing[:, side] & missing[:, other]
+        if alone.any():
+            runs = replicate.names(index[alone])
+            yield f"{names[side]}, {where}: {runs} not compared, as {names[other]} has none"
 
 
 def _compare(
-    values: pd.DataFrame, collapsed: pd.DataFrame, plan: Plan, replicate: Replicate, metric: str, overlap: float
+    values: NDArray[np.floating],
+    collapsed: NDArray[np.floating],
+    index: pd.MultiIndex,
+    plan: Plan,
+    replicate: Replicate,
+    metric: str,
+    overlap: float,
 ) -> dict[str, Any]:
-    """Return the parts of one comparison, from values and collapses with the loss in the first of two columns."""
-    paired = values.dropna().sort_index()
-    collapsed = collapsed.reindex(paired.index)
-    learned = paired[(collapsed == 0).all(axis=1)]
+    """Return the parts of one comparison, from values and collapses (n, 2) with the loss in the first column."""
+    paired = ~np.isnan(values).any(axis=1)
+    learned = paired & (collapsed == 0).all(axis=1)
     sign = -1.0 if lower_is_better(metric) else 1.0
-    (all_a, all_b), (learned_a, learned_b), (collapsed_a, collapsed_b) = (
-        replicate.average(each).to_numpy().T if len(each) else np.empty((2, 0)) for each in (paired, learned, collapsed)
+    (all_a, all_b), (learned_a, learned_b) = (
+        replicate.average(values[rows], index[rows]).T for rows in (paired, learned)
     )
-    if (
-        replicate.stream is not None
-    ):  # runs of a crossed design are not independent, so their collapses are counted alone
-        collapsed_a, collapsed_b = np.empty(0), np.empty(0)
+    # Runs of a crossed design are not independent, so their collapses are counted alone.
+    collapsed_a, collapsed_b = collapsed[paired].T if replicate.stream is None else np.empty((2, 0))
     bound = scale(metric) if scale(metric) > 1 else None
     parts = {
         "collapsed": asdict(compare_collapse(collapsed_a, collapsed_b, alpha=plan.alpha, anytime=plan.anytime)),
@@ -185,7 +194,8 @@ def _column(part: str, name: str) -> str:
 def _decided(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return the table with Holm's p values over all its tests, the size of the family, and what is found."""
     adjusted = holm(table[list(_TESTS)].to_numpy(dtype=float).ravel()).reshape(-1, len(_TESTS))
-    table = table.assign(**{f"{name}_holm": adjusted[:, index] for index, name in enumerate(_TESTS)})
+    for index, name in enumerate(_TESTS):
+        table[f"{name}_holm"] = adjusted[:, index]
     table["family"] = int(np.isfinite(adjusted).sum())
     table["learned_equivalent"] = table["learned_p_margin_holm"] <= plan.alpha
     better = [-1.0 if lower_is_better(metric) else 1.0 for metric in table["metric"]]
@@ -196,4 +206,6 @@ def _decided(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         p, difference = table[f"{part}_p_holm"], table[f"{part}_difference"].to_numpy(dtype=float) * sign
         found = np.where(p <= plan.alpha, np.where(difference > 0, above, below), NOT_SHOWN)
         table[f"{part}_finding"] = np.where(p.isna(), NOT_TESTED, found)
-    return table[list(COLUMNS)].astype({name: "Int64" for name in COLUMNS if name.startswith("seeds_")})
+    for name in (name for name in COLUMNS if name.startswith("seeds_")):
+        table[name] = table[name].astype("Int64")
+    return table

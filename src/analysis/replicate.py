@@ -31,9 +31,9 @@ class Replicate:
     others: tuple[tuple[str, int], ...] = ()
     overlap: Mapping[str, float] = field(default_factory=dict)
 
-    def overlap_of(self, runs: pd.DataFrame) -> float:
-        """Return the largest ratio of test to training samples of the conditions of some runs; 0 without folds."""
-        return max((self.overlap.get(name, 0.0) for name in runs["fingerprint"].unique()), default=0.0)
+    def overlap_of(self, fingerprints: Iterable[str]) -> float:
+        """Return the largest ratio of test to training samples of some conditions; 0 without folds."""
+        return max((self.overlap.get(name, 0.0) for name in fingerprints), default=0.0)
 
     @property
     def interval(self) -> str:
@@ -67,16 +67,17 @@ class Replicate:
             "--anytime and the numbers of seeds needed are those of independent runs, and too optimistic here."
         )
 
-    def average(self, values: pd.DataFrame) -> pd.DataFrame:
-        """Return the mean of the complete rows of each replicate; the index has the levels ``SEED_KEYS``."""
-        complete = values.dropna()
-        return complete if self.stream is None else complete.groupby(level=self.stream).mean()
+    def average(self, values: NDArray[np.floating], index: pd.MultiIndex) -> NDArray[np.floating]:
+        """Return the mean of the rows of each replicate, from those of single runs and their ``SEED_KEYS``."""
+        if self.stream is None:
+            return values
+        return pd.DataFrame(values).groupby(index.get_level_values(self.stream)).mean().to_numpy()
 
     def means(self, runs: pd.DataFrame, metric: str) -> NDArray[np.floating]:
         """Return the known values of a metric, (n,): of each run, or the mean of each replicate."""
-        known = runs.dropna(subset=[metric])
-        values = known[metric] if self.stream is None else known.groupby(self.stream)[metric].mean()
-        return values.to_numpy(dtype=float)
+        if self.stream is None:
+            return runs[metric].dropna().to_numpy(dtype=float)
+        return runs.groupby(self.stream)[metric].mean().dropna().to_numpy(dtype=float)
 
     def names(self, index: pd.MultiIndex) -> str:
         """Return the runs of an index over ``SEED_KEYS`` as text, such as ``seeds 0-3, 7``."""

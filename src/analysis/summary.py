@@ -72,14 +72,17 @@ def _collapses(runs: pd.DataFrame, confidence: float, replicate: Replicate) -> d
 
 def _spread(metric: str, runs: pd.DataFrame, confidence: float, replicate: Replicate) -> dict[str, float]:
     values = runs[metric].dropna()
-    mean, low, high = mean_interval(replicate.means(runs, metric), confidence, replicate.overlap_of(runs))
+    q1, median, q3 = values.quantile([0.25, 0.5, 0.75])
+    mean, low, high = mean_interval(
+        replicate.means(runs, metric), confidence, replicate.overlap_of(runs["fingerprint"].unique())
+    )
     return {
         f"{metric} n": len(values),
         f"{metric} mean": mean,
         f"{metric} sd": values.std(),
-        f"{metric} median": values.median(),
-        f"{metric} q1": values.quantile(0.25),
-        f"{metric} q3": values.quantile(0.75),
+        f"{metric} median": median,
+        f"{metric} q1": q1,
+        f"{metric} q3": q3,
         f"{metric} min": values.min(),
         f"{metric} max": values.max(),
         f"{metric} low": low,

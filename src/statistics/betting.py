@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from src.statistics.intervals import check_range
 
-_HALVINGS = 50
+_HALVINGS = 34  # to 1e-10 of the range
 _MAX_STAKE = 0.75  # of the capital, so that no single value can lose it all
 
 

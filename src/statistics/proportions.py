@@ -2,7 +2,7 @@
 
 import math
 
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from src.statistics.intervals import check_range
 
@@ -24,7 +24,7 @@ def mcnemar_test(only_a: int, only_b: int) -> float:
         0.25
     """
     discordant = only_a + only_b
-    return float(stats.binomtest(only_a, discordant).pvalue) if discordant else math.nan
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), discordant, 0.5))) if discordant else math.nan
 
 
 def paired_difference_interval(only_a: int, only_b: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -55,7 +55,7 @@ def paired_difference_interval(only_a: int, only_b: int, n: int, confidence: flo
         raise ValueError(f"Expected `n` to be at least {only_a + only_b}, the discordant pairs, got {n!r}.")
     if n == 0:
         return math.nan, math.nan
-    z2 = stats.norm.isf((1 - confidence) / 2) ** 2
+    z2 = special.ndtri((1 - confidence) / 2) ** 2
     estimate = (only_a - only_b) / n
 
     def excess(difference: float) -> float:

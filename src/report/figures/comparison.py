@@ -99,7 +99,7 @@ def condition_groups(runs: pd.DataFrame, metric: str, replicate: Replicate) -> l
         ideal = None if ideal is None or bayes is None or ideal > bayes - 1e-9 else ideal
         majority = 1 / classes if metric == BALANCED else _median(group, MAJORITY) if metric == ACCURACIES[0] else None
         majority = majority if has_unequal_classes(group) else None
-        means, overlap = replicate.means(group, metric), replicate.overlap_of(group)
+        means, overlap = replicate.means(group, metric), replicate.overlap_of(group["fingerprint"].unique())
         groups.append(Group(label, classes, values, bayes, linear, ideal, means, hollow, majority, overlap))
     return sorted(groups, key=lambda group: group.classes)
 
