@@ -85,9 +85,14 @@ def learned(row: pd.Series, plan: Plan, replicate: Replicate) -> str:
 
 def overall(row: pd.Series) -> str:
     """Describe the difference over all seeds."""
-    share = f"P({row['loss']} better) = {row['superiority']:.2f}"
-    share += f" [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
+    share = f"P({row['loss']} better) = {superiority_text(row)}"
     return f"{share}, mean difference {with_interval(row['difference'], row['low'], row['high'], _unit(row))}"
+
+
+def superiority_text(row: pd.Series) -> str:
+    """Return P(better) with its interval, where it has one."""
+    low, high = row["superiority_low"], row["superiority_high"]
+    return f"{row['superiority']:.2f}" + ("" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 def _margin(row: pd.Series, plan: Plan) -> str:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from src.analysis.comparisons import NOT_SHOWN, NOT_TESTED, POINTS, POWERS, scale
+from src.analysis.conclusions import superiority_text
 from src.analysis.findings import Findings
 from src.analysis.formatting import decimals, metric_label, number, with_interval
 from src.analysis.summary import ACCURACIES, summarize
 from src.analysis.table_columns import read_columns
 from src.analysis.variance import SEED
-from src.statistics.intervals import MIN_BOOTSTRAP
+from src.statistics.intervals import MIN_VALUES
 
 _ENDS = {"population/regret mean": "regret", "bayes/accuracy": "Bayes", "ideal/accuracy": "ideal"}
 _LOG_ODDS = re.compile(r"log_odds/(\d+)/(b|w\d+)")
@@ -192,8 +193,9 @@ def overall_table(findings: Findings) -> ReportTable:
         f"Loss minus baseline ({plan.baseline}), paired by seed, collapsed or not; none of it is tested. All intervals "
         f"are {level}. P(better) is the probability that the loss is better for one of the {seeds}, ties "
         f"counting one half, with its Wilson interval. The interquartile mean is that of the middle half of the "
-        f"differences, with its percentile bootstrap interval, which is left out below {MIN_BOOTSTRAP} "
-        f"{seeds}, as it would cover too rarely. The mean difference has a betting interval (Waudby-Smith "
+        f"differences, with its percentile bootstrap interval, which is left out below "
+        f"{MIN_VALUES['interquartile mean']} {seeds}, and that of P(better) below {MIN_VALUES['P(better)']}, as they "
+        f"cover less than 93.5% there. The mean difference has a betting interval (Waudby-Smith "
         f"and Ramdas 2024), {kind}, and for any distribution of the differences, which makes it wide."
     )
     return ReportTable("overall", f"{metric_label(findings.metric).capitalize()} over all seeds", note, head, rows)
@@ -347,7 +349,7 @@ def _interval(value: float, low: float, high: float) -> str:
 def _probability(row: pd.Series) -> str:
     if pd.isna(row["superiority"]):
         return _NONE
-    return f"{row['superiority']:.2f} [{row['superiority_low']:.2f}, {row['superiority_high']:.2f}]"
+    return superiority_text(row)
 
 
 def _p(value: float) -> str:

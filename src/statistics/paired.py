@@ -10,6 +10,7 @@ from scipy.special import stdtr
 from src.statistics.anytime import sign_e_value, t_confidence_sequence, t_e_value
 from src.statistics.betting import betting_interval, e_value
 from src.statistics.intervals import (
+    MIN_VALUES,
     clopper_pearson_interval,
     interquartile_mean_interval,
     mean_interval,
@@ -96,10 +97,10 @@ class OverallComparison:
         within_low: Lower end of the interval that has to lie within a margin, at twice the error rate.
         within_high: Upper end.
         iqm: Interquartile mean of A - B.
-        iqm_low: Lower end of its bootstrap interval; NaN below ten pairs.
+        iqm_low: Lower end of its bootstrap interval; NaN below 20 pairs.
         iqm_high: Upper end.
         superiority: Estimate of P(A > B), ties counting one half.
-        superiority_low: Lower end of its Wilson interval.
+        superiority_low: Lower end of its Wilson interval; NaN below four pairs.
         superiority_high: Upper end.
     """
 
@@ -233,7 +234,7 @@ def compare_all(
         *within,
         *interquartile_mean_interval(differences, 1 - alpha),
         wins / n if n else math.nan,
-        *wilson_interval(wins, n, 1 - alpha),
+        *(wilson_interval(wins, n, 1 - alpha) if n >= MIN_VALUES["P(better)"] else (math.nan, math.nan)),
     )
 
 
