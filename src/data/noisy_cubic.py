@@ -163,15 +163,41 @@ class NoisyCubic(Distribution):
         Returns:
             x (M, 2) and mass (M, C), float64; the masses sum to 1.
         """
-        grid = self._grid()
-        kept = min(self.samples_per_class, resolution)
-        x1 = grid[(torch.arange(kept) * self.samples_per_class + self.samples_per_class // 2) // kept]
+        x1 = self.lines(resolution)
+        kept = len(x1)
         edges = self._cell_edges(resolution)  # (cells + 1,)
         middle = (edges[1:] + edges[:-1]) / 2  # (cells,)
         mass = self.labels.observed(self._mass_between(edges) * self.labels.priors) / kept  # (cells, C)
         x2 = self.curve(x1)[:, None] + middle  # (kept, cells)
         x = torch.stack([x1[:, None].expand_as(x2), x2], dim=-1)
         return x.flatten(0, 1), mass.repeat(kept, 1)
+
+    def lines(self, count: int) -> Tensor:
+        """Return the x of the grid, or ``count`` evenly spread ones of a grid of more: (lines,)."""
+        kept = min(self.samples_per_class, count)
+        return self._grid()[(torch.arange(kept) * self.samples_per_class + self.samples_per_class // 2) // kept]
+
+    def panel_edges(self, count: int) -> Tensor:
+        """Return the edges of about ``count`` intervals of y around the cubic, in which all densities are smooth."""
+        return self._cell_edges(count)
+
+    def mass_below(self, noise: Tensor) -> Tensor:
+        """Return P(class, y - cubic <= noise), which is the same at every x: (...) -> (..., C)."""
+        distance = noise[..., None] - self.centres
+        if self.noise == "gaussian":
+            below = torch.special.ndtr(distance / self.deviation)
+        else:
+            below = ((distance / self.half_width + 1) / 2).clamp(0, 1)
+        return self.labels.observed(below * self.labels.priors)
+
+    def joint_density(self, noise: Tensor) -> Tensor:
+        """Return the density of y - cubic and class, which is the same at every x: (...) -> (..., C)."""
+        distance = noise[..., None] - self.centres
+        if self.noise == "gaussian":
+            density = (-self._exponent(distance)).exp() / (self.deviation * math.sqrt(2 * math.pi))
+        else:
+            density = self._inside(distance) / (2 * self.half_width)
+        return self.labels.observed(density * self.labels.priors)
 
     def _raw(self, index: int | Tensor) -> Tensor:
         return -10 + torch.as_tensor(index, dtype=torch.float64) * (20 / self.samples_per_class)

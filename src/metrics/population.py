@@ -1,16 +1,29 @@
 """Exact metrics over the population of a known distribution."""
 
 from collections.abc import Callable
+from functools import cache
 
+import numpy as np
 import torch
+from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
+from src.data.noisy_cubic import NoisyCubic
 from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
-from src.metrics.predictions import predict
+from src.metrics.predictions import Predictions, predict
 from src.utils.normal import linear_scores
 
-RESOLUTION = 512  # cells in y for each x; the error of the default distribution's population accuracy is about 1e-4
+RESOLUTION = 512  # of the weighted points of a distribution that is not the noisy cubic
+PANELS = 32  # on each vertical line of the noisy cubic
+MAX_PANELS = 1024
+NODES = 3  # Gauss-Legendre nodes of each panel
+LEGENDRE = leggauss(NODES)  # nodes and weights on [-1, 1]
+CUTS = 4  # parts of an interval in which the decision changes,
+ROUNDS = 7  # each of which is cut again if it does there
+MAX_LINES = 512
+
+Map = Callable[[Tensor], Tensor]
 
 
 class Population:
@@ -33,16 +46,17 @@ class Population:
     def __init__(self, objective: Objective, distribution: Distribution) -> None:
         self._objective = objective
         self._x, self._mass = distribution.population(RESOLUTION)  # (M, D), (M, C)
-        self._weight = self._mass.sum(1, keepdim=True)  # (M, 1)
-        self._posterior = self._mass / self._weight.clamp_min(torch.finfo(self._mass.dtype).tiny)  # (M, C)
         linear = linear_discriminant(self._x, self._mass)
         self._references = {"bayes/accuracy": distribution.bayes_accuracy(), "linear/accuracy": self._accuracy(linear)}
         if (ideal := getattr(objective, "ideal", None)) is not None:
-            self._references["ideal/accuracy"] = self._accuracy(ideal(self._posterior))
+            weight = self._mass.sum(1, keepdim=True).clamp_min(torch.finfo(self._mass.dtype).tiny)
+            self._references["ideal/accuracy"] = self._accuracy(ideal(self._mass / weight))
 
     @classmethod
     def of(cls, source: DataSource, objective: Objective) -> "Population | None":
         """Return the population of a source, or None if its distribution is unknown."""
+        if isinstance(source, NoisyCubic):
+            return LinePopulation(objective, source)
         return cls(objective, source) if isinstance(source, Distribution) else None
 
     def metrics(self, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
@@ -51,23 +65,144 @@ class Population:
         accuracy = self._accuracy(predictions.preds)
         regret = self._references["bayes/accuracy"] - accuracy
         metrics = {"population/accuracy": accuracy, "population/regret": regret} | self._references
-        if (q := predictions.probabilities) is not None:
-            floor = torch.finfo(q.dtype).tiny
-            excess = torch.xlogy(self._mass, self._posterior / q.clamp_min(floor)).sum().item()
-            gap = (q - self._posterior).gather(1, predictions.preds[:, None]).abs()
-            metrics |= {
-                "population/excess_ce": excess,
-                "population/calibration_error": (self._weight * gap).sum().item(),
-            }
-        return metrics
+        return metrics | probability_metrics(predictions, self._mass)
 
     def _accuracy(self, preds: Tensor) -> float:
         """Return the mass of the decisions (M,)."""
         return self._mass.gather(1, preds[:, None]).sum().item()
 
 
+class LinePopulation(Population):
+    """The population of the noisy cubic, whose x are few: integrals over y between the changes of the decision.
+
+    On every vertical line the decision is evaluated at the Gauss-Legendre nodes of some panels. An interval of
+    neighbouring nodes in which it changes, or may change and change back, is cut again and again, until every change
+    is known to about 1e-6 of the range of y. Panels are cut at the changes, so that in each the decision is constant:
+    the mass of each class is exact there, and the other metrics are Gauss-Legendre sums. Where the decision changes in
+    many intervals, it is evaluated again with twice the panels.
+
+    Args:
+        objective: Loss and decision rule.
+        distribution: The noisy cubic. A grid of more than ``MAX_LINES`` values of x is thinned to as many.
+    """
+
+    def __init__(self, objective: Objective, distribution: NoisyCubic) -> None:
+        self._objective = objective
+        self._distribution = distribution
+        self._x1 = distribution.lines(MAX_LINES)  # (lines,)
+        self._curve = distribution.curve(self._x1)  # (lines,)
+        self._panels = cache(self._make_panels)
+        *_, x, mass = self._panels(PANELS)
+        self._references = {
+            "bayes/accuracy": distribution.bayes_accuracy(),
+            "linear/accuracy": self._integrate(linear_discriminant_scores(x, mass), _largest)[0],
+        }
+        if (ideal := getattr(objective, "ideal", None)) is not None:
+            self._references["ideal/accuracy"] = self._integrate(distribution.posterior, ideal)[0]
+
+    def metrics(self, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Return the metrics of one network, (N, D) -> (N, O), and the references, which all networks share."""
+        accuracy, outputs, mass = self._integrate(network, lambda outputs: self._objective.decode(outputs[None])[0])
+        regret = self._references["bayes/accuracy"] - accuracy
+        metrics = {"population/accuracy": accuracy, "population/regret": regret} | self._references
+        return metrics | probability_metrics(predict(outputs, self._objective), mass)
+
+    def _integrate(self, network: Map, decode: Map, count: int = PANELS) -> tuple[float, Tensor, Tensor]:
+        """Return the accuracy of the decisions, and the outputs (M, O) and masses (M, C) of weighted points.
+
+        Args:
+            network: Returns the outputs at points, (M, 2) -> (M, O).
+            decode: Returns the decisions for outputs, (M, O) -> (M,).
+            count: Panels on each line.
+        """
+        line, low, high, x, mass = self._panels(count)
+        outputs = network(x)
+        preds = decode(outputs)
+        changes, at = self._changes(network, decode, low, high, outputs)
+        if len(at) > len(preds) / 8 and count < MAX_PANELS:
+            return self._integrate(network, decode, 2 * count)
+        panels = len(low) // len(self._x1)
+        cut = torch.zeros(len(low), dtype=torch.bool)
+        edges = torch.cat([low[:panels], high[panels - 1 : panels]])
+        cut[changes * panels + (torch.bucketize(at, edges, right=True) - 1).clamp(0, panels - 1)] = True
+        whole = cut.logical_not().repeat_interleave(NODES)
+        pieces = _pieces(line[cut], low[cut], high[cut], changes, at)
+        part_x, part_mass = self._nodes(*pieces)
+        part_outputs = network(part_x)
+        middle = torch.cat([preds.view(-1, NODES)[~cut], decode(part_outputs).view(-1, NODES)])[
+            :, NODES // 2
+        ]  # (panels,)
+        bounds = [torch.cat([ends[~cut], piece]) for ends, piece in zip((low, high), pieces[1:], strict=True)]
+        below, above = (self._distribution.mass_below(bound) for bound in bounds)
+        below[bounds[0] <= edges[0]] = 0  # the outer panels take the tails
+        above[bounds[1] >= edges[-1]] = self._distribution.mass_below(torch.tensor(torch.inf))
+        accuracy = (above - below).gather(1, middle[:, None]).sum().item() / len(self._x1)
+        return accuracy, torch.cat([outputs[whole], part_outputs]), torch.cat([mass[whole], part_mass])
+
+    def _changes(self, network: Map, decode: Map, low: Tensor, high: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the line and the place of every change of the decision, given the outputs at the panels' nodes."""
+        lines = len(self._x1)
+        ends = torch.stack([low.view(lines, -1)[:, 0], high.view(lines, -1)[:, -1]], dim=1)  # (lines, 2)
+        outer = network(self._points(torch.arange(lines)[:, None].expand(-1, 2), ends)).view(lines, 2, -1)
+        inner = _gauss_legendre(low, high)[0].view(lines, -1)
+        place = torch.cat([ends[:, :1], inner, ends[:, 1:]], dim=1)  # (lines, points)
+        outputs = torch.cat([outer[:, :1], outputs.view(lines, -1, outer.shape[2]), outer[:, 1:]], dim=1)
+        decided = decode(outputs.flatten(0, 1)).view(place.shape)
+        changed = (decided[:, 1:] != decided[:, :-1]) | _may_change_twice(place, outputs, decided, decode)
+        row, start = changed.nonzero(as_tuple=True)
+        left, right = place[row, start], place[row, start + 1]
+        first, last = decided[row, start], decided[row, start + 1]
+        fractions = torch.linspace(0, 1, CUTS + 1, dtype=torch.float64)
+        for _ in range(ROUNDS):
+            if len(row) > changed.numel():
+                break  # the decisions are noise, and every cut finds more changes
+            place = left[:, None] + (right - left)[:, None] * fractions
+            points = self._points(row[:, None].expand(-1, CUTS - 1), place[:, 1:-1])
+            inner = decode(network(points)).view(-1, CUTS - 1)
+            decided = torch.cat([first[:, None], inner, last[:, None]], dim=1)
+            bracket, start = (decided[:, 1:] != decided[:, :-1]).nonzero(as_tuple=True)
+            row, left, right = row[bracket], place[bracket, start], place[bracket, start + 1]
+            first, last = decided[bracket, start], decided[bracket, start + 1]
+        return row, (left + right) / 2
+
+    def _make_panels(self, count: int) -> tuple[Tensor, ...]:
+        """Return line, low and high end in y around the cubic of the panels, in order, with their points and masses."""
+        edges, lines = self._distribution.panel_edges(count), len(self._x1)
+        line = torch.arange(lines).repeat_interleave(len(edges) - 1)
+        low, high = edges[:-1].repeat(lines), edges[1:].repeat(lines)
+        return line, low, high, *self._nodes(line, low, high)
+
+    def _nodes(self, line: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points (M, 2) and masses (M, C) of the Gauss-Legendre nodes of some panels."""
+        noise, weight = _gauss_legendre(low, high)
+        mass = weight[..., None] * self._distribution.joint_density(noise) / len(self._x1)
+        return self._points(line[:, None].expand_as(noise), noise), mass.flatten(0, 1)
+
+    def _points(self, line: Tensor, noise: Tensor) -> Tensor:
+        """Return the points on some lines at distances from the cubic: (...), (...) -> (M, 2)."""
+        return torch.stack([self._x1[line], self._curve[line] + noise], dim=-1).view(-1, 2)
+
+
+def probability_metrics(predictions: Predictions, mass: Tensor) -> dict[str, float]:
+    """Return the metrics of the probabilities, if any, over weighted points with the joint masses (M, C)."""
+    if (q := predictions.probabilities) is None:
+        return {}
+    weight = mass.sum(1, keepdim=True)
+    posterior = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
+    gap = (q - posterior).gather(1, predictions.preds[:, None]).abs()
+    return {
+        "population/excess_ce": torch.xlogy(mass, posterior / q.clamp_min(torch.finfo(q.dtype).tiny)).sum().item(),
+        "population/calibration_error": (weight * gap).sum().item(),
+    }
+
+
 def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
-    r"""Return the decisions of the linear discriminant whose moments are those of the distribution.
+    """Return the decisions (M,) of the linear discriminant at the points that give its moments."""
+    return _largest(linear_discriminant_scores(x, mass)(x))
+
+
+def linear_discriminant_scores(x: Tensor, mass: Tensor) -> Map:
+    r"""Return the scores of the linear discriminant whose moments are those of the distribution.
 
     With the class means mu_k, the priors pi_k and the pooled covariance Sigma of the weighted points, class k scores
     x' Sigma^-1 mu_k - mu_k' Sigma^-1 mu_k / 2 + ln pi_k: the limit of linear discriminant analysis with ever more data.
@@ -77,10 +212,58 @@ def linear_discriminant(x: Tensor, mass: Tensor) -> Tensor:
         mass: Joint mass (M, C) of points and classes, which sums to 1.
 
     Returns:
-        The label of each point, (M,).
+        The scores at points, (N, D) -> (N, C).
     """
     prior = mass.sum(0)  # (C,)
     mean = mass.T @ x / prior[:, None]  # (C, D)
     covariance = x.T @ (mass.sum(1, keepdim=True) * x) - mean.T @ (prior[:, None] * mean)  # (D, D)
     weight, bias = linear_scores(prior, mean, covariance)  # (C, D), (C,)
-    return (x @ weight.T + bias).argmax(1)
+    return lambda x: x @ weight.T + bias
+
+
+def _largest(scores: Tensor) -> Tensor:
+    """Return the class of the largest score, (N, C) -> (N,)."""
+    return scores.argmax(1)
+
+
+def _may_change_twice(place: Tensor, outputs: Tensor, decided: Tensor, decode: Map) -> Tensor:
+    """Return in which intervals between points the decision may change and change back.
+
+    It may where the outputs, extended in a straight line from the interval before or behind, decide otherwise than
+    both ends. Outputs with one kink in the interval lie on these two lines.
+
+    Args:
+        place: Places of the points on each line, (lines, points), in order.
+        outputs: Outputs at the points, (lines, points, O).
+        decided: Decisions at the points, (lines, points).
+        decode: Returns the decisions for outputs, (M, O) -> (M,).
+
+    Returns:
+        Whether it may, (lines, points - 1).
+    """
+    width, step = place.diff(dim=1)[..., None], outputs.diff(dim=1)
+    other = torch.zeros(place.shape[0], place.shape[1] - 1, dtype=torch.bool)
+    for share in (0.25, 0.5, 0.75):
+        before = outputs[:, 1:-1] + step[:, :-1] * (share * width[:, 1:] / width[:, :-1])
+        behind = outputs[:, 1:-1] - step[:, 1:] * (share * width[:, :-1] / width[:, 1:])
+        for extended, into in ((before, slice(1, None)), (behind, slice(None, -1))):
+            preds = decode(extended.flatten(0, 1)).view(extended.shape[:2])
+            other[:, into] |= (preds != decided[:, :-1][:, into]) & (preds != decided[:, 1:][:, into])
+    return other
+
+
+def _gauss_legendre(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return nodes and weights of Gauss-Legendre quadrature on intervals: (panels,) -> (panels, NODES) each."""
+    nodes, weights = map(torch.from_numpy, LEGENDRE)
+    half = (high - low)[:, None] / 2
+    return (low + high)[:, None] / 2 + half * nodes, half * weights
+
+
+def _pieces(line: Tensor, low: Tensor, high: Tensor, changes: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return line, low and high end of the pieces into which changes at given places of some lines cut panels."""
+    lines, places = torch.cat([line, changes, line]), torch.cat([low, at, high])
+    kind = torch.tensor([1, 0, -1]).repeat_interleave(torch.tensor([len(low), len(at), len(high)]))
+    order = np.lexsort((kind.numpy(), places.numpy(), lines.numpy()))
+    lines, places = lines[order], places[order]
+    inside = kind[order].cumsum(0)[:-1] > 0
+    return lines[:-1][inside], places[:-1][inside], places[1:][inside]

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm, uniform
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from torch import Tensor
 
 from src.data.protocols import Distribution
 from src.losses.base import Objective
@@ -13,7 +14,7 @@ from src.losses.corn import ConditionalOrdinal
 from src.losses.mse import MeanSquaredError
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.metrics import population
-from src.metrics.population import Population, linear_discriminant
+from src.metrics.population import LinePopulation, Population, linear_discriminant
 from src.metrics.predictions import predict, seed_network
 from tests.metrics.references import (
     Floats,
@@ -182,24 +183,109 @@ def test_the_median_of_corn_is_ideal_also_out_of_order_and_rounding_is_not() -> 
     assert median == pytest.approx(mass[np.arange(len(mass)), (cumulated < 0.5).sum(1)].sum(), abs=1e-9)
 
 
-@pytest.mark.parametrize("objective", [OneHotMeanSquaredError(2), CrossEntropy(3)])
-def test_population_accuracy_has_converged_to_1e_4(objective: Objective, monkeypatch: pytest.MonkeyPatch) -> None:
-    stack, distribution = make_stack(objective, seeds=6), make_distribution(objective.out_features)
-
-    def accuracies() -> list[float]:
-        measured = Population(objective, distribution)
-        return [measured.metrics(seed_network(stack, seed))["population/accuracy"] for seed in range(6)]
-
-    assert population.RESOLUTION == 512
-    usual = accuracies()
-    monkeypatch.setattr(population, "RESOLUTION", 8192)
-    fine = accuracies()
-    assert usual == pytest.approx(fine, abs=1e-4)
-    assert sum(one != other for one, other in zip(usual, fine, strict=True)) > 3  # boundaries across the cells
-
-
 def test_a_network_that_is_certain_and_wrong_has_a_large_but_finite_excess() -> None:
     distribution = make_distribution(2)
     certain = Population(CrossEntropy(2), distribution).metrics(lambda x: torch.tensor([1e6, 0.0]).expand(len(x), 2))
     assert 300 < certain["population/excess_ce"] < 400  # half of the points, at about -ln of the smallest double
     assert certain["population/accuracy"] == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_grid_converges_to_the_population_on_lines(noise: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, distribution = CrossEntropy(3), make_distribution(3, noise, samples_per_class=40)
+    stack = make_stack(objective, seeds=3)
+    networks = [seed_network(stack, seed) for seed in range(3)]
+    exact = [LinePopulation(objective, distribution).metrics(network) for network in networks]
+    errors = []
+    for resolution in (64, 512, 4096):
+        monkeypatch.setattr(population, "RESOLUTION", resolution)
+        grid = Population(objective, distribution)
+        found = [grid.metrics(network) for network in networks]
+        errors.append(
+            {name: max(abs(a[name] - b[name]) for a, b in zip(found, exact, strict=True)) for name in exact[0]}
+        )
+    for name in ("population/accuracy", "linear/accuracy"):
+        assert errors[2][name] < errors[0][name] / 8
+        assert errors[2][name] < 5e-5  # a cell of this grid, over as few lines
+    assert errors[2]["population/excess_ce"] < 5e-6
+    assert errors[2]["population/calibration_error"] < 2e-5
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_accuracy_of_a_threshold_is_exact(noise: str) -> None:
+    distribution, height = make_distribution(2, noise, flip=0.1), 0.37  # class 0 above a horizontal line
+    network = lambda x: torch.stack([x[:, 1] - height, height - x[:, 1]], dim=1)  # noqa: E731
+    below = height - distribution.curve(distribution.lines(80)).numpy()[:, None] - distribution.centres.numpy()
+    below = norm.cdf(below, scale=0.2 / math.sqrt(3)) if noise == "gaussian" else uniform.cdf(below, -0.2, 0.4)
+    right = np.stack([1 - below[:, 0], below[:, 1]])  # by class, before labels are flipped
+    metrics = LinePopulation(OneHotMeanSquaredError(2), distribution).metrics(network)
+    assert metrics["population/accuracy"] == pytest.approx(0.1 + 0.8 * right.mean(), abs=1e-6)
+
+
+def test_the_accuracy_on_lines_agrees_with_simulation() -> None:
+    objective, distribution = CrossEntropy(3), make_distribution(3, "gaussian")
+    network = make_network(objective)
+    x, target = (part.flatten(0, 1) for part in distribution.sample(generators(1) * 2000))
+    simulated = (predict(network(x), objective).preds == target).double()
+    error = simulated.std().item() / len(simulated) ** 0.5
+    found = LinePopulation(objective, distribution).metrics(network)["population/accuracy"]
+    assert abs(simulated.mean().item() - found) < 4 * error < 0.004
+
+
+def test_boundaries_of_high_frequency_are_noticed_and_evaluated_on_more_panels() -> None:
+    distribution, evaluated = make_distribution(2, samples_per_class=10), []
+
+    def network(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        wave = torch.sin(1200 * (x[:, 1] - distribution.curve(x[:, 0])) + 1)
+        return torch.stack([wave, -wave], dim=1)
+
+    # The distance from the cubic at which the wave changes its sign, with the decision below it, and the share of
+    # each class there, in closed form.
+    edges = (np.arange(-180, 180) * math.pi - 1) / 1200
+    below = np.stack([uniform.cdf(edges, centre - 0.2, 0.4) for centre in distribution.centres.tolist()]) / 2
+    share = np.diff(below, axis=1)
+    expected = share[0, np.arange(-180, 179) % 2 == 0].sum() + share[1, np.arange(-180, 179) % 2 == 1].sum()
+    found = LinePopulation(OneHotMeanSquaredError(2), distribution).metrics(network)["population/accuracy"]
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert max(evaluated) > 8 * evaluated[0]
+
+
+def test_two_changes_between_neighbouring_nodes_are_found() -> None:
+    distribution = make_distribution(2, samples_per_class=10)
+
+    def network(x: Tensor) -> Tensor:  # class 1 between two nodes, 0.007 apart
+        spike = 0.001 - (x[:, 1] - distribution.curve(x[:, 0]) + 0.1965).abs()
+        return torch.stack([-spike, spike], dim=1)
+
+    found = LinePopulation(OneHotMeanSquaredError(2), distribution).metrics(network)["population/accuracy"]
+    assert found == pytest.approx(0.5 + 0.5 * 0.002 / 0.4, abs=1e-6)  # class 1 alone has samples there
+
+
+def test_decisions_that_are_noise_are_cut_no_further_than_memory_allows() -> None:
+    distribution, evaluated = make_distribution(2, samples_per_class=4), []
+
+    def network(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        noise = torch.sin(1e9 * x[:, 1])
+        return torch.stack([noise, -noise], dim=1)
+
+    found = LinePopulation(OneHotMeanSquaredError(2), distribution).metrics(network)["population/accuracy"]
+    assert found == pytest.approx(0.5, abs=0.02)
+    assert max(evaluated) < 4 * 4 * 4 * population.NODES * population.MAX_PANELS
+
+
+def test_the_population_on_lines_evaluates_a_network_at_few_points() -> None:
+    objective, distribution, evaluated = CrossEntropy(3), make_distribution(3), []
+    network = make_network(objective)
+
+    def counted(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        return network(x)
+
+    LinePopulation(objective, distribution).metrics(counted)
+    assert sum(evaluated) < len(distribution.population(512)[0]) / 3
+
+
+def test_a_source_with_lines_is_evaluated_on_them() -> None:
+    assert type(Population.of(make_distribution(2), CrossEntropy(2))) is LinePopulation
