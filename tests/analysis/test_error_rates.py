@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.power import NormalIndPower, TTestPower
 
 from src.statistics.anytime import sign_e_value, t_e_value
 from src.statistics.betting import betting_interval
@@ -19,7 +20,7 @@ from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
 NUMBERS = (3, 5, 10, 20, 50)
 STUDIES = 200
-NULL_STUDIES, FEWER_STUDIES = 2_000, 300  # of the table of false findings, and of its test
+NULL_STUDIES, FEWER_STUDIES = 2_000, 300  # of the tables of false findings and power, and of a test
 KINDS = {  # of the differences where both learn, and how often each loss collapses; "shared": on the same seeds
     "normal": ("normal", 0.0, 0.0, False),
     "skewed": ("skewed", 0.0, 0.0, False),
@@ -30,6 +31,8 @@ KINDS = {  # of the differences where both learn, and how often each loss collap
     "both collapse, 15%": ("normal", 0.15, 0.15, False),
     "both collapse, 15%, half of it shared": ("normal", 0.15, 0.15, True),
 }
+POWER_KINDS = ("normal", "skewed", "one loss collapses, 15%", "one loss collapses, 30%", "both collapse, 15%")
+POWER_NUMBERS = (5, 10, 20, 50)
 EFFECT, SPREAD, FALL = 0.01, 0.012, 0.25
 INTERVALS = ("t, where both learned", "Tango", "betting", "interquartile mean", "Wilson")
 
@@ -124,6 +127,31 @@ def false_findings(kind: str, n: int, studies: int = FEWER_STUDIES) -> tuple[flo
     return found / studies, looked / studies
 
 
+def power(kind: str, n: int, studies: int) -> tuple[float, float]:
+    """Return how often a true difference of ``EFFECT`` where both learned is found.
+
+    Returns:
+        The rate of the report, by Holm's method over (a) and (b), and that of the oracle test: a z test that knows the
+        standard deviation of the differences, and that they alone are asked about.
+    """
+    found, oracle = 0, 0
+    for values, a, b in zip(*draw(kind, (studies, n), EFFECT, 2), strict=True):
+        learned = values[~(a | b)]
+        p_values = [mcnemar_test(int((a & ~b).sum()), int((b & ~a).sum())), t_test(learned)]
+        found += holm(p_values)[1] <= 0.05
+        oracle += len(learned) > 0 and abs(learned.mean()) * np.sqrt(len(learned)) / SPREAD > stats.norm.isf(0.025)
+    return found / studies, oracle / studies
+
+
+def power_table() -> list[str]:
+    lines = ["| power of the report (of the oracle) | " + " | ".join(f"n = {n}" for n in POWER_NUMBERS) + " |"]
+    lines.append("|---|" + "---:|" * len(POWER_NUMBERS))
+    for kind in POWER_KINDS:
+        rates = [power(kind, n, NULL_STUDIES) for n in POWER_NUMBERS]
+        lines.append(f"| {kind} | " + " | ".join(f"{100 * one:.0f}% ({100 * two:.0f}%)" for one, two in rates) + " |")
+    return lines
+
+
 def coverage_table() -> list[str]:
     lines = ["| coverage of | differences | " + " | ".join(f"n = {n}" for n in NUMBERS) + " |"]
     lines.append("|---|---|" + "---:|" * len(NUMBERS))
@@ -198,6 +226,28 @@ def test_documented_error_rates_are_those_of_the_simulation(kind: str):
     assert false_findings(kind, 10)[0] == pytest.approx(rate, abs=2.5 * error)
 
 
+def documented_power() -> dict[str, list[list[float]]]:
+    """Return the rates of the report and of the oracle by kind, one pair per number of seeds."""
+    rows = documented("power of the report")
+    return {row[0]: [[int(each) / 100 for each in re.findall(r"\d+", cell)] for cell in row[1:]] for row in rows}
+
+
+def test_documented_power_of_normal_differences_is_that_of_statsmodels():
+    error = 2.5 * np.sqrt(0.25 / NULL_STUDIES) + 0.005
+    for n, (report, oracle) in zip(POWER_NUMBERS, documented_power()["normal"], strict=True):
+        assert report == pytest.approx(TTestPower().power(EFFECT / SPREAD, n, 0.05), abs=error)
+        assert oracle == pytest.approx(NormalIndPower(ddof=0).power(EFFECT / SPREAD, n, 0.05, ratio=0), abs=error)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", POWER_KINDS)
+def test_documented_power_is_that_of_the_simulation(kind: str):
+    studies = NULL_STUDIES // 2
+    error = 3.5 * np.sqrt(0.25 / studies + 0.25 / NULL_STUDIES)  # 40 rates are compared
+    for n, expected in zip(POWER_NUMBERS, documented_power()[kind], strict=True):
+        assert power(kind, n, studies) == pytest.approx(expected, abs=error)
+
+
 def test_no_null_finds_more_than_it_may():
     rates = [float(cell.rstrip("%")) for row in documented("any false finding") for cell in row[1:]]
     assert len(rates) == 4 * len(KINDS)
@@ -214,4 +264,4 @@ def test_the_cell_with_the_most_false_findings_is_below_five_percent():
 
 
 if __name__ == "__main__":
-    print("\n".join([*coverage_table(), "", *error_table()]))
+    print("\n".join([*coverage_table(), "", *error_table(), "", *power_table()]))
