@@ -19,6 +19,7 @@ from src.experiments.loading import Run, load_run
 from src.experiments.write_run import without_clashes
 from src.storage.atomic import replacing_file
 from src.storage.schema import ArtifactError
+from src.storage.spreadsheet import escape_formulas
 from src.utils.console import command_name, console_output, stdout
 from src.utils.errors import first_line
 from src.utils.validation import Problem, SettingsError, check
@@ -120,7 +121,7 @@ def predict_file(run: Run, source: Path, target: Path, unknown: str | None = Non
             features = [] if run.table is None else [column.name for column in run.table.layout.columns]
             others = [name for name in predictions.columns if name in table.columns and name not in features]
             given = without_clashes(table.drop(columns=others), predictions)
-            given.join(predictions).to_csv(scratch, index=False)
+            escape_formulas(given.join(predictions)).to_csv(scratch, index=False)
     except OSError as error:
         raise SettingsError(Problem("out", f"a file that can be written ({error.strerror})", str(target))) from None
     stdout().print(f"{len(table)} samples: {target}", markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """A run on a file keeps what evaluation and prediction need, whatever becomes of the file."""
 
 import contextlib
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 from hydra.core.singleton import Singleton
 
+from scripts import aggregate
 from src import evaluate
+from src.analysis.confusion_files import read_confusion
 from src.experiments import run
 from src.experiments.loading import load_run
 from src.storage.schema import TABLE, ArtifactError, read_results
@@ -161,3 +164,28 @@ def test_code_in_the_settings_of_a_table_is_refused(coloured):
         (folder / "results.json").write_text(json.dumps(content))
         with pytest.raises(SettingsError):
             load_run(folder)
+
+
+@pytest.mark.integration
+def test_names_that_are_formulas_or_html_are_text_in_every_file(place):
+    names = ["=cmd|' /C calc'!A0", "<b>@</b>"]
+    rows = [(row % 7, ["-x", "+y", "z"][row % 3], names[row % 2]) for row in range(60)]
+    pd.DataFrame(rows, columns=["=SUM(A1)", "@kind", "class"]).to_csv("hostile.csv", index=False)
+    folder = trained("hostile", "class", "data.numeric=['=SUM(A1)']")
+    assert evaluate.main([f"run={folder}", "samples=hostile.csv", "out=out.csv"]) == 0
+    aggregate.main([str(folder.parents[1])])
+    files = [Path("out.csv"), *folder.parents[1].rglob("*.csv")]
+    assert {path.name for path in files} > {"predictions.csv", "confusion.csv"}
+    for path in files:
+        with path.open(encoding="utf-8", newline="") as file:
+            cells = {cell for line in csv.reader(file) for cell in line}
+        assert not [cell for cell in cells if cell.startswith(("=", "+", "@", "-x")) or "\t" in cell], path
+    predictions = load_run(folder).predictions
+    assert set(predictions["target"]) == set(names)
+    assert {"=SUM(A1)", "@kind"} < set(predictions.columns)
+    matrices, problems = read_confusion(pd.DataFrame({"folder": [folder], "fingerprint": ["a"]}))
+    assert (matrices["a"].names, problems) == (tuple(names[::-1]), [])
+    [page] = folder.parents[1].rglob("*.html")
+    text = page.read_text(encoding="utf-8")
+    assert "&lt;b&gt;@" in text
+    assert "<b>@" not in text

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.storage.schema import CONFUSION, ArtifactError, check_contained
+from src.storage.spreadsheet import unescape_formula
 
 _MAX_BYTES = 1_000_000  # a hundred classes take 30 kB
 
@@ -60,7 +61,7 @@ def _read(path: Path) -> Confusion | None:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ArtifactError(f"{path} has {path.stat().st_size} bytes, expected at most {_MAX_BYTES}")
-        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).to_numpy()
+        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).map(unescape_formula).to_numpy()
         names, counts = tuple(table[0, 1:]), table[1:, 1:].astype(int)
     except (OSError, ValueError, OverflowError, IndexError) as error:
         raise ArtifactError(f"{path} is no confusion matrix: {' '.join(str(error).split())}") from None

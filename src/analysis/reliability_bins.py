@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from src.analysis.collect import Progress, without_progress
 from src.storage.schema import PREDICTIONS, ArtifactError, read_table
+from src.storage.spreadsheet import unescape_formula
 
 BINS = 10
 _ROUNDING = 1e-6  # of probabilities in single precision
@@ -123,7 +124,7 @@ def _read_named(path: Path, table: pd.DataFrame, classes: int) -> NDArray[np.flo
     if not (names and numbers and np.isin(correct, (0, 1)).all()):
         raise ArtifactError(f"{path}: expected numbers in {classes} columns p_LABEL, and 0 or 1 in correct")
     pred = pd.read_csv(path, usecols=["pred"], dtype=str, keep_default_na=False)["pred"]  # also the label NA
-    column = shares.columns.get_indexer("p_" + pred)
+    column = shares.columns.get_indexer("p_" + pred.map(unescape_formula))
     if (column < 0).any():
         raise ArtifactError(f"{path}: expected pred to be a label with a column of probabilities")
     sure = shares.to_numpy(dtype=float)[np.arange(len(shares)), column]

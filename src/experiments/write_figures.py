@@ -19,6 +19,7 @@ from src.plotting.confusion import confusion_figure
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
+from src.storage.spreadsheet import escape_formulas
 from src.training.history import Training
 
 FIGURE_RESOLUTION = 400  # grid points per axis
@@ -158,7 +159,7 @@ def write_confusion(folder: Path, preds: Tensor, target: Tensor, names: Sequence
     counts = confusion(preds, target, len(names))
     table = pd.DataFrame(counts, columns=list(names))
     table.insert(0, "target", list(names), allow_duplicates=True)
-    table.to_csv(folder / CONFUSION, index=False)
+    escape_formulas(table).to_csv(folder / CONFUSION, index=False)
     if not draws:
         return {}
     title = f"{int(counts.trace())}/{int(counts.sum())} test samples are right"

@@ -29,6 +29,7 @@ from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
 from src.storage.atomic import replacing_file, replacing_folder
 from src.storage.schema import Results
+from src.storage.spreadsheet import escape_formulas
 from src.training.history import Training
 from src.utils.errors import first_line
 from src.utils.seed_streams import SeedStreams
@@ -225,7 +226,7 @@ def write_predictions(
             own.insert(0, "target", label_column(target[rows], names))
             own.insert(2, "correct", (preds[rows] == target[rows]).int().numpy())
             table = without_clashes(features[rows].reset_index(drop=True), own).join(own)
-            table.to_csv(file, index=False, header=start == 0)
+            escape_formulas(table).to_csv(file, index=False, header=start == 0)
 
 
 def prediction_columns(predictions: Predictions, names: Sequence[Any]) -> pd.DataFrame:

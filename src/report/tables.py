@@ -1,7 +1,6 @@
 """CSV files and the console table of results."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich import box
@@ -9,28 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from src.storage.atomic import replacing_file
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
+from src.storage.spreadsheet import escape_formulas
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, with text escaped that a spreadsheet would run as a formula."""
-    safe = table.rename(columns=escape_formula).map(escape_formula)
     with replacing_file(path) as scratch:
-        safe.to_csv(scratch, index=False, lineterminator="\n")
-
-
-def escape_formula(cell: Any) -> Any:
-    """Return a cell with a quote before text that a spreadsheet would run as a formula.
-
-    Example:
-        >>> escape_formula("=1+1"), escape_formula("mse"), escape_formula(-0.5)
-        ("'=1+1", 'mse', -0.5)
-    """
-    if not isinstance(cell, str):
-        return cell
-    text = cell.replace("\r", "\n")  # a carriage return would end the row
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+        escape_formulas(table).to_csv(scratch, index=False, lineterminator="\n")
 
 
 def summary_table(summary: pd.DataFrame, metrics: list[str], confidence: float = 0.95) -> Table:

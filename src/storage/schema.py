@@ -27,6 +27,7 @@ from typing import Any
 import pandas as pd
 
 from src.storage.atomic import replacing_file
+from src.storage.spreadsheet import unescape_formulas
 
 SCHEMA = 2
 RESULTS = "results.json"
@@ -306,7 +307,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     check_contained(path, path.parent)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            table = pd.read_csv(path, index_col=False)  # or rows longer than the header would shift its columns
+            table = unescape_formulas(
+                pd.read_csv(path, index_col=False)
+            )  # or rows longer than the header would shift its columns
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
     except (OSError, ValueError, pd.errors.ParserWarning) as error:

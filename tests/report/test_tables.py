@@ -7,7 +7,8 @@ from rich.console import Console
 
 from src.analysis.collect import collect
 from src.analysis.summary import summarize
-from src.report.tables import escape_formula, summary_table, write_csv
+from src.report.tables import summary_table, write_csv
+from src.storage.spreadsheet import escape_formula
 from tests.analysis.studies import write_run, write_study
 
 
