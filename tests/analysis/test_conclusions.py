@@ -1,19 +1,24 @@
 """Conclusions of simulated studies with a known truth, and that no two statements contradict each other."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from src.analysis.collect import Collection
 from src.analysis.comparisons import BETTER, LESS, MORE, NOT_SHOWN, WORSE, Plan, compare_losses, scale
 from src.analysis.conclusions import answer, describe
 from src.analysis.findings import Findings, find
+from src.analysis.formatting import with_interval
 from src.analysis.replicate import Replicate
 from src.report.figures.differences import differences
 from src.report.latex import latex_tables
 from src.report.report_tables import comparison_table, overall_table
+from src.report.tables import write_csv
 from tests.analysis.studies import COLLAPSED, make_runs
 
 PLAN = Plan("ce")
@@ -178,6 +183,25 @@ def test_a_difference_that_does_not_survive_correction_is_none():
     assert re.search(
         r"is seen after correction \(p = 0.\d+, corrected for 10 tests\)", describe(row, Plan("ce"), Replicate())
     )
+
+
+def test_the_documented_lines_compute_the_numbers_of_the_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    base = np.linspace(0.6, 0.7, 20)
+    mse = base + 0.01 + 0.005 * np.sin(np.arange(20))
+    runs = make_runs({("ce", 4): np.where(np.arange(20) < 3, COLLAPSED, base), ("mse", 4): mse})
+    write_csv(runs, tmp_path / "runs.csv")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    [lines] = [block for block in re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL) if "read_csv" in block]
+    assert len(lines.splitlines()) == 5
+    found: dict[str, Any] = {"pd": pd, "stats": stats}
+    exec(lines, found)  # noqa: S102 - the lines of the documentation
+    low, high = found["test"].confidence_interval()
+    sentence = one(runs)
+    assert f"ce collapsed on {found['collapsed']['ce'].sum()} of 20 seeds" in sentence
+    assert f"where both learned ({len(found['difference'])} seeds), mse is " in sentence
+    assert with_interval(found["difference"].mean(), low, high, " points better") in sentence
+    assert found["test"].pvalue == pytest.approx(compared(runs)["learned_p"].iloc[0])
 
 
 def test_an_answer_is_short_however_many_comparisons_there_are():
