@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -202,12 +204,22 @@ def count_classes(path: Any, settings: TableSettings) -> int | None:
 
 
 def digest(path: Any) -> str | None:
-    """Return the SHA-256 of a file, by which other content makes another condition, or None if it cannot be read."""
+    """Return the SHA-256 of a file, by which other content makes another condition, or None if it cannot be read.
+
+    A process reads the file once, and again after it has changed: the jobs of a sweep share one hash.
+    """
     try:
-        with typed_path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        file = typed_path(path)
+        state = file.stat()
+        return _digest(file, (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     except (OSError, TypeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, state: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def earlier_roles(path: Any, target: Any) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,24 @@ def test_a_broken_file_is_one_line(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read_frame(str(tmp_path / "broken.csv"), TableSettings(target="b"))
     assert "\n" not in str(caught.value)
+
+
+def test_the_hash_of_a_file_is_computed_once_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def file_digest(file: Any, name: str) -> Any:
+        read.append(file.name)
+        return hashlib.new(name, file.read())
+
+    monkeypatch.setattr("src.data.dataframe.hashlib.file_digest", file_digest)
+    path = tmp_path / "a.csv"
+    for content in (b"one", b"four", b"six"):
+        new = tmp_path / "new.csv"  # another file under the name of the first, so that no clock needs to tick
+        new.write_bytes(content)
+        new.replace(path)
+        assert {digest(path) for _ in range(3)} == {hashlib.sha256(content).hexdigest()}
+    assert len(read) == 3
+    path.unlink()
+    assert digest(path) is None
