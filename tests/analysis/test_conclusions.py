@@ -27,11 +27,14 @@ NUMBER = r"-?\d+(?:\.\d+)?"
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither resample nor bet nor look for numbers of seeds, as no sentence rests on them."""
+    """Leave out resampling, bets, numbers of seeds and the summary by condition, as no comparison rests on them."""
     monkeypatch.setattr("src.statistics.paired.interquartile_mean_interval", lambda *_: (0.0, 0.0, 0.0))
     monkeypatch.setattr("src.statistics.paired.betting_interval", lambda *_, **__: (-100.0, 100.0))
     monkeypatch.setattr("src.statistics.paired.e_value", lambda *_: 1.0)
     monkeypatch.setattr("src.analysis.comparisons.seeds_needed", lambda *_: 50)
+    monkeypatch.setattr("src.analysis.findings.summarize", lambda *_: pd.DataFrame())
+    monkeypatch.setattr("src.analysis.findings.decompose", lambda _: (pd.DataFrame({"source": []}), []))
+    monkeypatch.setattr("src.report.latex._accuracy_table", lambda _: "")
 
 
 def random_study(seed: int) -> tuple[pd.DataFrame, Plan]:
