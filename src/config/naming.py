@@ -41,12 +41,20 @@ def fingerprint(config: dict[str, Any], choices: dict[str, str]) -> str:
         False
     """
     content = {
-        "config": scientific(_with_plain_path(config)),
+        "config": scientific(_with_plain_path(_with_plain_split(config))),
         "choices": {group: choices.get(group) for group in GROUPS},
         "pinned": pinned(config),
     }
     text = json.dumps(_canonical(content), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _with_plain_split(config: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with the default split for ``split=group``: ``data.groups`` alone makes the same split."""
+    data = config.get("data")
+    if not (isinstance(data, dict) and data.get("split") == "group"):
+        return config
+    return config | {"data": data | {"split": "stratified"}}
 
 
 def _with_plain_path(config: dict[str, Any]) -> dict[str, Any]:

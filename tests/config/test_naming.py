@@ -124,6 +124,14 @@ def test_fingerprint_tells_apart_what_differs(default: Settings, name: str, valu
     assert fingerprint(changed(default, name, value), CHOICES) != fingerprint(changed(default, name, other), CHOICES)
 
 
+def test_a_split_of_groups_has_one_fingerprint_by_either_name() -> None:
+    marks = {
+        split: fingerprint({"data": {"split": split, "groups": "clinic"}}, {"data": "csv"})
+        for split in ("stratified", "group", "time")
+    }
+    assert marks["group"] == marks["stratified"] != marks["time"]
+
+
 def test_fingerprint_does_not_depend_on_the_order_of_settings(default: Settings) -> None:
     backwards = {
         name: dict(reversed(value.items())) if isinstance(value, dict) else value
