@@ -14,6 +14,8 @@ from src.utils.validation import Problem, SettingsError, check, choice, number, 
 UNKNOWN = ("error", "none")
 
 
+# A ColumnTransformer would have as many outputs as the training samples of a seed have categories; the seeds of a stack
+# need the same inputs, and unknown categories need the row that has them. So the columns are put together here.
 @dataclass(frozen=True)
 class Layout:
     """Where each feature of a table is among the inputs of the networks, the same for every seed.
