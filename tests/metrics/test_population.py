@@ -232,7 +232,7 @@ def test_the_accuracy_on_lines_agrees_with_simulation() -> None:
     assert abs(simulated.mean().item() - found) < 4 * error < 0.004
 
 
-def test_boundaries_of_high_frequency_are_noticed_and_evaluated_on_more_panels() -> None:
+def test_boundaries_of_high_frequency_are_evaluated_on_more_panels() -> None:
     distribution, evaluated = make_distribution(2, samples_per_class=10), []
 
     def network(x: Tensor) -> Tensor:
