@@ -27,7 +27,8 @@ from hydra.errors import (
     OverrideParseException,
     SearchPathException,
 )
-from omegaconf import OmegaConf
+from hydra.types import RunMode
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from src.config.allowlist import check_composition
@@ -131,16 +132,35 @@ def _raising() -> Iterator[None]:
 def checked_composition(words: Sequence[str]) -> Iterator[None]:
     """Check the code that every configuration names which Hydra composes in the body, jobs of a sweep included.
 
-    Hydra 1.3 configures logging as soon as it has composed, and calls nothing in between that could check.
+    Hydra 1.3 configures logging as soon as it has composed, and calls nothing in between that could check. To learn
+    ``hydra.mode`` it composes the whole command line once more, half of its time; that configuration is handed on.
 
     Args:
         words: The overrides of the command line.
     """
     load = ConfigLoaderImpl.load_configuration
+    composed: dict[tuple[str | None, ...], DictConfig] = {}
 
-    def load_and_check(loader: ConfigLoaderImpl, *args: Any, **kwargs: Any) -> Any:
-        config = load(loader, *args, **kwargs)
+    def load_and_check(
+        loader: ConfigLoaderImpl,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        if overrides[-1:] == [f"hydra.mode={run_mode.name}"]:  # which Hydra appends once it has read the mode
+            config = composed.pop((config_name, *overrides[:-1]), None)
+            if config is not None and MISSING not in config.hydra.runtime.choices.values():
+                parsed = OverridesParser.create().parse_overrides(overrides)
+                loader.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
+                config.hydra.mode = run_mode
+                config.hydra.overrides.hydra.append(overrides[-1])
+                return config
+        config = load(loader, config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
         check_composition(config, words)
+        if not validate_sweep_overrides:
+            composed[config_name, *overrides] = config
         return config
 
     ConfigLoaderImpl.load_configuration = load_and_check  # type: ignore[method-assign, assignment]

@@ -1,10 +1,18 @@
 import shlex
+from unittest.mock import Mock
 
 import pytest
+from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
+from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
-from src.config.cli import _in_order, readable
+from src.config.cli import _in_order, checked_composition, readable
+from src.config.paths import CONFIG_DIR
 from tests.commands import SHORT, results
 
 
@@ -80,3 +88,39 @@ def test_every_wrong_value_of_a_sweep_is_reported_at_once(tmp_path, train):
 
 def test_flags_that_cannot_be_read_are_left_to_the_check():
     assert _in_order(["a=1", "--cfg=nope", "b=2"]) == ["a=1", "--cfg=nope", "b=2"]
+
+
+def composed_twice(words, mode, config_dir=CONFIG_DIR):
+    """Compose as Hydra's command line does: first to read the mode, then with the mode appended."""
+    with initialize_config_dir(str(config_dir), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        hydra.get_mode("train", words)
+        return hydra.compose_config("train", [*words, f"hydra.mode={mode.name}"], mode)
+
+
+@pytest.mark.usefixtures("hydra_restore_singletons")
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        ([], RunMode.RUN),
+        (["loss=mse", "+x=1", "hydra.verbose=true", "~profiler"], RunMode.RUN),
+        (["loss=mse,ce", "experiment=hw4", "seed=range(3)"], RunMode.MULTIRUN),
+    ],
+)
+def test_a_command_line_is_composed_once_to_what_hydra_composes(words, mode, monkeypatch):
+    expected = composed_twice(words, mode)
+    compose = Mock(wraps=ConfigLoaderImpl._load_configuration_impl)
+    monkeypatch.setattr(ConfigLoaderImpl, "_load_configuration_impl", lambda *args, **kwargs: compose(*args, **kwargs))
+    with checked_composition(words):
+        config = composed_twice(words, mode)
+    assert OmegaConf.to_yaml(config) == OmegaConf.to_yaml(expected)
+    compose.assert_called_once()
+
+
+@pytest.mark.usefixtures("hydra_restore_singletons")
+def test_what_hydra_refuses_in_the_second_composition_is_refused(tmp_path):
+    with checked_composition([]), pytest.raises(ConfigCompositionException, match="Ambiguous value"):
+        composed_twice(["loss=mse,ce"], RunMode.RUN)
+    (tmp_path / "train.yaml").write_text("defaults:\n- loss: ???\n- _self_\n", encoding="utf-8")
+    with checked_composition([]), pytest.raises(ConfigCompositionException, match="You must specify 'loss'"):
+        composed_twice([], RunMode.RUN, tmp_path)
