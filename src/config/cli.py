@@ -28,7 +28,7 @@ from hydra.errors import (
     SearchPathException,
 )
 from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from src.config.allowlist import check_composition
@@ -151,7 +151,7 @@ def checked_composition(words: Sequence[str]) -> Iterator[None]:
     ) -> DictConfig:
         if overrides[-1:] == [f"hydra.mode={run_mode.name}"]:  # which Hydra appends once it has read the mode
             config = composed.pop((config_name, *overrides[:-1]), None)
-            if config is not None and MISSING not in config.hydra.runtime.choices.values():
+            if config is not None and not OmegaConf.missing_keys(config.hydra.runtime.choices):
                 parsed = OverridesParser.create().parse_overrides(overrides)
                 loader.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
                 config.hydra.mode = run_mode
