@@ -36,12 +36,16 @@ def test_other_precisions_are_reproduced_too(precision, train, tmp_path, capfd):
     assert "different" not in capfd.readouterr().out
 
 
-def test_changed_metric_is_noticed(copy, capsys):
+@pytest.mark.parametrize(("change", "code", "kind"), [(1e-4, 1, "different"), (1e-8, 0, "within rounding")])
+def test_a_changed_metric_is_noticed_unless_by_rounding(copy, capsys, change, code, kind):
     content = json.loads((copy / "results.json").read_text())
-    content["metrics"]["test/accuracy"] += 1e-9
+    content["metrics"]["test/accuracy"] += change
     (copy / "results.json").write_text(json.dumps(content))
-    assert main([f"run={copy}"]) == 1
-    assert capsys.readouterr().err == "1 of the stored metrics are not reproduced\n"
+    assert main([f"run={copy}"]) == code
+    shown = capsys.readouterr()
+    [line] = [line for line in shown.out.splitlines() if kind in line]
+    assert "test/accuracy" in line
+    assert shown.err == ("1 of the stored metrics are not reproduced\n" if code else "")
 
 
 def test_metrics_that_an_older_losslab_did_not_store_are_no_difference(copy, capsys):
