@@ -13,9 +13,7 @@ from src.config.instantiate import Components
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
-from src.metrics.class_metrics import confusion
 from src.metrics.predictions import predict, seed_network
-from src.plotting.confusion import confusion_figure
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
@@ -156,6 +154,9 @@ def write_confusion(folder: Path, preds: Tensor, target: Tensor, names: Sequence
         names: The label of each class, (C,).
         draws: Whether the figure is drawn.
     """
+    from src.metrics.class_metrics import confusion  # with scikit-learn, whose import takes a second
+    from src.plotting.confusion import confusion_figure
+
     counts = confusion(preds, target, len(names))
     table = pd.DataFrame(counts, columns=list(names))
     table.insert(0, "target", list(names), allow_duplicates=True)

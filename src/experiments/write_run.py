@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from src.config.instantiate import Components
 from src.data.protocols import Distribution
-from src.data.stored_table import StoredTable
 from src.experiments import write_figures
 from src.experiments.condition import Condition
 from src.metrics.classification import compute_metrics
@@ -155,6 +154,10 @@ def seed_metrics(
 def _write_table(condition: Condition, components: Components, index: int, folder: Path) -> None:
     """Write what a seed keeps of its table, if it has one, and the copy of the file beside the seeds if asked for."""
     data = components.datamodule
+    if isinstance(data.source, Distribution):
+        return
+    from src.data.stored_table import StoredTable  # with scikit-learn, whose import takes a second
+
     table = StoredTable.of(data, index)
     if table is None:
         return

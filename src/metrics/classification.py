@@ -9,7 +9,6 @@ from torchmetrics.functional.classification import multiclass_stat_scores
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
-from src.metrics.class_metrics import class_metrics
 from src.metrics.population import Population
 from src.metrics.predictions import predict
 
@@ -76,6 +75,8 @@ def compute_metrics(
         metrics |= split_metrics("val", network, val, objective, source.classes)
     metrics = {name: value for name, value in metrics.items() if name not in (*REDUNDANT, *ONLY_OF_TRAINING)}
     if not isinstance(source, Distribution):
+        from src.metrics.class_metrics import class_metrics  # with scikit-learn, whose import takes a second
+
         metrics |= class_metrics(predict(network(test.x[0]), objective), test.target[0], train.target[0])
     population = population or Population.of(source, objective)
     return metrics if population is None else metrics | population.metrics(network)
