@@ -62,7 +62,10 @@ class Layout:
             SettingsError: If a column is missing, has an unknown category, or is not numeric.
         """
         allowed = self.unknown == "none" if allow_unknown is None else allow_unknown
-        return np.column_stack([self._codes(column, features, allowed) for column in self.columns])
+        codes = np.empty((len(features), len(self.columns)))
+        for position, column in enumerate(self.columns):
+            codes[:, position] = self._codes(column, features, allowed)
+        return codes
 
     def _codes(self, column: Column, features: pd.DataFrame, allow_unknown: bool) -> NDArray[np.float64]:
         name = column.name

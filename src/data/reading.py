@@ -57,6 +57,7 @@ _FREE_BYTES = 2**27  # up to which it may grow in any case
 MAX_NAME = 200  # characters of the name of a column, beyond which a line of data is taken for the header
 _SAMPLE_BYTES = 2**18  # of a file, from which its separator is found
 _SAMPLE_LINES = 50
+_BLOCK = 2**14  # rows that are read at once
 _MAX_TITLE = 10  # lines above a table
 _MAX_SNIFFED = 200  # lines, and characters of each, as the time of csv.Sniffer grows with their square
 _BOMS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
@@ -68,7 +69,7 @@ _NUMBERS = {  # how numbers are written, and the arguments that read them
     rf"{_SIGN}(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)(,\d+)?": {"decimal": ",", "thousands": "."},
 }
 _NOT_EXACT = r"0\d+|[-+]?\d{16,}"  # texts of digits that a number does not hold as they are written
-_LONG_DIGITS = re.compile(rb"[0-9]{16}")
+_LONG_DIGITS = re.compile(rb"(?:^|[^0-9.])[0-9]{16,}(?:[^0-9.]|$)", flags=re.MULTILINE)
 _LEADING_ZERO = re.compile(rb"(?:^|[^0-9.\w])0[0-9]+(?:[^0-9.]|$)", flags=re.MULTILINE)
 Options = dict[str, Any]
 
@@ -157,13 +158,24 @@ def _parse(path: Path, target: Any, options: Options, inexact: bool) -> pd.DataF
     if isinstance(dtype, Mapping):
         dtype = {target: str} | dict(dtype) if isinstance(target, str) else dict(dtype)
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-        table = _unique(pd.read_csv(path, dtype=dtype, **reader), names)
+        table = _unique(_read_blocks(path, reader | {"dtype": dtype}), names)
         if inexact and isinstance(dtype, dict):
             numbers = [name for name in table.select_dtypes("number").columns if name not in dtype]
             texts = pd.read_csv(path, dtype=str, **(reader | {"parse_dates": False}))[numbers]
             kept = [name for name in numbers if texts[name].str.fullmatch(_NOT_EXACT).any()]
             table[kept] = texts[kept]
     return table
+
+
+def _read_blocks(path: Path, reader: Options) -> pd.DataFrame:
+    """Return what ``pandas.read_csv`` reads at once, at half of its memory: block by block where their types agree."""
+    with pd.read_csv(path, chunksize=_BLOCK, **reader) as blocks:
+        parts = list(blocks)
+    kinds = [{part.dtypes.iloc[column] for part in parts} for column in range(parts[0].shape[1])]
+    if all(len(types) == 1 or {getattr(each, "kind", "") for each in types} <= {"i", "f"} for types in kinds):
+        return pd.concat(parts)
+    del parts
+    return pd.read_csv(path, **reader)
 
 
 def _column_problem(argument: str, value: Any, names: list[str]) -> Problem | None:

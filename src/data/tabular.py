@@ -373,7 +373,10 @@ def _stratified_cut(
 
 
 class Preprocessing:
-    """Encodes and standardises samples by each seed's training samples.
+    """Encodes and standardises samples by each seed's training samples; missing values become 0.
+
+    scikit-learn's StandardScaler takes one data set; this takes a stack, seed by seed: each has the same bits in any
+    stack, and intermediate results take the memory of one.
 
     Args:
         layout: Where the features are.
@@ -382,68 +385,43 @@ class Preprocessing:
 
     Attributes:
         encoders: The encoder of each seed; none where all features are numbers, which are their own inputs.
-        scaling: The standardisation.
+        mean: The mean of each input over the training samples, (S, 1, D), float64.
+        deviation: Their standard deviation, (S, 1, D), float64; 1 where an input is constant.
     """
 
     def __init__(self, layout: Layout, x: Tensor, train: Tensor) -> None:
         numeric = all(column.is_number for column in layout.columns) and not layout.indicator
-        rows = zip(x, train, strict=True)
         self.layout = layout
-        self.encoders: list[Encoder] = [] if numeric else [layout.fit(each[part].numpy()) for each, part in rows]
-        self.scaling = Standardization(self._encoded(x)[torch.arange(len(x))[:, None], train])
+        self.encoders: list[Encoder] = (
+            [] if numeric else [layout.fit(each[part].numpy()) for each, part in zip(x, train, strict=True)]
+        )
+        moments = [
+            _moments(self._encoded(each[part], index)) for index, (each, part) in enumerate(zip(x, train, strict=True))
+        ]
+        self.mean, self.deviation = (torch.stack(each) for each in zip(*moments, strict=True))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return inputs of the networks: (S, N, K), or (1, N, K) for all seeds, -> (S, N, D), float32."""
-        return self.scaling(self._encoded(x))
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean of each input over the training samples, (S, 1, D)."""
-        return self.scaling.mean
-
-    @property
-    def deviation(self) -> Tensor:
-        """The standard deviation of each input over the training samples, (S, 1, D)."""
-        return self.scaling.deviation
+        seeds = len(self.mean)
+        inputs = torch.empty(seeds, x.shape[1], self.mean.shape[2])
+        for index, each in enumerate(x.expand(seeds, -1, -1)):
+            inputs[index] = scaled(self._encoded(each, index), self.mean[index], self.deviation[index])
+        return inputs
 
     def encoder(self, index: int) -> Encoder:
         """Return the encoder of the seed at an index of the stack."""
         return self.encoders[index] if self.encoders else Encoder(self.layout, ((),) * len(self.layout.columns))
 
-    def _encoded(self, x: Tensor) -> Tensor:
-        if not self.encoders:
-            return x
-        return torch.stack(
-            [
-                torch.from_numpy(encoder(each.numpy()))
-                for encoder, each in zip(self.encoders, x.expand(len(self.encoders), -1, -1), strict=True)
-            ]
-        )
+    def _encoded(self, x: Tensor, index: int) -> Tensor:
+        """Return the inputs of one seed before they are scaled, (N, K) -> (N, D)."""
+        return torch.from_numpy(self.encoders[index](x.numpy())) if self.encoders else x
 
 
-class Standardization:
-    """Standardises features by the mean and deviation of each seed's training samples; missing values become 0.
-
-    scikit-learn's StandardScaler takes one data set; this takes a stack, and gives each seed the same bits in any.
-
-    Args:
-        train: The training samples (S, n, D), NaN where missing.
-
-    Attributes:
-        mean: (S, 1, D), float64.
-        deviation: (S, 1, D), float64; 1 where a feature is constant.
-    """
-
-    def __init__(self, train: Tensor) -> None:
-        # A sum over the samples of all seeds at once would round differently for another S.
-        self.mean = torch.stack([x.nanmean(0, keepdim=True).nan_to_num() for x in train])
-        squares = (train - self.mean).square()
-        deviation = torch.stack([x.nanmean(0, keepdim=True).sqrt().nan_to_num() for x in squares])
-        self.deviation = torch.where(deviation > 0, deviation, 1)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return standardised samples: (S, N, D) -> (S, N, D), float32."""
-        return scaled(x, self.mean, self.deviation)
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of each input, (1, D), over the samples (n, D), NaN where missing."""
+    mean = x.nanmean(0, keepdim=True).nan_to_num()
+    deviation = (x - mean).square_().nanmean(0, keepdim=True).sqrt().nan_to_num()
+    return mean, torch.where(deviation > 0, deviation, 1)
 
 
 def scaled(x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import logging
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -175,3 +176,25 @@ def test_a_compressed_file_may_be_broken_or_a_bomb(
     monkeypatch.setattr(reading, "_FREE_BYTES", 2**18)
     pd.DataFrame({"size": [0] * 150_000, "grade": ["a"] * 150_000}).to_csv(path, index=False)
     assert "grows by less than 100 times" in refusal(str(path))
+
+
+@pytest.mark.parametrize("column", ["1 2 3 4 5", "1 2.5 3 4 5", "1 x 3 4 5", " x  y ", "True False  True ", "1  3 4 5"])
+def test_blocks_are_read_as_the_whole_table(column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f"{value},{row},u\n" for row, value in enumerate(column.split(" ")))
+    path = written(tmp_path, "a,b,y\n" + rows)
+    whole = read_table(path, "y")
+    monkeypatch.setattr(reading, "_BLOCK", 2)
+    pd.testing.assert_frame_equal(read_table(path, "y"), whole)
+
+
+@pytest.mark.parametrize(
+    ("value", "reads"), [("0.1234567890123456", 2), ("-12.5e-5", 2), ("1234567890123456", 3), ("007", 3)]
+)
+def test_only_digits_that_no_number_holds_are_read_again(
+    value: str, reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, f"a,y\n{value},u\n{value},v\n")
+    counted = Mock(wraps=pd.read_csv)
+    monkeypatch.setattr(pd, "read_csv", counted)
+    assert read_table(path, "y")["a"].tolist() == [float(value) if reads == 2 else value] * 2
+    assert counted.call_count == reads  # the header, the table, and the table as text

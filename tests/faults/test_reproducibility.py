@@ -1,6 +1,5 @@
 """The same command gives the same files: again, on any number of threads, alone or in a stack, by any launcher."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 from scipy.stats import fisher_exact, ks_2samp
 
 from tests import reference_results as reference
-from tests.faults.studies import contents, start
+from tests.faults.studies import contents
 
 WORDS = ("seed=[0,1,2]", "study=s", "trainer.max_epochs=20")
 
@@ -53,22 +52,6 @@ def test_alone_in_a_stack_and_in_any_process(tmp_path, train, count):
         train(*SWEEP, f"study=other{number}", way)
         assert numbers(tmp_path / f"outputs/other{number}") == numbers(tmp_path / "outputs/whole"), way
     count("ways to run a command that gave the same files", len(WAYS))
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(("name", "package"), [("joblib", "joblib"), ("slurm", "submitit"), ("ray", "ray")])
-def test_through_every_launcher(name, package, tmp_path, train, count, monkeypatch):
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"without {package}")
-    train("seed=[0,1,2]", *SWEEP[2:], "study=whole")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray would write a token into the home folder
-    here = ("hydra.launcher.cluster=local",) if name == "slurm" else ()
-    words = (*SWEEP, "study=other", "hydra.sweeper.stack_size=2", f"hydra/launcher={name}", *here)
-    with start(tmp_path, *words) as process:
-        out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, out + err
-    assert numbers(tmp_path / "outputs/other") == numbers(tmp_path / "outputs/whole")
-    count("ways to run a command that gave the same files")
 
 
 # The reference is of double precision. A step in single precision makes a relative error of some 6e-8 in each of its

@@ -201,7 +201,7 @@ def _timeless(path: Path) -> Any:
 def test_a_killed_worker_loses_its_unfinished_seeds_alone(
     cluster: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it leaves, and a rerun in this process adds, is what this process alone leaves."""
+    """What it leaves, and a rerun in this process adds, is what this process alone leaves, whatever the launcher."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     parts, ready = (1, {0}) if cluster == "joblib" else (2, {0, 1, 2})  # joblib would end the other process too
     sweep = ("--multirun", "loss=ce", "seed=range(4)", f"hydra.sweeper.stack_size={4 // parts}", "study=s")
