@@ -165,7 +165,7 @@ class NoisyCubic(Distribution):
         """
         x1 = self.lines(resolution)
         kept = len(x1)
-        edges = self._cell_edges(resolution)  # (cells + 1,)
+        edges = self.cell_edges(resolution)  # (cells + 1,)
         middle = (edges[1:] + edges[:-1]) / 2  # (cells,)
         mass = self.labels.observed(self._mass_between(edges) * self.labels.priors) / kept  # (cells, C)
         x2 = self.curve(x1)[:, None] + middle  # (kept, cells)
@@ -177,18 +177,19 @@ class NoisyCubic(Distribution):
         kept = min(self.samples_per_class, count)
         return self._grid()[(torch.arange(kept) * self.samples_per_class + self.samples_per_class // 2) // kept]
 
-    def panel_edges(self, count: int) -> Tensor:
-        """Return the edges of about ``count`` intervals of y around the cubic, in which all densities are smooth."""
-        return self._cell_edges(count)
+    def cell_edges(self, count: int) -> Tensor:
+        """Return the edges of some ``count`` cells of y around the cubic, in each of which every density is smooth."""
+        jumps = self._edges()
+        total = jumps[-1] - jumps[0]
+        pieces = []
+        for low, high in zip(jumps[:-1].tolist(), jumps[1:].tolist(), strict=True):
+            cells = max(1, math.ceil(count * (high - low) / total))
+            pieces.append(torch.linspace(low, high, cells + 1, dtype=torch.float64)[:-1])
+        return torch.cat([*pieces, jumps[-1:]])
 
     def mass_below(self, noise: Tensor) -> Tensor:
         """Return P(class, y - cubic <= noise), which is the same at every x: (...) -> (..., C)."""
-        distance = noise[..., None] - self.centres
-        if self.noise == "gaussian":
-            below = torch.special.ndtr(distance / self.deviation)
-        else:
-            below = ((distance / self.half_width + 1) / 2).clamp(0, 1)
-        return self.labels.observed(below * self.labels.priors)
+        return self.labels.observed(self._below(noise) * self.labels.priors)
 
     def joint_density(self, noise: Tensor) -> Tensor:
         """Return the density of y - cubic and class, which is the same at every x: (...) -> (..., C)."""
@@ -223,13 +224,16 @@ class NoisyCubic(Distribution):
 
     def _mass_between(self, edges: Tensor) -> Tensor:
         """Return each class's mass between neighbouring edges of y around the cubic; the outer cells take the tails."""
-        noise = edges[:, None] - self.centres
-        if self.noise == "gaussian":
-            below = torch.special.ndtr(noise / self.deviation)
-        else:
-            below = ((noise / self.half_width + 1) / 2).clamp(0, 1)
+        below = self._below(edges)
         below[0], below[-1] = 0, 1
         return below.diff(dim=0)  # (cells, C)
+
+    def _below(self, noise: Tensor) -> Tensor:
+        """Return P(y - cubic <= noise | class): (...) -> (..., C)."""
+        distance = noise[..., None] - self.centres
+        if self.noise == "gaussian":
+            return torch.special.ndtr(distance / self.deviation)
+        return ((distance / self.half_width + 1) / 2).clamp(0, 1)
 
     def _edges(self) -> Tensor:
         """Return every place in y around the cubic where a density or the Bayes rule jumps, and the ends, in order."""
@@ -242,16 +246,6 @@ class NoisyCubic(Distribution):
         jumps = torch.cat([centres - extent, centres + extent, changes[(changes > low) & (changes < high)]])
         scale = extent + self.spacing
         return torch.unique((jumps / scale).round(decimals=12)) * scale
-
-    def _cell_edges(self, resolution: int) -> Tensor:
-        """Cut the range of y around the cubic at every jump, then each piece evenly."""
-        jumps = self._edges()
-        total = jumps[-1] - jumps[0]
-        pieces = []
-        for low, high in zip(jumps[:-1].tolist(), jumps[1:].tolist(), strict=True):
-            cells = max(1, math.ceil(resolution * (high - low) / total))
-            pieces.append(torch.linspace(low, high, cells + 1, dtype=torch.float64)[:-1])
-        return torch.cat([*pieces, jumps[-1:]])
 
 
 def _permutation(label_order: Sequence[int] | None, classes: int) -> Problem | None:

@@ -109,11 +109,8 @@ def write_movie(
         training: The curves of the seed.
         states: The states of its network by the number of finished epochs; those after its last epoch are left out.
     """
-    from src.plotting.movie import (
-        frame,
-        write_gif,
-        write_page,
-    )  # Jinja2 takes time to import, and few runs have a movie
+    # Jinja2 takes time to import, and few runs have a movie.
+    from src.plotting.movie import frame, write_gif, write_page
 
     data, objective = components.datamodule, components.objective
     distribution, test = cast(Distribution, data.source), data.test[index : index + 1]

@@ -59,13 +59,17 @@ class Population:
             return LinePopulation(objective, source)
         return cls(objective, source) if isinstance(source, Distribution) else None
 
-    def metrics(self, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    def metrics(self, network: Map) -> dict[str, float]:
         """Return the metrics of one network, (N, D) -> (N, O), and the references, which all networks share."""
-        predictions = predict(network(self._x), self._objective)
-        accuracy = self._accuracy(predictions.preds)
+        accuracy, predictions, mass = self._evaluate(network)
         regret = self._references["bayes/accuracy"] - accuracy
         metrics = {"population/accuracy": accuracy, "population/regret": regret} | self._references
-        return metrics | probability_metrics(predictions, self._mass)
+        return metrics | probability_metrics(predictions, mass)
+
+    def _evaluate(self, network: Map) -> tuple[float, Predictions, Tensor]:
+        """Return the accuracy of a network, and its predictions at weighted points with their masses (M, C)."""
+        predictions = predict(network(self._x), self._objective)
+        return self._accuracy(predictions.preds), predictions, self._mass
 
     def _accuracy(self, preds: Tensor) -> float:
         """Return the mass of the decisions (M,)."""
@@ -100,12 +104,9 @@ class LinePopulation(Population):
         if (ideal := getattr(objective, "ideal", None)) is not None:
             self._references["ideal/accuracy"] = self._integrate(distribution.posterior, ideal)[0]
 
-    def metrics(self, network: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Return the metrics of one network, (N, D) -> (N, O), and the references, which all networks share."""
+    def _evaluate(self, network: Map) -> tuple[float, Predictions, Tensor]:
         accuracy, outputs, mass = self._integrate(network, lambda outputs: self._objective.decode(outputs[None])[0])
-        regret = self._references["bayes/accuracy"] - accuracy
-        metrics = {"population/accuracy": accuracy, "population/regret": regret} | self._references
-        return metrics | probability_metrics(predict(outputs, self._objective), mass)
+        return accuracy, predict(outputs, self._objective), mass
 
     def _integrate(self, network: Map, decode: Map, count: int = PANELS) -> tuple[float, Tensor, Tensor]:
         """Return the accuracy of the decisions, and the outputs (M, O) and masses (M, C) of weighted points.
@@ -129,14 +130,12 @@ class LinePopulation(Population):
         pieces = _pieces(line[cut], low[cut], high[cut], changes, at)
         part_x, part_mass = self._nodes(*pieces)
         part_outputs = network(part_x)
-        middle = torch.cat([preds.view(-1, NODES)[~cut], decode(part_outputs).view(-1, NODES)])[
-            :, NODES // 2
-        ]  # (panels,)
+        decided = torch.cat([preds.view(-1, NODES)[~cut], decode(part_outputs).view(-1, NODES)])
         bounds = [torch.cat([ends[~cut], piece]) for ends, piece in zip((low, high), pieces[1:], strict=True)]
         below, above = (self._distribution.mass_below(bound) for bound in bounds)
         below[bounds[0] <= edges[0]] = 0  # the outer panels take the tails
         above[bounds[1] >= edges[-1]] = self._distribution.mass_below(torch.tensor(torch.inf))
-        accuracy = (above - below).gather(1, middle[:, None]).sum().item() / len(self._x1)
+        accuracy = (above - below).gather(1, decided[:, NODES // 2, None]).sum().item() / len(self._x1)
         return accuracy, torch.cat([outputs[whole], part_outputs]), torch.cat([mass[whole], part_mass])
 
     def _changes(self, network: Map, decode: Map, low: Tensor, high: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +166,7 @@ class LinePopulation(Population):
 
     def _make_panels(self, count: int) -> tuple[Tensor, ...]:
         """Return line, low and high end in y around the cubic of the panels, in order, with their points and masses."""
-        edges, lines = self._distribution.panel_edges(count), len(self._x1)
+        edges, lines = self._distribution.cell_edges(count), len(self._x1)
         line = torch.arange(lines).repeat_interleave(len(edges) - 1)
         low, high = edges[:-1].repeat(lines), edges[1:].repeat(lines)
         return line, low, high, *self._nodes(line, low, high)

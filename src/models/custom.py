@@ -94,7 +94,7 @@ def _check_size(network: Callable[..., Any], in_features: int, out_features: int
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             made = network(in_features=in_features, out_features=out_features)
-    except Exception:
+    except (RuntimeError, TypeError, ValueError):
         return  # some networks cannot be made without memory; what is wrong with others is reported when they are made
     weights = sum(value.numel() for value in made.parameters()) if isinstance(made, nn.Module) else 0
     rule = f"a module with at most {MAX_WEIGHTS:,} weights"

@@ -307,16 +307,14 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     check_contained(path, path.parent)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            table = unescape_formulas(
-                pd.read_csv(path, index_col=False)
-            )  # or rows longer than the header would shift its columns
+            table = pd.read_csv(path, index_col=False)  # or rows longer than the header would shift its columns
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise ArtifactError(f"{path} cannot be read: {str(error).strip()}") from None
     if missing := [column for column in columns if column not in table.columns]:
         raise ArtifactError(f"{path} lacks the column {', '.join(missing)}")
-    return table
+    return unescape_formulas(table)
 
 
 def seed_folders(study: Path) -> list[Path]:
