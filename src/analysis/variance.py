@@ -136,9 +136,9 @@ def test_set_sentence(variance: pd.DataFrame) -> str | None:
         return None
     known = test[[TEST_SET, TOTAL]].dropna()
     part = known[TEST_SET].sum() / known[TOTAL].sum()
+    rest = "" if part >= 1 else "; the rest is the variance of the population accuracy of the networks"
     sentence = (
-        f"Of the variance of test accuracy over runs, {part:.0%} is sampling error of the finite test set; the rest is "
-        f"the variance of the population accuracy of the networks"
+        f"Of the variance of test accuracy over runs, {min(part, 1):.0%} is sampling error of the finite test set{rest}"
     )
     shares = known.loc[known[TOTAL] > 0, TEST_SET] / known.loc[known[TOTAL] > 0, TOTAL]
     if len(known) == 1:

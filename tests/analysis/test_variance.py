@@ -83,6 +83,13 @@ def test_what_cannot_be_known_is_not_said():
     assert sentence(decompose(same)[0]) is None
 
 
+def test_a_test_set_that_explains_more_than_all_leaves_no_rest():
+    runs = with_tests(make_runs({("ce", 2): np.linspace(0.69, 0.71, 5)}))
+    few = runs.assign(**{"test/accuracy": [0.7, 0.71, 0.7, 0.69, 0.7]})
+    expected = "Of the variance of test accuracy over runs, 100% is sampling error of the finite test set."
+    assert sentence(decompose(few)[0]) == expected
+
+
 def test_several_conditions_are_pooled_and_their_range_given():
     runs = pd.concat([with_tests(crossed(classes=2)), with_tests(crossed(1, classes=4))])
     assert "by condition" in sentence(decompose(runs)[0])
