@@ -35,8 +35,8 @@ def describe(row: pd.Series, plan: Plan, replicate: Replicate) -> str:
     """Describe one comparison: its collapses, and the difference where both learned."""
     pair = f"{row['loss']} and {row['baseline']}"
     if row["n"] == 0:
-        return f"{pair} have no common {_count(1, replicate)[2:]} {_where(row)}."
-    opening = f"At{_where(row).removeprefix('at')}"
+        return f"{pair} have no common {_count(1, replicate)[2:]} {where(row)}."
+    opening = f"At{where(row).removeprefix('at')}"
     if row["learned_n"] == 0 and row["collapsed_n"] == 0:
         if replicate.stream is None:
             return (
@@ -113,7 +113,7 @@ def _collapse_overview(table: pd.DataFrame, plan: Plan) -> list[str]:
         return []
     found = table[table["collapsed_finding"].isin((MORE, LESS))]
     texts = [
-        f"{row['loss']} collapses {row['collapsed_finding']} than {row['baseline']} {_where(row)} "
+        f"{row['loss']} collapses {row['collapsed_finding']} than {row['baseline']} {where(row)} "
         f"({_collapse_count(row, 'loss')} against {_collapse_count(row, 'baseline')} of {row['collapsed_n']} seeds)"
         for _, row in found.loc[found["collapsed_p"].sort_values(kind="stable").index].head(_MAX_NAMED).iterrows()
     ]
@@ -145,13 +145,13 @@ def _learned_overview(table: pd.DataFrame, plan: Plan, replicate: Replicate) -> 
     if len(known):
         row = known.loc[(known["learned_high"] - known["learned_low"]).idxmax()]
         interval = interval_text(row["learned_low"], row["learned_high"])
-        name = f"{row['loss']} {_where(row)} on {_count(int(row['learned_n']), replicate)}"
+        name = f"{row['loss']} {where(row)} on {_count(int(row['learned_n']), replicate)}"
         sentences.append(f"Where no difference is seen, the widest interval is {interval}, of {name}.")
     return sentences
 
 
 def _short(row: pd.Series) -> str:
-    return f"{row['loss']} is {_gap(row)} than {row['baseline']} {_where(row)}"
+    return f"{row['loss']} is {_gap(row)} than {row['baseline']} {where(row)}"
 
 
 def _gap(row: pd.Series) -> str:
@@ -160,7 +160,8 @@ def _gap(row: pd.Series) -> str:
     return with_interval(abs(row["learned_difference"]), low, high, f"{_unit(row)} {row['learned_finding']}")
 
 
-def _where(row: pd.Series) -> str:
+def where(row: pd.Series) -> str:
+    """Return the class count and the setting of a comparison, such as ``at C = 2 (optimizer.lr=0.01)``."""
     return f"at C = {row['classes']}" + (f" ({row['setting']})" if row["setting"] else "")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 from scipy.special import stdtr
 
 from src.statistics.anytime import sign_e_value, t_confidence_sequence, t_e_value
@@ -18,6 +19,7 @@ from src.statistics.intervals import (
 )
 from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
+_MIN_SKEWNESS_VALUES = 8  # below, the test's normal approximation does not hold
 DECIMALS = 12  # differences are rounded, so that floating-point error neither breaks ties nor adds variance
 
 
@@ -65,6 +67,8 @@ class LearnedComparison:
         high: Upper end.
         hodges_lehmann: Median of the means of all pairs of differences, which a few outliers do not move.
         sd: Standard deviation of the differences.
+        p_skewness: p value of D'Agostino's test that the differences are not skewed, as the t interval takes them to
+            be; NaN below eight pairs and where all differences are equal.
         p: Two-sided p value of the paired t test, or 1 / e of ``t_e_value``, which agrees with the interval; 1 where
             all differences are 0.
         p_margin: p value of two one-sided t tests that the difference is beyond the margin; NaN without a margin.
@@ -78,6 +82,7 @@ class LearnedComparison:
     high: float
     hodges_lehmann: float
     sd: float
+    p_skewness: float
     p: float
     p_margin: float
 
@@ -198,6 +203,9 @@ def compare_learned(
         high=high,
         hodges_lehmann=hodges_lehmann(differences),
         sd=float(differences.std(ddof=1)) if n > 1 else math.nan,
+        p_skewness=float(stats.skewtest(differences).pvalue)
+        if _varies(differences) and n >= _MIN_SKEWNESS_VALUES
+        else math.nan,
         p=p,
         p_margin=p_margin,
     )

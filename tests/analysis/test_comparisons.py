@@ -48,6 +48,7 @@ def test_every_comparison_has_the_numbers_of_scipy_and_statsmodels():
         assert (row["learned_low"], row["learned_high"]) == pytest.approx(tuple(test.confidence_interval()))
         assert (row["learned_mean_loss"], row["mean_baseline"]) == pytest.approx((a.mean(), b.mean()))
         assert row["learned_sd"] == pytest.approx(np.std(a - b, ddof=1))
+        assert row["learned_p_skewness"] == pytest.approx(stats.skewtest(a - b).pvalue)
         assert -100 <= row["low"] < row["difference"] < row["high"] <= 100
     assert set(table["family"]) == {4}
     assert set(table["collapsed_finding"]) == {NOT_TESTED}

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from src.analysis.collect import Collection
 from src.analysis.comparisons import BETTER, LESS, MORE, NOT_SHOWN, WORSE, Plan, compare_losses, scale
@@ -188,23 +190,43 @@ def test_a_difference_that_does_not_survive_correction_is_none():
     )
 
 
-def test_the_documented_lines_compute_the_numbers_of_the_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_documented_lines_compute_the_numbers_of_the_sentences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     base = np.linspace(0.6, 0.7, 20)
     mse = base + 0.01 + 0.005 * np.sin(np.arange(20))
     runs = make_runs({("ce", 4): np.where(np.arange(20) < 3, COLLAPSED, base), ("mse", 4): mse})
     write_csv(runs, tmp_path / "runs.csv")
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
-    [lines] = [block for block in re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL) if "read_csv" in block]
+    lines, more = [block for block in re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL) if "read_csv" in block]
     assert len(lines.splitlines()) == 5
     found: dict[str, Any] = {"pd": pd, "stats": stats}
     exec(lines, found)  # noqa: S102 - the lines of the documentation
+    capsys.readouterr()
+    table = compared(runs)
+    write_csv(table, tmp_path / "comparisons.csv")
+    exec(more, found | {"proportion_confint": proportion_confint, "multipletests": multipletests})  # noqa: S102
+    printed = [float(number) for number in re.findall(r"(?<![\w.])\d+\.\d+(?:e-\d+)?", capsys.readouterr().out)]
+    names = ["collapsed_baseline_low", "collapsed_baseline_high", "collapsed_p_holm", "learned_p_holm"]
+    assert printed == pytest.approx(list(table[names].iloc[0]), rel=1e-6)
     low, high = found["test"].confidence_interval()
     sentence = one(runs)
     assert f"ce collapsed on {found['collapsed']['ce'].sum()} of 20 seeds" in sentence
     assert f"where both learned ({len(found['difference'])} seeds), mse is " in sentence
     assert with_interval(found["difference"].mean(), low, high, " points better") in sentence
-    assert found["test"].pvalue == pytest.approx(compared(runs)["learned_p"].iloc[0])
+    assert found["test"].pvalue == pytest.approx(table["learned_p"].iloc[0])
+
+
+def test_skewed_differences_are_named_in_a_note():
+    rng = np.random.default_rng(0)
+    base = rng.normal(0.7, 0.02, 20)
+    differences = {"ce": 0.0, "mse": rng.normal(0, 0.01, 20), "brier": rng.exponential(0.01, 20)}
+    runs = make_runs({(loss, 2): base + each for loss, each in differences.items()})
+    [note] = [note for note in find(Collection(runs), "population/accuracy", PLAN).notes if "skewed" in note]
+    assert "for brier at C = 2 (D'Agostino's test, p < 0.01)." in note
+    normal = find(Collection(runs[runs["loss"] != "brier"]), "population/accuracy", PLAN)
+    assert not any("skewed" in note for note in normal.notes)
 
 
 def test_an_answer_is_short_however_many_comparisons_there_are():

@@ -33,6 +33,7 @@ KINDS = {  # of the differences where both learn, and how often each loss collap
 }
 POWER_KINDS = ("normal", "skewed", "one loss collapses, 15%", "one loss collapses, 30%", "both collapse, 15%")
 POWER_NUMBERS = (5, 10, 20, 50)
+COLLAPSE_KINDS, COLLAPSE_NUMBERS = ("one loss collapses, 15%", "one loss collapses, 30%"), (10, 20, 50, 100)
 EFFECT, SPREAD, FALL = 0.01, 0.012, 0.25
 INTERVALS = ("t, where both learned", "Tango", "betting", "interquartile mean", "Wilson")
 
@@ -143,6 +144,27 @@ def power(kind: str, n: int, studies: int) -> tuple[float, float]:
     return found / studies, oracle / studies
 
 
+def collapse_power(kind: str, n: int, studies: int) -> float:
+    """Return how often the report finds that one loss collapses more often, of which the other never does.
+
+    An oracle that knows the latter needs one collapse to find it: its power is 1 - (1 - p)^n.
+    """
+    found = 0
+    for values, a, b in zip(*draw(kind, (studies, n), 0.0, 3), strict=True):
+        p_values = [mcnemar_test(int((a & ~b).sum()), int((b & ~a).sum())), t_test(values[~(a | b)])]
+        found += holm(p_values)[0] <= 0.05
+    return found / studies
+
+
+def collapse_power_table() -> list[str]:
+    lines = ["| power of (a) (of the oracle) | " + " | ".join(f"n = {n}" for n in COLLAPSE_NUMBERS) + " |"]
+    lines.append("|---|" + "---:|" * len(COLLAPSE_NUMBERS))
+    for kind in COLLAPSE_KINDS:
+        rates = [(collapse_power(kind, n, NULL_STUDIES), 1 - (1 - KINDS[kind][2]) ** n) for n in COLLAPSE_NUMBERS]
+        lines.append(f"| {kind} | " + " | ".join(f"{100 * one:.0f}% ({100 * two:.0f}%)" for one, two in rates) + " |")
+    return lines
+
+
 def power_table() -> list[str]:
     lines = ["| power of the report (of the oracle) | " + " | ".join(f"n = {n}" for n in POWER_NUMBERS) + " |"]
     lines.append("|---|" + "---:|" * len(POWER_NUMBERS))
@@ -226,9 +248,9 @@ def test_documented_error_rates_are_those_of_the_simulation(kind: str):
     assert false_findings(kind, 10)[0] == pytest.approx(rate, abs=2.5 * error)
 
 
-def documented_power() -> dict[str, list[list[float]]]:
+def documented_power(head: str = "power of the report") -> dict[str, list[list[float]]]:
     """Return the rates of the report and of the oracle by kind, one pair per number of seeds."""
-    rows = documented("power of the report")
+    rows = documented(head)
     return {row[0]: [[int(each) / 100 for each in re.findall(r"\d+", cell)] for cell in row[1:]] for row in rows}
 
 
@@ -248,6 +270,27 @@ def test_documented_power_is_that_of_the_simulation(kind: str):
         assert power(kind, n, studies) == pytest.approx(expected, abs=error)
 
 
+def test_documented_power_to_see_collapses_is_that_of_the_binomial():
+    error = 2.5 * np.sqrt(0.25 / NULL_STUDIES) + 0.005
+    documented = documented_power(r"power of \(a\)")
+    assert list(documented) == list(COLLAPSE_KINDS)
+    for kind, rates in documented.items():
+        p = KINDS[kind][2]
+        for n, (report, oracle) in zip(COLLAPSE_NUMBERS, rates, strict=True):
+            # 2 / 2^6 is below 5%, and 2 / 2^7 below the half of it that Holm's method leaves beside (b).
+            assert stats.binom.sf(6, n, p) - error <= report <= stats.binom.sf(5, n, p) + error
+            assert oracle == pytest.approx(1 - (1 - p) ** n, abs=0.006)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", COLLAPSE_KINDS)
+def test_documented_power_to_see_collapses_is_that_of_the_simulation(kind: str):
+    for n, (report, _) in zip(COLLAPSE_NUMBERS, documented_power(r"power of \(a\)")[kind], strict=True):
+        assert collapse_power(kind, n, 500) == pytest.approx(
+            report, abs=3.5 * np.sqrt(0.25 / 500 + 0.25 / NULL_STUDIES)
+        )
+
+
 def test_no_null_finds_more_than_it_may():
     rates = [float(cell.rstrip("%")) for row in documented("any false finding") for cell in row[1:]]
     assert len(rates) == 4 * len(KINDS)
@@ -264,4 +307,4 @@ def test_the_cell_with_the_most_false_findings_is_below_five_percent():
 
 
 if __name__ == "__main__":
-    print("\n".join([*coverage_table(), "", *error_table(), "", *power_table()]))
+    print("\n".join([*coverage_table(), "", *error_table(), "", *power_table(), "", *collapse_power_table()]))

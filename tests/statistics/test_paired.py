@@ -146,6 +146,13 @@ def test_swapping_the_two_flips_the_signs(values: np.ndarray):
     assert overall.e_value == pytest.approx(mirrored.e_value)
 
 
+@pytest.mark.parametrize("n", [7, 8, 20])
+def test_skewness_is_tested_from_eight_pairs_on(n: int):
+    differences = np.random.default_rng(n).exponential(size=n)
+    p = compare_learned(differences, np.zeros(n)).p_skewness
+    assert p == pytest.approx(stats.skewtest(differences).pvalue if n >= 8 else math.nan, nan_ok=True)
+
+
 def test_pairs_with_a_missing_value_do_not_count():
     a, b = [0.7, math.nan, 0.8, 0.9, 0.75], [0.6, 0.7, math.inf, 0.7, 0.71]
     kept = [0.7, 0.9, 0.75], [0.6, 0.7, 0.71]
