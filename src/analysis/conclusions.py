@@ -99,11 +99,15 @@ def _margin(row: pd.Series, plan: Plan) -> str:
     """Return whether both losses are equivalent, where a margin was given."""
     if plan.margin is None:
         return ""
-    within = f"within {plan.margin:g}{_unit(row).removesuffix('s') if plan.margin == 1 else _unit(row)}"
+    within = _within(plan.margin, row)
     if row["learned_equivalent"]:
         return f"; they are equivalent {within}"
     neither = "neither a difference nor equivalence" if row["learned_finding"] == NOT_SHOWN else "no equivalence"
     return f"; {neither} {within} is shown"
+
+
+def _within(margin: float, row: pd.Series) -> str:
+    return f"within {margin:g}{_unit(row).removesuffix('s') if margin == 1 else _unit(row)}"
 
 
 def _collapse_overview(table: pd.DataFrame, plan: Plan) -> list[str]:
@@ -136,7 +140,8 @@ def _learned_overview(table: pd.DataFrame, plan: Plan, replicate: Replicate) -> 
     ]
     if plan.margin is not None:
         equal = int(table["learned_equivalent"].sum())
-        sentences.append(f"{equal or 'None'} of them {'is' if equal < 2 else 'are'} equivalent within {plan.margin:g}.")
+        within = _within(plan.margin, table.iloc[0])
+        sentences.append(f"{equal or 'None'} of the {len(tested)} {'is' if equal < 2 else 'are'} equivalent {within}.")
     largest = found.loc[found["learned_difference"].abs().sort_values(ascending=False, kind="stable").index]
     if texts := [_short(row) for _, row in largest.head(_MAX_NAMED).iterrows()]:
         more = f", and {len(found) - len(texts)} more" if len(found) > len(texts) else ""

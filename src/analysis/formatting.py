@@ -1,6 +1,7 @@
 """Names and numbers as text in sentences and tables."""
 
 import math
+import re
 from collections.abc import Sequence
 
 
@@ -12,6 +13,19 @@ def metric_label(metric: str) -> str:
         ('population accuracy', 'regret')
     """
     return metric.removeprefix("population/" if metric.endswith("/regret") else "").replace("/", " ").replace("_", " ")
+
+
+def natural_order(value: object) -> list[tuple[float, str]]:
+    """Return a sort key that orders numbers by value, also those inside of a text.
+
+    Example:
+        >>> sorted(["[50,100]", "[10,20]", "[100,200]"], key=natural_order)
+        ['[10,20]', '[50,100]', '[100,200]']
+    """
+    if isinstance(value, int | float):
+        return [(float(value), "")]
+    parts = re.split(r"(\d+(?:\.\d+)?)", str(value))
+    return [(float(part), "") if index % 2 else (math.inf, part) for index, part in enumerate(parts) if part]
 
 
 def decimals(low: float, high: float) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from src.analysis.config_diff import as_text, differing_settings, short_names
+from src.analysis.formatting import natural_order
 from src.storage.schema import NO_LOSS, Results
 from src.utils.seeds import PURPOSES, SEED_KEYS
 
@@ -124,13 +125,9 @@ def _labels(conditions: Mapping[str, Results], settings: Mapping[str, Mapping[st
     return labels
 
 
-def _order(results: Results, settings: Mapping[str, Any]) -> list[tuple[str, bool, float, str]]:
-    """Return a sort key: by loss, then by each setting, numbers by value."""
-    key = [("", False, 0.0, results.loss)]
-    for name, value in settings.items():
-        number = isinstance(value, int | float)
-        key.append((name, not number, value if number else 0.0, "" if number else as_text(value)))
-    return key
+def _order(results: Results, settings: Mapping[str, Any]) -> tuple[str, list[tuple[str, list[tuple[float, str]]]]]:
+    """Return a sort key: by loss, then by each setting."""
+    return results.loss, [(name, natural_order(_cell(value))) for name, value in settings.items()]
 
 
 def _cell(value: Any) -> Any:

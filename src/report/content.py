@@ -151,7 +151,7 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
             "Paired differences",
             f"{metric.capitalize()} minus that of {plan.baseline} in the seeds where both learned, and how much more "
             "often the loss collapsed, paired by seed. Filled diamonds are significant after Holm's correction for all "
-            "tests of the study; an uncorrected interval may exclude 0 without that."
+            "tests of the study; an uncorrected interval may exclude 0 without that. An arrow leads beyond the axis."
             + ("" if plan.margin is None else " Grey: the margin of equivalence."),
         ),
         "profiles": (

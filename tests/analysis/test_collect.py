@@ -42,6 +42,10 @@ MLP, GAUSSIAN, LOGISTIC = model("mlp"), model("gaussian", "none"), model("logist
             [{"config": {"optimizer": {"lr": rate}}} for rate in (0.1, 0.02, 1)],
             ["ce, lr=0.02", "ce, lr=0.1", "ce, lr=1"],
         ),
+        (
+            [{"config": {"model": {"hidden": [width]}}} for width in (100, 20)],
+            ["ce, hidden=[20]", "ce, hidden=[100]"],
+        ),
         # Models differ by their choice alone, and one that is fitted in closed form stands in place of a loss.
         ([MLP, model("linear", bias=True)], ["ce, model=linear", "ce, model=mlp"]),
         ([MLP, GAUSSIAN], ["ce, model=mlp", "gaussian"]),

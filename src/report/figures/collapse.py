@@ -1,6 +1,5 @@
 """Seeds that did not learn: their training accuracy and dead units, and the share of collapsed seeds over settings."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from src.analysis.collapse import collapsed_runs
+from src.analysis.formatting import natural_order
 from src.plotting.style import INK, class_colors, plain, style, wrapped
 
 _DEAD_UNITS = re.compile(r"train/dead_units/(\d+)")
@@ -139,18 +139,14 @@ def collapse_map_figure(runs: pd.DataFrame) -> Figure | None:
             mine = known[(known[others] == list(values)).all(axis=1)] if others else known
             title = ", ".join(_named(name, value) for name, value in zip(others, values, strict=True))
             rates = mine.pivot_table("collapsed", down, across)
-            plot_rates(ax, rates.loc[sorted(rates.index, key=_order), sorted(rates.columns, key=_order)], title)
+            plot_rates(
+                ax, rates.loc[sorted(rates.index, key=natural_order), sorted(rates.columns, key=natural_order)], title
+            )
         for ax in list(grid)[len(panels) :]:
             ax.set_axis_off()
         figure.supxlabel(across.rpartition(".")[2], fontsize=8)
         figure.supylabel(down.rpartition(".")[2], fontsize=8)
     return figure
-
-
-def _order(value: object) -> list[tuple[float, str]]:
-    """Return a sort key that orders text such as ``[50,100,50]`` by its numbers."""
-    parts = re.split(r"([\d.]+)", str(value))
-    return [(float(part), "") if re.fullmatch(r"\d+\.?\d*", part) else (math.inf, part) for part in parts if part]
 
 
 def _named(name: str, value: object) -> str:

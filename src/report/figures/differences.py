@@ -15,6 +15,7 @@ from src.analysis.comparisons import NOT_SHOWN, NOT_TESTED, Plan, scale
 from src.analysis.formatting import metric_label, with_interval
 from src.plotting.style import INK, MUTED, label_rows, plain, style, wrapped
 
+_MAX_REACH = 6  # times the median distance from 0 of the far ends of the intervals: there, the axis ends
 _SIGNIFICANT, _NOT_SIGNIFICANT = "significant after Holm's correction", "not significant"
 
 
@@ -97,7 +98,7 @@ def plot_forest(ax: Axes, differences: Sequence[Difference], *, named: bool = Tr
     """Draw one row per comparison, from the top, grouped under headings.
 
     A row has the interval as a line and the difference as a diamond, filled where it is significant after correction.
-    The numbers are on the right.
+    The numbers are on the right. An interval so far from 0 that the others would be too small to see ends in an arrow.
 
     Args:
         ax: Where to draw.
@@ -108,12 +109,12 @@ def plot_forest(ax: Axes, differences: Sequence[Difference], *, named: bool = Tr
         The same axes.
     """
     ticks: list[tuple[float, str, str]] = []
-    row = 0.0
+    row, limit = 0.0, _limit(differences)
     for block in dict.fromkeys(each.block for each in differences):
         ticks.append((row, block if named else "", ""))
         for each in (each for each in differences if each.block == block):
             row += 1
-            _draw(ax, row, each)
+            _draw(ax, row, each, limit)
             ticks.append((row, plain(wrapped(each.label)) if named else "", each.text))
         row += 1
     ax.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
@@ -123,13 +124,24 @@ def plot_forest(ax: Axes, differences: Sequence[Difference], *, named: bool = Tr
     return ax
 
 
-def _draw(ax: Axes, row: float, each: Difference) -> None:
+def _limit(differences: Sequence[Difference]) -> float:
+    """Return the distance from 0 at which the axis ends; infinite where it need not."""
+    reach = np.abs([(each.low, each.value, each.high) for each in differences])
+    reach = np.where(np.isfinite(reach), reach, 0.0).max(axis=1)
+    return _MAX_REACH * float(np.median(reach[reach > 0])) if reach.any() else np.inf
+
+
+def _draw(ax: Axes, row: float, each: Difference, limit: float) -> None:
     ends = np.array([each.low, each.high])
+    look: dict[str, Any] = {"linestyle": "none", "label": _SIGNIFICANT if each.different else _NOT_SIGNIFICANT}
+    look |= _diamond(each.different)
     if np.isfinite(ends).all():
-        ax.plot(ends, [row, row], color=INK, linewidth=1.8, solid_capstyle="butt", zorder=3)
-    if np.isfinite(each.value):
-        label = _SIGNIFICANT if each.different else _NOT_SIGNIFICANT
-        ax.plot([each.value], [row], linestyle="none", label=label, **_diamond(each.different))
+        ax.plot(ends.clip(-limit, limit), [row, row], color=INK, linewidth=1.8, solid_capstyle="butt", zorder=3)
+    if abs(each.value) <= limit:
+        ax.plot([each.value], [row], **look)
+    for side, arrow in ((-1, "<"), (1, ">")):
+        if (side * np.array([*ends, each.value]) > limit).any():
+            ax.plot([side * limit], [row], **look | {"marker": arrow, "markersize": 6})
 
 
 def _diamond(filled: bool) -> dict[str, Any]:

@@ -95,11 +95,12 @@ def profiles_figure(runs: pd.DataFrame, metric: str, alpha: float, replicate: Re
     columns = min(_COLUMNS, len(panels))
     rows = ceil(len(panels) / columns)
     with style():
-        figure = Figure(figsize=(1.9 + 2.5 * columns, 0.5 + 2.4 * rows))
+        lines = max(wrapped(title).count("\n") for title in panels)
+        figure = Figure(figsize=(1.9 + 2.5 * columns, 0.5 + (2.4 + 0.14 * lines) * rows))
         axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
         for ax, (title, found) in zip(axes, panels.items(), strict=False):
             plot_profiles(ax, {name: found.get(name, np.empty(0)) for name in names}, confidence, below=below)
-            ax.set(title=plain(title), xlabel=metric_label(metric))
+            ax.set(title=plain(wrapped(title)), xlabel=metric_label(metric))
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         for ax in axes[::columns]:

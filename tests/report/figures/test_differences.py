@@ -37,6 +37,20 @@ def test_every_interval_is_drawn_and_significant_diamonds_are_filled():
     assert [text.get_text() for text in right.get_yticklabels()][1] == rows[0].text
 
 
+def test_an_interval_far_away_ends_in_an_arrow_and_leaves_room_for_the_others():
+    comparisons = table(losses=3)
+    far = comparisons.index[1]
+    comparisons.loc[far, ["learned_difference", "learned_low", "learned_high"]] = [-40.0, -50.0, -30.0]
+    figure = forest_figure(comparisons, Plan("ce"))
+    ax = figure.axes[0]
+    assert len([line for line in ax.lines if line.get_marker() == "D"]) == len(comparisons) - 1
+    [arrow] = [line for line in ax.lines if line.get_marker() == "<"]
+    near = comparisons.drop(index=far)[["learned_low", "learned_high"]].abs().max(axis=None)
+    assert -30 < arrow.get_xdata()[0] < -near
+    assert ax.get_xlim()[0] > -30
+    assert_legible(figure)
+
+
 def test_one_seed_has_a_diamond_and_no_interval():
     comparisons = table(seeds=1)
     figure = forest_figure(comparisons, Plan("ce"))

@@ -53,6 +53,21 @@ def test_there_is_a_panel_per_class_count_and_a_line_and_band_per_loss():
     assert_legible(figure)
 
 
+def test_panels_of_settings_with_long_names_are_legible():
+    def with_width(width: int) -> pd.DataFrame:
+        table = runs(2, counts=(2,))
+        table["fingerprint"] += str(width)
+        table.insert(
+            table.columns.get_loc("seed"), "model.hidden", f"[{width},{2 * width},{width}], init=kaiming, lr=1"
+        )
+        return table
+
+    figure = profiles_figure(pd.concat(map(with_width, (10, 50, 100, 200))), "population/accuracy", 0.05, Replicate())
+    assert figure is not None
+    assert figure.axes[3].get_title() == "2 classes, hidden=[200,400,200],\ninit=kaiming, lr=1"
+    assert_legible(figure)
+
+
 def test_of_many_losses_the_best_have_a_colour_each_and_no_bands():
     figure = profiles_figure(runs(13, counts=(2, 4, 8, 16)), "population/accuracy", 0.05, Replicate())
     assert figure is not None
