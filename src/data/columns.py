@@ -1,6 +1,7 @@
 """Roles of the columns of a table: which are features, and how each is encoded. Imports no torch."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,12 @@ _ID_NAME = re.compile(
     r"(.*[ _-])?(id|idx|index|key|uid|uuid|guid|nr|no|number|row)([ _-].*)?|.*[a-z](Id|ID)", re.IGNORECASE
 )
 _WITH_SIGN = r"[$€£¥]?\s?[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?\s?[%$€£¥]?"
-_DATES = (r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?", r"\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?")
+_DATES = (
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?",
+    r"\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?",
+    r"\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{4}( .*)?",
+)
+_INFINITE = ", or with data.read.na_values=[inf,-inf] and data.missing where infinity stands for no value"
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,8 @@ def numbers(name: str, column: pd.Series) -> NDArray[np.float64]:
     if bad.any():
         row = int(bad.argmax())
         shown = f"{column.iloc[row]} in row {row + 1}"
-        check(Problem("path", f"a table whose column {name} holds finite numbers", shown))
+        rule = f"a table whose column {name} holds finite numbers"
+        check(Problem("path", rule + (_INFINITE if np.isinf(values[row]) else ""), shown))
     return values
 
 
@@ -155,6 +162,19 @@ def texts_of(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
+
+
+def spelling_key(text: str) -> str:
+    """Return what texts share that differ in case, blanks or Unicode form alone."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def spellings(texts: Sequence[Any]) -> list[list[Any]]:
+    """Return texts in groups that differ in case, blanks or Unicode form alone."""
+    groups: dict[str, list[Any]] = {}
+    for text in texts:
+        groups.setdefault(spelling_key(str(text)), []).append(text)
+    return list(groups.values())
 
 
 def is_text(column: pd.Series) -> bool:
@@ -273,18 +293,25 @@ def _numeric_column(column: Column, known: pd.Series) -> Column:
     return column
 
 
-def _text_column(column: Column, known: pd.Series) -> Column:
-    """Return a column of texts with its role."""
-    name, rows, text = column.name, len(known), texts_of(known)
-    if column.values <= 1:
-        return replace(column, role=CONSTANT, used=False)
+def _check_numbers_alone(name: str, text: pd.Series) -> None:
+    """Raise if half of the texts of a column or more are numbers, but not all."""
     wrong = pd.to_numeric(text, errors="coerce").isna()
     if 0 < wrong.mean() <= 0.5:
         row, value = int(np.flatnonzero(wrong)[0]), text[wrong].iloc[0]
         rule = f"a table whose column {name} holds numbers, or with {typed('data.categorical', [name])}"
         if text[wrong].nunique() == 1:
             rule += f", or with {typed('data.read.na_values', [value])} where that stands for no value"
+        if wrong.sum() == 1:  # such as units below the header, or sums below the samples
+            rule += f", or with data.read.skiprows=[{int(text.index[row]) + 1}] where the row is no sample"
         check(Problem("path", rule, f"{value} in row {int(text.index[row]) + 1}"))
+
+
+def _text_column(column: Column, known: pd.Series) -> Column:
+    """Return a column of texts with its role."""
+    name, rows, text = column.name, len(known), texts_of(known)
+    if column.values <= 1:
+        return replace(column, role=CONSTANT, used=False)
+    _check_numbers_alone(name, text)
     example = f"such as {text.iloc[0][:_MAX_EXAMPLE]}"
     if is_date(known):
         return _doubtful(column, DATE, f"holds dates, {example}", "numeric")
@@ -301,4 +328,7 @@ def _text_column(column: Column, known: pd.Series) -> Column:
     if rows >= 2 * _MIN_IDENTIFIERS and int(common.iloc[0]) >= min(rows - 1, _ALMOST_ALL * rows):
         reason = f"is {str(common.index[0])[:_MAX_EXAMPLE]} in {common.iloc[0]} of {rows} rows"
         return _doubtful(column, CONSTANT, reason, "categorical")
+    spelled = next((each for each in spellings(sorted(set(text))) if len(each) > 1), None)
+    if spelled:
+        return _doubtful(column, CATEGORY, f"spells a text in several ways: {', '.join(spelled)}", "categorical")
     return _category(column, known)

@@ -86,7 +86,10 @@ def make_frame(table: pd.DataFrame, settings: TableSettings) -> Frame:
     """
     target, missing = settings.target, settings.missing
     table.columns = table.columns.astype(str)
-    check(choice("target", target, table.columns), choice("missing", missing, MISSING))
+    shown = [name if name == name.strip() else f"'{name}'" for name in table.columns]
+    known = isinstance(target, str) and target in table.columns
+    check(None if known else Problem("target", f"one of {', '.join(shown)}", target))
+    check(choice("missing", missing, MISSING))
     check(Problem("path", "a table with rows", 0) if table.empty else None)
     columns = find_columns(table, target, settings)
     check_columns(columns, settings.drop)

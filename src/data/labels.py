@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.data.columns import typed
+from src.data.columns import spelling_key, spellings, typed
 from src.utils.validation import Problem, check, flag
 
 MAX_CLASSES = 100
@@ -111,18 +110,10 @@ def _plain(column: pd.Series) -> list[Any]:
     return labels if kinds in ({bool}, {int}) or kinds == {int, float} else list(map(str, labels))
 
 
-def _key(label: str) -> str:
-    """Return what labels share that differ in case, blanks or Unicode form alone."""
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
-
-
 def _check_spellings(labels: list[Any]) -> None:
     """Raise if two texts look like spellings of one label."""
     counts = pd.Series(labels, dtype=object).value_counts()
-    groups: dict[str, list[str]] = {}
-    for label in sorted(counts.index):
-        groups.setdefault(_key(str(label)), []).append(label)
-    alike = next((each for each in groups.values() if len(each) > 1), None)
+    alike = next((each for each in spellings(sorted(counts.index)) if len(each) > 1), None)
     if alike:
         shown = ", ".join(f"'{label}' ({counts[label]} rows)" for label in alike)
         every = typed("data.labels", sorted(counts.index))
@@ -134,13 +125,13 @@ def _merged(labels: list[Any], given: Sequence[Any] | None) -> list[Any]:
     counts = pd.Series(labels, dtype=object).value_counts()
     chosen: dict[str, Any] = {}
     if given is not None:
-        chosen = {_key(str(label)): label for label in given}
-    spellings = sorted(
+        chosen = {spelling_key(str(label)): label for label in given}
+    common_first = sorted(
         counts.index, key=lambda each: (-counts[each], str(each) != str(each).strip(), str(each) != str(each).lower())
     )
-    for label in spellings:
-        chosen.setdefault(_key(str(label)), label)
-    return [chosen[_key(str(label))] for label in labels]
+    for label in common_first:
+        chosen.setdefault(spelling_key(str(label)), label)
+    return [chosen[spelling_key(str(label))] for label in labels]
 
 
 def _in_order(given: Sequence[Any], values: list[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ import io
 import logging
 import lzma
 import re
+import shlex
 import warnings
 import zipfile
 import zlib
@@ -68,6 +69,9 @@ _NUMBERS = {  # how numbers are written, and the arguments that read them
     rf"{_SIGN}(\d+|[1-9]\d{{0,2}}(,\d{{3}})+)(\.\d+)?": {"thousands": ","},
     rf"{_SIGN}(\d+|[1-9]\d{{0,2}}(\.\d{{3}})+)(,\d+)?": {"decimal": ",", "thousands": "."},
 }
+for _mark in " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'\N{RIGHT SINGLE QUOTATION MARK}":
+    _WHOLE = rf"{_SIGN}(\d+|[1-9]\d{{0,2}}({_mark}\d{{3}})+)"
+    _NUMBERS |= {rf"{_WHOLE}(\.\d+)?": {"thousands": _mark}, rf"{_WHOLE}(,\d+)?": {"decimal": ",", "thousands": _mark}}
 _NOT_EXACT = r"0\d+|[-+]?\d{16,}"  # texts of digits that a number does not hold as they are written
 _LONG_DIGITS = re.compile(rb"(?:^|[^0-9.])[0-9]{16,}(?:[^0-9.]|$)", flags=re.MULTILINE)
 _LEADING_ZERO = re.compile(rb"(?:^|[^0-9.\w])0[0-9]+(?:[^0-9.]|$)", flags=re.MULTILINE)
@@ -147,7 +151,8 @@ def _read_csv(path: Path, target: Any, options: Options, guess: bool) -> pd.Data
 
 def _parse(path: Path, target: Any, options: Options, inexact: bool) -> pd.DataFrame:
     """Return what ``pandas.read_csv`` reads; labels, and digits that a number does not hold, such as 0123, as text."""
-    reader: Options = {"low_memory": False} if options.get("sep") != _BLANKS else {"engine": "python"}
+    slow = options.get("sep") == _BLANKS or not options.get("thousands", "").isascii()
+    reader: Options = {"engine": "python"} if slow else {"low_memory": False}
     reader |= {"index_col": False} | options
     header = pd.read_csv(
         path, **(reader | {"index_col": False, "dtype": str, "parse_dates": False}), header=None, nrows=1
@@ -296,6 +301,10 @@ def _found_separator(text: str, options: Options) -> Options:
         return {}
     lines = [line for line in text.splitlines()[: _SAMPLE_LINES + 1] if line.strip()]
     lines = lines[: -1 if len(lines) > _SAMPLE_LINES else None]
+    if lines and (named := re.fullmatch(r'"?sep=(.)"?', lines[0])):  # which Excel writes and reads
+        return {"skiprows": 1, "sep": named[1]}
+    if len(lines) > 2 and not any(separator in lines[-1] for separator in _SEPARATORS):  # a remark below the table
+        lines = lines[:-1]
     given, quote = options.get("sep", ","), options.get("quotechar", '"')
     if "comment" not in options and lines and lines[0].startswith("#") and not _parts(lines, given, quote):
         body = [line for line in lines if not line.startswith("#")]
@@ -361,7 +370,7 @@ def _found_numbers(table: pd.DataFrame, target: Any, options: Options) -> list[O
     found = [
         [each for form, each in _NUMBERS.items() if column.str.fullmatch(form).all()]
         for column in texts
-        if column.str.contains("[,.]").any()
+        if column.str.contains(r"[,.\s'\N{RIGHT SINGLE QUOTATION MARK}]").any()
     ]
     common = [each for each in _NUMBERS.values() if all(each in fitting for fitting in found if fitting)]
     common = common if any(found) else []
@@ -379,7 +388,9 @@ def _words(options: Options) -> str:
     """Return arguments as they are typed on a command line."""
     plain = {name: {"\t": r"\t"}.get(value, value) for name, value in options.items()}
     return " ".join(
-        f"data.read.{name}={value}" if re.fullmatch(r"[\w-]+", str(value)) else f"'data.read.{name}=\"{value}\"'"
+        f"data.read.{name}={value}"
+        if re.fullmatch(r"[\w-]+", str(value))
+        else shlex.quote(f'data.read.{name}="{value}"')
         for name, value in plain.items()
     )
 

@@ -20,13 +20,13 @@ def table(header: str, row: Callable[[int], str], ending: str = "") -> str:
     return f"{header},y\n" + "".join(f"{row(index)},{'yes' if index % 2 else 'no'}{ending}\n" for index in ROWS)
 
 
-def opened(folder: Path, content: str, **settings: Any) -> Frame:
+def opened(folder: Path, content: str | bytes, **settings: Any) -> Frame:
     path = folder / "table.csv"
-    path.write_text(content, encoding="utf-8")
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_frame(str(path), TableSettings(target="y", **settings))
 
 
-def refusal(folder: Path, content: str, **settings: Any) -> str:
+def refusal(folder: Path, content: str | bytes, **settings: Any) -> str:
     with pytest.raises(SettingsError) as caught:
         opened(folder, content, **settings)
     [line] = str(caught.value).splitlines()
@@ -162,3 +162,130 @@ def test_a_sign_for_no_value_is_answered_with_its_setting(tmp_path: Path) -> Non
     assert """'data.read.na_values=["?"]'""" in line
     assert "? in row 5" in line
     assert opened(tmp_path, content, read={"na_values": ["?"]}, missing="mean").features["a"].isna().sum() == 1
+
+
+def rows(header: str, row: Callable[[int], str]) -> str:
+    """Return a table whose rows say all of their columns."""
+    return f"{header}\n" + "".join(f"{row(index)}\n" for index in ROWS)
+
+
+SUMS = rows("site|mass|y", lambda row: f"{'uv'[row % 2]}|{row / 2}|{'no' if row % 3 else 'yes'}")
+JAPANESE = rows("地域,値,y", lambda row: f"{['東京', '大阪', '名古屋'][row % 3]},{row / 2},{'高低'[row % 2]}")
+STREETS = ["Main Street\nBonn", "High Street\nKiel"]
+FRENCH = rows("surface;y", lambda row: f"{1 + row % 7}\N{NARROW NO-BREAK SPACE}200,5;{'no' if row % 2 else 'yes'}")
+
+# What the owner of each table expects: features by role, with categories where it has some, and classes; or the words
+# of the one line that refuses it.
+REPORTED: dict[str, tuple[str | bytes, dict[str, Any], dict[str, Any] | list[str]]] = {
+    # github.com/pandas-dev/pandas/issues/5232: a line below the table that is no row.
+    "remark below the table": (
+        SUMS + "29 rows\n",
+        {"read": "auto", "missing": "drop"},
+        {"site": ("u", "v"), "mass": "number", "y": ["no", "yes"]},
+    ),
+    "separator above a remark": (SUMS + "29 rows\n", {}, ['data.read.sep="|"', "data.read=auto"]),
+    # github.com/pandas-dev/pandas/issues/7340: the sign for the end of a file, which old programs of Windows write.
+    "end of file sign": (
+        table("a,b", lambda row: f"{row % 7},{row / 2}") + "\x1a",
+        {},
+        ["column a", "in row 25", "data.read.skiprows=[25]"],
+    ),
+    "end of file sign, left out": (
+        table("a,b", lambda row: f"{row % 7},{row / 2}") + "\x1a",
+        {"read": {"skiprows": [25]}},
+        {"a": "number", "b": "number", "y": ["no", "yes"]},
+    ),
+    # github.com/pandas-dev/pandas/issues/10898: units below the names of the columns.
+    "units": (
+        table("mass,speed", lambda row: f"{row % 7},{row / 2}").replace("y\n", "y\nkg,m/s,\n", 1),
+        {},
+        ["column mass", "kg in row 1", "data.read.skiprows=[1]"],
+    ),
+    "units, left out": (
+        table("mass,speed", lambda row: f"{row % 7},{row / 2}").replace("y\n", "y\nkg,m/s,\n", 1),
+        {"read": {"skiprows": [1]}},
+        {"mass": "number", "speed": "number", "y": ["no", "yes"]},
+    ),
+    # github.com/pandas-dev/pandas/issues/12775: lines within quotes.
+    "lines within quotes": (
+        table("a,place", lambda row: f'{row % 7},"{STREETS[row // 2 % 2]}"'),
+        {},
+        {"a": "number", "place": tuple(sorted(STREETS)), "y": ["no", "yes"]},
+    ),
+    # github.com/pandas-dev/pandas/issues/13652: Japanese as Windows writes it.
+    "Japanese": (JAPANESE.encode("cp932"), {}, ["data.read.encoding=cp932", "data.read=auto"]),
+    "Japanese, found": (
+        JAPANESE.encode("cp932"),
+        {"read": "auto"},
+        {"地域": ("名古屋", "大阪", "東京"), "値": "number", "y": ["低", "高"]},
+    ),
+    # github.com/pandas-dev/pandas/issues/14403: numbers as a European Excel writes them.
+    "French numbers": (FRENCH, {}, ['data.read.sep=";"', "data.read.decimal=", "data.read.thousands="]),
+    "French numbers, found": (FRENCH, {"read": "auto"}, {"surface": "number", "y": ["no", "yes"]}),
+    "Swiss numbers, found": (
+        table("price", lambda row: f"{1 + row % 7}'{row + 100}"),
+        {"read": "auto"},
+        {"price": "number", "y": ["no", "yes"]},
+    ),
+    # Excel's own line about the separator, as in github.com/mholt/PapaParse/issues/951.
+    "separator by Excel": (
+        "sep=;\n" + table("a,b", lambda row: f"{row % 7},{row / 2}").replace(",", ";"),
+        {"read": "auto"},
+        {"a": "number", "b": "number", "y": ["no", "yes"]},
+    ),
+    # github.com/PriorLabs/TabPFN/issues/144 and pull/1085: an infinite value.
+    "infinity": (
+        table("ratio", lambda row: "inf" if row == 5 else str(row / 3)),
+        {},
+        ["column ratio", "inf in row 6", "data.read.na_values=[inf,-inf]"],
+    ),
+    "infinity, missing": (
+        table("ratio", lambda row: ["inf", "-inf", str(row / 3)][min(row, 2)]),
+        {"read": {"na_values": [float("inf"), -float("inf")]}, "missing": "mean"},
+        {"ratio": "number", "y": ["no", "yes"]},
+    ),
+    # github.com/skrub-data/skrub/issues/746: dates, some of which have a time.
+    "dates of two kinds": (
+        table("when", lambda row: f"2022-10-{row + 1:02d}{'' if row % 3 else ' 12:00:00'}"),
+        {},
+        ["when holds dates", "data.drop=[when]", "data.numeric=[when]"],
+    ),
+    # github.com/skrub-data/skrub/issues/555: dates that are not recognised, with the names of months.
+    "names of months": (
+        table("hired", lambda row: f"{1 + row % 4} {['Jan', 'Oct'][row % 2]} 2022"),
+        {},
+        ["hired holds dates", "data.numeric=[hired]"],
+    ),
+    # github.com/skrub-data/skrub/issues/622: numbers and texts in one column.
+    "numbers beside texts": (
+        table("road", lambda row: ["98", "7", "B12"][row % 3]),
+        {},
+        ["column road", "B12 in row 3", "data.categorical=[road]"],
+    ),
+    # github.com/skrub-data/skrub/pull/677: one category in several spellings.
+    "spellings": (
+        table("smoker", lambda row: ["yes", "no", "Yes ", "NO"][row % 4]),
+        {},
+        ["smoker spells a text in several ways: NO, no", "data.categorical=[smoker]"],
+    ),
+    # github.com/pandas-dev/pandas/issues/9067: blanks around the name of a column.
+    "blanks in the target's name": (
+        table("a", lambda row: str(row % 7)).replace("y\n", " y \n", 1),
+        {},
+        ["`target`", "' y '"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "settings", "expected"), REPORTED.values(), ids=REPORTED)
+def test_a_reported_table_does_what_its_owner_expects(
+    content: str | bytes, settings: dict[str, Any], expected: dict[str, Any] | list[str], tmp_path: Path
+) -> None:
+    if isinstance(expected, list):
+        line = refusal(tmp_path, content, **settings)
+        assert [word for word in expected if word not in line] == []
+        return
+    frame = opened(tmp_path, content, **settings)
+    found = {column.name: column.categories or column.role for column in frame.used}
+    assert found | {"y": frame.classes.names} == expected
+    assert len(frame.labels) == len(ROWS)
