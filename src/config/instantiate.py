@@ -41,7 +41,9 @@ from src.utils.validation import Problem, SettingsError, check, choice
 
 ATTRIBUTES = {"data": ("features", "size", "classes"), "loss": ("out_features",)}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # which are no arguments
-LOADER_SETTINGS = ("batch_size", "test_fraction", "val_fraction", "split", "folds", "class_weights")
+LOADER_SETTINGS = (
+    *("batch_size", "stratified_batches", "test_fraction", "val_fraction", "split", "folds", "class_weights"),
+)
 SCHEDULER_SETTINGS = ("interval", "monitor")
 NOT_OF_THE_TARGET = {
     "data": LOADER_SETTINGS,

@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from src.data.batches import stratified_order
 from src.data.protocols import DataSource
 from src.utils.seed_streams import SeedStreams
-from src.utils.validation import Problem, check, choice, number, whole
+from src.utils.validation import Problem, check, choice, flag, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
 MAX_BLOCK = 2**14  # samples of each seed gathered at once, so that an epoch is not a second copy of a large data set
@@ -46,6 +47,7 @@ class EpochLoader:
         batch_size: Samples B of a mini-batch; the last one has what is left.
         max_steps: Mini-batches of a block at most; None for as many as ``MAX_BLOCK`` samples are.
         multiple: Of which number of mini-batches a block is a multiple, except the last.
+        stratified: Whether each mini-batch has the shares of the classes, see ``stratified_order``.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class EpochLoader:
         batch_size: int,
         max_steps: int | None = None,
         multiple: int = 1,
+        stratified: bool = False,
     ) -> None:
         self.split = split
         self.generators = generators
         self.batch_size = batch_size
+        self.stratified = stratified
         self.size = split.target.shape[1]
         self.block = max(1, (max_steps or MAX_BLOCK // batch_size) // multiple) * multiple * batch_size
 
@@ -66,7 +70,7 @@ class EpochLoader:
         return -(-self.size // self.block)
 
     def __iter__(self) -> Iterator[Block]:
-        order = torch.stack([torch.randperm(self.size, generator=generator) for generator in self.generators])  # (S, N)
+        order = torch.stack([self._order(*each) for each in zip(self.split.target, self.generators, strict=True)])
         seeds = torch.arange(len(order))[:, None]
         for rows in order.split(self.block, dim=1):
             batches = Block()
@@ -76,6 +80,12 @@ class EpochLoader:
                     steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that each mini-batch is contiguous
                     batches += zip(self.split.x[seeds, steps], self.split.target[seeds, steps], strict=True)
             yield batches
+
+    def _order(self, target: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the order (N,) of the samples of a seed in an epoch."""
+        if self.stratified:
+            return stratified_order(target, self.batch_size, generator)
+        return torch.randperm(self.size, generator=generator)
 
 
 class WholeLoader:
@@ -102,6 +112,7 @@ class StackedDataModule(L.LightningDataModule):
         val_fraction: Share held out for validation, in [0, 1); 0 for none.
         split: How it is split, one of ``source.splits``.
         folds: Number of folds of ``kfold``, at least 2: a seed s tests on fold s % folds of the repeat s // folds.
+        stratified_batches: Whether each mini-batch has the shares of the classes, as far as counts allow.
         class_weights: ``none``, ``balanced`` by the training samples of each seed, or a list with one per class.
         steps_per_block: Mini-batches that one batch of the loader has at most; None for as many as are fastest.
         accumulated: Mini-batches for one step of the optimizer, which are in one block.
@@ -125,6 +136,7 @@ class StackedDataModule(L.LightningDataModule):
         val_fraction: float,
         split: str = "stratified",
         folds: int | None = None,
+        stratified_batches: bool = False,
         class_weights: str | Sequence[float] = "none",
         steps_per_block: int | None = None,
         accumulated: int = 1,
@@ -137,6 +149,7 @@ class StackedDataModule(L.LightningDataModule):
             _test_problem(split, test_fraction),
             _folds_problem(split, folds, source.size),
             number("val_fraction", val_fraction, min_value=0, below=1),
+            flag("stratified_batches", stratified_batches),
             _weights_problem(class_weights, source.classes),
         )
         self.source = source
@@ -144,6 +157,7 @@ class StackedDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.split = split
         self.folds = folds
+        self.stratified_batches = stratified_batches
         self.class_weights = class_weights
         self.steps_per_block = steps_per_block
         self.accumulated = accumulated
@@ -224,7 +238,14 @@ class StackedDataModule(L.LightningDataModule):
         restored, self._restored = self._restored, []
         for generator, state in zip(self.generators, restored, strict=False):  # mostly there are none
             generator.set_state(state)
-        return EpochLoader(self.train, self.generators, self.batch_size, self.steps_per_block, self.accumulated)
+        return EpochLoader(
+            self.train,
+            self.generators,
+            self.batch_size,
+            self.steps_per_block,
+            self.accumulated,
+            self.stratified_batches,
+        )
 
     def val_dataloader(self) -> WholeLoader | list[Any]:
         """Return the loader whose one item is the whole validation split, or no loader where there is none."""

@@ -64,6 +64,7 @@ _UNSET: dict[str, Any] = {  # settings of the data by their values before there 
     **{f"data.{name}": [] for name in ("drop", "categorical", "numeric")},
     "data.ordered": {},
     "data.class_weights": "none",
+    "data.stratified_batches": False,
     "data.split": "stratified",
     "data.merge_labels": False,
     "data.unknown": "error",

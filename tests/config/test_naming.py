@@ -174,9 +174,12 @@ def test_scientific_leaves_the_settings_as_they_were(default: Settings) -> None:
     before = json.dumps(default)
     kept = scientific(default)
     assert json.dumps(default) == before
-    unset = {"data.class_weights", "data.split", "scheduler._target_"}  # later settings, which count where they are set
+    unset = {  # later settings, which count where they are set
+        *("data.class_weights", "data.split", "data.stratified_batches", "scheduler._target_"),
+    }
     assert set(leaves(kept)) == set(leaves(default)) - EXCLUDED_FROM_FINGERPRINT - PINS - unset
     assert "class_weights" in scientific(default | {"data": {"class_weights": "balanced"}})["data"]
+    assert "stratified_batches" in scientific(default | {"data": {"stratified_batches": True}})["data"]
 
 
 # The name of a condition.

@@ -179,6 +179,13 @@ def test_a_seed_alone_is_shuffled_as_in_a_stack_anew_each_epoch() -> None:
     assert len(orders) == 9
 
 
+def test_stratified_mini_batches_of_a_seed_alone_are_those_in_a_stack() -> None:
+    module, alone = (ready(seeds, data=5, classes=3, stratified_batches=True) for seeds in ([4, 0, 9], [0]))
+    for _ in range(2):
+        (together,), (single,) = module.train_dataloader(), alone.train_dataloader()
+        assert_same_batches([(x[1:2], target[1:2]) for x, target in together], single)
+
+
 def test_a_pinned_shuffle_orders_all_seeds_alike() -> None:
     module = ready([1, 2], data=0, split=0, shuffle=0)
     (batches,) = module.train_dataloader()

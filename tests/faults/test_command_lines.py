@@ -331,6 +331,7 @@ $CSV data.drop=5 ~ data.drop, list, 5
 $CSV data.features=[nope] ~ data.features, columns x, nope
 $CSV data.groups=nope ~ data.groups, columns x, nope
 $CSV data.class_weights=maybe|[1] ~ data.class_weights, balanced
+$CSV data.stratified_batches=maybe ~ data.stratified_batches, true or false, maybe
 $CSV data.copy=maybe ~ data.copy, true or false, maybe
 $CSV data.labels=5 ~ data.labels, list, 5
 $CSV data.merge_labels=5 ~ data.merge_labels, true or false, 5

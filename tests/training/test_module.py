@@ -96,6 +96,7 @@ def test_together_equals_alone(compose: Settings, loss: str, classes: int, optim
         ("model.hidden=[1]", "data.batch_size=1", "data.samples_per_class=9"),
         ("model.hidden=[256,256]", "data.batch_size=32"),
         ("data.batch_size=1000", "data.val_fraction=0.1", "model.init=kaiming"),
+        ("data.stratified_batches=true", "data.batch_size=7"),
         ("trainer.precision=64-true",),
     ],
     ids=str,

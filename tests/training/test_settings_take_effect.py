@@ -171,6 +171,7 @@ OTHER_DATA: dict[str, Any] = {
     "spacing": 0.5,
     "target": "x",
     "split": "time",
+    "stratified_batches": True,
     "folds": 3,
     "split_by": "x",
     "test_path": "other.csv",
