@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.cli import Parser
 from src.plotting.movie import read_gif, side_by_side, write_gif, write_page
-from src.storage.schema import FIGURES
+from src.storage.schema import FIGURES, files_beside
 from src.utils.console import command_name, console_output
 
 
@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         movies = {
-            "/".join(run.resolve().parts[-3:]): read_gif(run / FIGURES / "movie.gif")  # study, condition and seed
+            "/".join(run.resolve().parts[-3:]): read_gif(
+                files_beside(run) / FIGURES / "movie.gif"
+            )  # study, condition and seed
             for run in options.runs
         }
         if len(movies) < len(options.runs):

@@ -31,6 +31,7 @@ from scripts.benchmark.options import parse as parse_benchmark
 from scripts.plan.jobs import plan_sweep
 from src.analysis.comparisons import COLUMNS
 from src.config.instantiate import check_settings
+from src.experiments import run
 from src.report.write import write_report
 from tests.commands import SHORT, files, parametrize, results
 
@@ -238,6 +239,17 @@ def test_examples_of_classes_train(train, tmp_path, monkeypatch) -> None:
     assert {"_target_": "my_package.Triangle", "interval": "step", "steps": "total"} in schedulers
     found = [(content["loss"], content["data"], content["model"]) for content in results(tmp_path).values()]
     assert set(found) >= {("hinge", "noisy_cubic", "mlp"), ("ce", "halves", "net"), ("ce", "noisy_cubic", "custom")}
+
+
+def test_the_example_that_opens_tables_runs(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("safetensors")
+    [sweep] = [command for command in unique(*TRAIN) if "study=many" in command]
+    assert "storage=table" in sweep
+    run(*SHORT, storage="table", study="many", seed=range(3), output_dir=tmp_path / "outputs")
+    [example] = [block.text for block in BLOCKS if block.file == "many.py"]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "many.py", "exec"), {})  # noqa: S102 - a page of ours
+    assert re.search(r"\nce +3.0 ", capsys.readouterr().out)
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from src.analysis.runs import identity, runs_table
 from src.storage.manifest import read_manifests
 from src.storage.schema import COMPLETED, FAILED, RESULTS, ArtifactError, Results, read_results, seed_folders
+from src.storage.stack_table import broken_stacks
 from src.utils.seeds import PURPOSES, SEED_KEYS
 
 _RELATIVE_TOLERANCE = 1e-6  # between two runs of the same seed
@@ -109,6 +110,7 @@ def collect(studies: Iterable[Path], progress: Progress = without_progress) -> C
             disagreeing.append(f"{folder} is left out: {difference} in {earlier}, of the same condition and seed")
         else:
             repeated.append(f"{folder} repeats {earlier}")
+    unreadable += [line for study in distinct for path in sorted(study.iterdir()) for line in broken_stacks(path)]
     failed = [f"{folder}: {_one_line(str(each.error))}" for folder, each in read.items() if each.status == FAILED]
     missing = [line for study in distinct for line in _missing_seeds(study)]
     return Collection(runs_table(read), failed, unreadable, disagreeing, repeated, missing, list(read.values()))

@@ -1,5 +1,6 @@
 """Confusion matrices of conditions, from the files of their runs."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.storage.schema import CONFUSION, ArtifactError, check_contained
+from src.storage.schema import CONFUSION, ArtifactError, read_text
 from src.storage.spreadsheet import unescape_formula
 
 _MAX_BYTES = 1_000_000  # a hundred classes take 30 kB
@@ -55,15 +56,13 @@ def read_confusion(runs: pd.DataFrame) -> tuple[dict[str, Confusion], list[str]]
 
 def _read(path: Path) -> Confusion | None:
     """Return the matrix of one run, or None where there is none."""
-    check_contained(path, path.parent)
-    if not path.exists():
+    if (text := read_text(path, _MAX_BYTES)) is None:
         return None
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ArtifactError(f"{path} has {path.stat().st_size} bytes, expected at most {_MAX_BYTES}")
-        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False).map(unescape_formula).to_numpy()
+        cells = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False)
+        table = cells.map(unescape_formula).to_numpy()
         names, counts = tuple(table[0, 1:]), table[1:, 1:].astype(int)
-    except (OSError, ValueError, OverflowError, IndexError) as error:
+    except (ValueError, OverflowError, IndexError) as error:
         raise ArtifactError(f"{path} is no confusion matrix: {' '.join(str(error).split())}") from None
     if len(names) < 2 or tuple(table[1:, 0]) != names or counts.min() < 0:
         raise ArtifactError(f"{path} is no confusion matrix: expected a row and a column of counts for each label")

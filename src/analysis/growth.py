@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.storage.manifest import read_manifests
-from src.storage.schema import RESULTS
+from src.storage.schema import written
 
 
 def was_extended(studies: Iterable[Path], runs: pd.DataFrame) -> bool:
@@ -38,7 +38,7 @@ def was_extended(studies: Iterable[Path], runs: pd.DataFrame) -> bool:
 
 def _follows(first: Iterable[str], added: Iterable[str], folders: Iterable[Path], stacks: dict[str, float]) -> bool:
     """Whether both are some runs, of different stacks, and the second ones were written later than all the first."""
-    written = {folder.name: (folder / RESULTS).stat().st_mtime for folder in folders}
-    before, after = ([written[name] for name in names] for names in (first, added))
+    times = {folder.name: written(folder) for folder in folders}
+    before, after = ([times[name] for name in names] for names in (first, added))
     apart = {stacks[name] for name in first}.isdisjoint(stacks[name] for name in added)
     return bool(before and after and apart and max(before) <= min(after))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.storage.schema import TABLE, ArtifactError, check_contained
+from src.storage.schema import TABLE, ArtifactError, read_text
 
 _MAX_BYTES = 100_000_000  # of the rows of the splits, mostly
 _SHOWN = ("name", "role", "use", "values", "missing")
@@ -31,14 +31,12 @@ def read_columns(runs: pd.DataFrame) -> pd.DataFrame:
             used = {True: "feature", False: "not used"}
             columns = [{**each, "use": used[bool(each["used"])]} for each in content["columns"]]
             rows[sha256] = [{"file": file} | {name: str(each[name]) for name in _SHOWN} for each in columns]
-        except (ArtifactError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (ArtifactError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return pd.DataFrame([row for each in rows.values() for row in each], columns=["file", *_SHOWN])
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    check_contained(path, path.parent)
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    text = read_text(path, _MAX_BYTES)
+    content: dict[str, Any] | None = None if text is None else json.loads(text)
     return content

@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from src.storage.stack_table import EXTRA
 from src.utils.seeds import seeds_problem
 from src.utils.validation import Problem, choice, flag, number, whole
 
@@ -58,6 +60,13 @@ def tags_problem(name: str, value: Any) -> Problem | None:
     """Return a problem unless the value is a list of words."""
     good = isinstance(value, list) and all(isinstance(tag, str) and tag for tag in value)
     return None if good else Problem(name, "a list of words, such as [pilot,lecture]", value)
+
+
+def storage_problem(name: str, value: Any) -> Problem | None:
+    """Return a problem unless the value is a storage, for which the packages are installed."""
+    if value == "table" and not all(map(find_spec, ("pyarrow", "safetensors"))):
+        return Problem(name, f"files; for table, {EXTRA}", value)
+    return choice(name, value, ("files", "table"))
 
 
 def accelerator_problem(name: str, value: Any) -> Problem | None:
@@ -180,6 +189,7 @@ class Config:
     tuned: Any = setting()
     optimized_metric: Any = setting()
     allow_targets: Any = setting()
+    storage: Any = setting(storage_problem)
     engine: Any = setting(partial(choice, options=("auto", "native", "torch")))
     figures: Any = setting(partial(choice, options=("first", "all", "none", "movie")))
 

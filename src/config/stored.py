@@ -20,6 +20,7 @@ from src.config.paths import CONFIG_DIR
 from src.config.resolvers import resolve
 from src.config.validation import setting_problems
 from src.storage.schema import CHECKPOINT, FILE_DATA, ArtifactError, Results, check_contained
+from src.storage.stack_table import BrokenStackError, find_run
 from src.utils.typed_path import typed_path
 from src.utils.validation import Problem, check
 
@@ -76,7 +77,14 @@ def read_weights(folder: Path, size: int) -> dict[str, Any]:
     from src.training.checkpoint_file import load_checkpoint  # torch takes seconds to import
 
     path = folder / CHECKPOINT
-    check_contained(path, folder)
+    if run := find_run(folder):
+        try:
+            if content := run.checkpoint():
+                return dict(content["state_dict"])
+        except BrokenStackError as error:
+            raise ArtifactError(str(error)) from None
+        path = run.beside / CHECKPOINT
+    check_contained(path, path.parent)
     if not path.is_file():
         raise ArtifactError(f"{path} is missing")
     try:

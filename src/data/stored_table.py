@@ -20,7 +20,7 @@ from src.data.datamodule import StackedDataModule
 from src.data.encoding import Encoder, Layout
 from src.data.protocols import DataSource
 from src.data.tabular import CsvTable, Preprocessing, Table, scaled
-from src.storage.schema import TABLE, ArtifactError, check_contained
+from src.storage.schema import TABLE, ArtifactError, read_text
 from src.utils.validation import Problem, SettingsError, check, choice
 
 _MAX_BYTES = 100_000_000  # of the split indices of ten million rows
@@ -92,14 +92,11 @@ class StoredTable:
             ArtifactError: If it is broken.
         """
         path = folder / TABLE
-        check_contained(path, folder)
-        if not path.exists():
+        if (text := read_text(path, _MAX_BYTES)) is None:
             return None
-        if path.stat().st_size > _MAX_BYTES:
-            raise ArtifactError(f"{path} has {path.stat().st_size} bytes, expected at most {_MAX_BYTES}")
         try:
-            return cls._from(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return cls._from(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArtifactError(f"{path} is not what a run keeps of its table: {error!r}") from None
 
     @classmethod

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from src.storage.schema import COMPLETED, RESULTS, ArtifactError, NewerSchemaError, Results, read_results
+from src.storage.schema import COMPLETED, RESULTS, ArtifactError, NewerSchemaError, Results, exists, read_results
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def completed(folders: Iterable[Path], fingerprint: str) -> dict[Path, Results]:
     """
     done = {}
     for folder in folders:
-        if not (folder / RESULTS).exists():
+        if not exists(folder / RESULTS):
             continue
         try:
             results = read_results(folder)

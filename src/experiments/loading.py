@@ -25,6 +25,7 @@ from src.storage.schema import (
     ArtifactError,
     Results,
     read_results,
+    typed_folder_of_run,
 )
 from src.storage.schema import read_table as read_csv
 from src.training.single_thread import single_threaded
@@ -106,7 +107,8 @@ def load_run(folder: Path | str, allow_targets: Sequence[str] = (), data: Path |
     """Rebuild one finished seed: its data, its objective and its trained network.
 
     Args:
-        folder: The directory of the seed, such as ``outputs/hw4/loss=ce,classes=4-3f9a1c2b/seed=7``.
+        folder: The directory of the seed, such as ``outputs/hw4/loss=ce,classes=4-3f9a1c2b/seed=7``, which it need
+            not have where ``storage=table`` was set; the last ``/`` may also be a ``#``.
         allow_targets: Packages outside of this project whose code the run may use.
         data: Where the file of a run with ``data=csv`` is now, with the content that it had; None looks where it was,
             then for the copy beside the runs.
@@ -115,7 +117,7 @@ def load_run(folder: Path | str, allow_targets: Sequence[str] = (), data: Path |
         ArtifactError: If the directory is not that of a completed run, or a file in it is broken.
         SettingsError: If its configuration cannot be built.
     """
-    folder = Path(folder)
+    folder = typed_folder_of_run(str(folder))
     results = read_results(folder)
     if results.status != COMPLETED:
         raise ArtifactError(f"{folder} holds a failed run: {results.error}")

@@ -14,9 +14,11 @@ from src.experiments.condition import Condition
 from src.experiments.finished import completed
 from src.experiments.train_stack import train_stack
 from src.experiments.write_run import write_failure
+from src.experiments.write_stack import open_store
 from src.storage.atomic import recover
 from src.storage.locks import lock_free, remove_abandoned
 from src.storage.schema import FAILED, Results
+from src.storage.stack_table import broken_stacks
 from src.training.callbacks.checkpoint import clear
 from src.utils.seed_streams import SeedStreams
 from src.utils.seeds import PURPOSES
@@ -84,6 +86,8 @@ def run_condition(condition: Condition) -> list[Results]:
 
 
 def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
+    for problem in broken_stacks(condition.folder):
+        log.warning("%s", problem)
     return completed(folders, condition.fingerprint) if condition.config["resume"] else {}
 
 
@@ -99,9 +103,11 @@ def _train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path,
         if not (_out_of_memory(error) and len(members) > 1):
             log.exception("%d seeds failed", len(members))
             seconds = max(0.0, time.time() - started)  # a clock may go backwards
-            return {
-                condition.seed_folder(member): write_failure(condition, member, error, seconds) for member in members
-            }
+            with open_store(condition, members) as store:
+                return {
+                    condition.seed_folder(member): write_failure(condition, store, member, error, seconds)
+                    for member in members
+                }
     # Outside of the handler: its traceback keeps the tensors of the stack alive.
     half = len(members) // 2
     log.warning("%d seeds do not fit into memory together; training them as two stacks", len(members))

@@ -1,4 +1,4 @@
-"""Training of one stack: some seeds of a condition as one batched model, one directory per seed."""
+"""Training of one stack: some seeds of a condition as one batched model, the files of each."""
 
 import gc
 import time
@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from src.config.instantiate import build_callbacks, build_components, build_trainer
 from src.experiments.condition import Condition
 from src.experiments.write_run import write_run_safely
+from src.experiments.write_stack import open_store
 from src.storage.schema import Results
 from src.training.callbacks.progress import TrainingProgress
 from src.training.fit import fit
@@ -18,7 +19,7 @@ from src.utils.seed_streams import SeedStreams
 
 
 def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, Results]:
-    """Train some seeds of a condition together and write one directory per seed.
+    """Train some seeds of a condition together and write the files of each.
 
     Args:
         condition: The condition.
@@ -28,7 +29,7 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
         The results by directory, those of failed seeds included.
 
     Raises:
-        OSError: If a file cannot be written; the seeds before it are finished.
+        OSError: If a file cannot be written; with ``storage=files`` the seeds before it are finished.
         KeyboardInterrupt: After Ctrl-C.
         SystemExit: With code 143 where SIGTERM ends the training, by Lightning after the running epoch.
         Exception: Whatever a loss, a distribution or a network raises while all seeds train.
@@ -48,10 +49,11 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
         histories = fit(components.classifier, components.datamodule, trainer)
         span = (started, max(started, time.time()))  # a clock may go backwards
         results = {}
-        for index, history in enumerate(histories):
-            folder = condition.seed_folder(members[index])
-            states = next((each.states for each in snapshots if each.index == index), {})
-            results[folder] = write_run_safely(condition, components, index, history, span, states)
+        with open_store(condition, members) as store:
+            for index, history in enumerate(histories):
+                folder = condition.seed_folder(members[index])
+                states = next((each.states for each in snapshots if each.index == index), {})
+                results[folder] = write_run_safely(condition, store, components, index, history, span, states)
     components.classifier.release()
     if config["figures"] != "none":
         gc.collect()  # a figure's artists refer to each other

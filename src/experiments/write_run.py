@@ -20,13 +20,14 @@ from src.config.instantiate import Components
 from src.data.protocols import Distribution
 from src.experiments import write_figures
 from src.experiments.condition import Condition
+from src.experiments.write_stack import Store
 from src.metrics.classification import compute_metrics
 from src.metrics.collapse import COLLAPSE_EPOCH, DECIDED_CLASSES, collapse_epoch, collapsed
 from src.metrics.dead_units import dead_units
 from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
-from src.storage.atomic import replacing_file, replacing_folder
+from src.storage.atomic import replacing_file
 from src.storage.schema import Results
 from src.storage.spreadsheet import escape_formulas
 from src.training.history import Training
@@ -43,6 +44,7 @@ ROWS_PER_WRITE = 2**14  # of predictions.csv, so that the table is never held wh
 
 def write_run_safely(
     condition: Condition,
+    store: Store,
     components: Components,
     index: int,
     training: Training,
@@ -51,35 +53,37 @@ def write_run_safely(
 ) -> Results:
     """Evaluate and write one seed; any error but one of files fails this seed alone."""
     try:
-        return write_run(condition, components, index, training, span, states)
+        return write_run(condition, store, components, index, training, span, states)
     except OSError:
         raise
     except Exception as error:
         member = components.datamodule.streams[index]
         log.exception("%s failed", condition.seed_folder(member).name)
-        return write_failure(condition, member, error, span[1] - span[0])
+        return write_failure(condition, store, member, error, span[1] - span[0])
 
 
-def write_failure(condition: Condition, member: SeedStreams, error: Exception, seconds: float) -> Results:
-    """Write the directory of a seed that failed before it could be evaluated, and return its results."""
+def write_failure(condition: Condition, store: Store, member: SeedStreams, error: Exception, seconds: float) -> Results:
+    """Write the results of a seed that failed before it could be evaluated, and return them."""
     results = condition.results(member, seconds, {}, versions(), error=f"{type(error).__name__}: {first_line(error)}")
-    with replacing_folder(condition.seed_folder(member)) as folder:
+    with store.run(condition.seed_folder(member).name) as folder:
         schema.write_results(folder, results)
     return results
 
 
 def write_run(
     condition: Condition,
+    store: Store,
     components: Components,
     index: int,
     training: Training,
     span: tuple[float, float],
     states: Mapping[int, dict[str, Tensor]],
 ) -> Results:
-    """Evaluate one seed of a trained stack and write its directory.
+    """Evaluate one seed of a trained stack and write its files.
 
     Args:
         condition: The condition.
+        store: Where the seed's files go.
         components: Data, objective and trained network of the stack.
         index: Index of the seed in the stack, in [0, S).
         training: The curves of the seed.
@@ -96,7 +100,7 @@ def write_run(
     images: dict[str, Path] = {}
     metrics: dict[str, float] = {}
     error = training.error
-    with replacing_folder(condition.seed_folder(member)) as folder:
+    with store.run(condition.seed_folder(member).name) as folder:
         if condition.draws(member):
             images |= write_figures.write_loss_curve(folder, training, components.objective)
         if error is None:

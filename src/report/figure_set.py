@@ -23,7 +23,7 @@ from src.report.figures.regret import regret_figure
 from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
 from src.report.figures.sample_size import sample_size_figure
 from src.report.figures.variance import variance_bars, variance_figure
-from src.storage.schema import HISTORY, REGIONS, ArtifactError, read_table
+from src.storage.schema import HISTORY, REGIONS, ArtifactError, exists, read_table
 
 FIGURES = (
     *("accuracy", "differences", "profiles", "ranks", "regret", "sample_size", "loss_curves", "scatter", "reliability"),
@@ -125,7 +125,7 @@ def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
     """
     panels, problems = [], []
     for _, group in runs.groupby("fingerprint", sort=False):
-        saved = group[[(Path(folder) / REGIONS).is_file() for folder in group["folder"]]]
+        saved = group[[exists(Path(folder) / REGIONS) for folder in group["folder"]]]
         run = median_run(group if saved.empty else saved, metric)
         try:
             predictions = read_predictions(run)

@@ -56,6 +56,53 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         recover(target)
 
 
+@contextmanager
+def numbered_folder(prefix: Path, holder: Path) -> Iterator[Path]:
+    """Yield an empty scratch folder that becomes ``prefix`` with the next number when the body ends.
+
+    It vanishes if the body raises. Several processes may add folders of one prefix at once.
+
+    Args:
+        prefix: The path of the folder without its number.
+        holder: A path in the same directory, of which one process at a time may make folders. What a killed process
+            left is cleared away by ``recover(holder)``.
+
+    Raises:
+        FileNotFoundError: If the directory is gone.
+    """
+    recover(holder)
+    scratch, _ = _beside(holder)
+    scratch.mkdir()
+    try:
+        yield scratch
+        flush(*scratch.rglob("*"), scratch)
+        existing = [path.name.removeprefix(prefix.name) for path in prefix.parent.glob(f"{prefix.name}*")]
+        number = max((int(text) + 1 for text in existing if text.isdecimal()), default=0)
+        while not _renamed(scratch, prefix.with_name(f"{prefix.name}{number}")):
+            number += 1
+        _flush(prefix.parent)
+    finally:
+        recover(holder)
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Rename a folder and return True, or False where another process has taken the name."""
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        return False
+    return True
+
+
+def remove_folder(target: Path) -> None:
+    """Remove a folder that readers see whole or not at all; what is left of it if killed, ``recover`` clears away."""
+    scratch, _ = _beside(target)
+    target.rename(scratch)
+    shutil.rmtree(scratch)
+
+
 def recover(target: Path) -> None:
     """Clear away what a killed ``replacing_folder`` left; what it was about to replace stands in its place again."""
     scratch, old = _beside(target)

@@ -12,8 +12,12 @@ is one directory::
         table.json         encoder, classes and splits of a table, for data=csv
         checkpoint.ckpt    the weights of this seed alone
         events.out.tfevents.*  and  figures/*, where they are requested
+
+With ``storage=table`` the stack that a seed was trained in holds them instead, see ``src.storage.stack_table``. The
+seed's directory still names the run, and the readers here find it in either.
 """
 
+import io
 import json
 import re
 import sys
@@ -26,6 +30,7 @@ from typing import Any
 
 import pandas as pd
 
+from src.storage import stack_table
 from src.storage.atomic import replacing_file
 from src.storage.spreadsheet import unescape_formulas
 
@@ -47,7 +52,8 @@ NO_LOSS = "none"  # the choice of ``loss`` that goes with models that are fitted
 FILE_DATA = ("csv", "openml_file")  # choices of data that are a table in a file
 EXCLUDED_FROM_FINGERPRINT = (
     *("seed", "seeds", "study", "resume", "optimized_metric", "predictions", "fail_fast", "allow_targets"),
-    *("figures", "export", "hydra", "engine", "tags", "data.copy", "data.test_path", "logger", "profiler", "paths"),
+    *("storage", "figures", "export", "hydra", "engine", "tags", "data.copy", "data.test_path"),
+    *("logger", "profiler", "paths"),
     *("trainer.checkpoint_every", "trainer.accelerator", "trainer.devices", "trainer.logger"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
 )
@@ -184,23 +190,23 @@ def write_results(folder: Path, results: Results) -> None:
 
 
 def read_results(folder: Path) -> Results:
-    """Read ``results.json`` of a seed's folder.
+    """Read the results of a seed: ``results.json`` in its folder, or its row in a stack.
 
     Raises:
         ArtifactError: If the file is missing, is not JSON, lacks a key, has a value of the wrong type, or was
             written by a newer schema.
     """
     path = folder / RESULTS
-    check_contained(path, folder)
     try:
-        if (size := path.stat().st_size) > MAX_RESULTS_BYTES:
-            raise ArtifactError(f"{path} has {size} bytes, expected at most {MAX_RESULTS_BYTES}")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{folder} is not the folder of a finished run: it has no {RESULTS}") from None
-    except ArtifactError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
+        if run := stack_table.find_run(folder):
+            content: Any = run.results()
+        elif (text := read_text(path, MAX_RESULTS_BYTES)) is None:
+            raise ArtifactError(f"{folder} is not the folder of a finished run: it has no {RESULTS}")
+        else:
+            content = json.loads(text)
+    except (ArtifactError, stack_table.BrokenStackError) as error:
+        raise ArtifactError(str(error)) from None
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} holds {type(content).__name__}, expected an object")
@@ -219,6 +225,52 @@ def read_results(folder: Path) -> Results:
     if problem := _type_error(results):
         raise ArtifactError(f"{path}: {problem}")
     return results
+
+
+def exists(path: Path) -> bool:
+    """Return whether a run has a file, such as ``results.json``, in its folder or in a stack."""
+    run = stack_table.find_run(path.parent)
+    return path.is_file() if run is None else path.name == RESULTS or run.has(path.name)
+
+
+def written(folder: Path) -> float:
+    """Return when the results of a run were written, in seconds since 1970."""
+    run = stack_table.find_run(folder)
+    return (folder / RESULTS if run is None else run.stack.folder / stack_table.RESULTS).stat().st_mtime
+
+
+def files_beside(folder: Path) -> Path:
+    """Return the directory with those files of a run that no table holds, such as figures."""
+    run = stack_table.find_run(folder)
+    return folder if run is None else run.beside
+
+
+def read_text(path: Path, max_bytes: int | None = None) -> str | None:
+    """Return a text file of a run, from its folder or as a stack holds it, or None where the run has none.
+
+    Args:
+        path: The file in the folder of the run.
+        max_bytes: Bytes that it may have.
+
+    Raises:
+        ArtifactError: If it cannot be read, has more bytes or leads out of the folder.
+    """
+    try:
+        run = stack_table.find_run(path.parent)
+        if run is not None and (text := run.text(path.name)) is not None:
+            return text
+        if run is not None:
+            path = run.beside / path.name
+        check_contained(path, path.parent)
+        if max_bytes is not None and (size := path.stat().st_size) > max_bytes:
+            raise ArtifactError(f"{path} has {size} bytes, expected at most {max_bytes}")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except stack_table.BrokenStackError as error:
+        raise ArtifactError(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from None
 
 
 def check_contained(path: Path, folder: Path) -> None:
@@ -305,21 +357,33 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         ArtifactError: If the file is missing, is not CSV or lacks a column.
     """
-    check_contained(path, path.parent)
     try:
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            table = pd.read_csv(path, index_col=False)  # or rows longer than the header would shift its columns
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing") from None
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise ArtifactError(f"{path} cannot be read: {str(error).strip()}") from None
+        run = stack_table.find_run(path.parent)
+        table = None if run is None else run.table(path.name)
+    except stack_table.BrokenStackError as error:
+        raise ArtifactError(str(error)) from None
+    if table is None:
+        table = _read_csv(path)
     if missing := [column for column in columns if column not in table.columns]:
         raise ArtifactError(f"{path} lacks the column {', '.join(missing)}")
     return unescape_formulas(table)
 
 
+def _read_csv(path: Path) -> pd.DataFrame:
+    if (text := read_text(path)) is None:
+        raise ArtifactError(f"{path} is missing")
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            # Without index_col rows longer than the header would shift its columns.
+            return pd.read_csv(io.StringIO(text), index_col=False, float_precision="round_trip")
+    except (ValueError, pd.errors.ParserWarning) as error:
+        raise ArtifactError(f"{path} cannot be read: {str(error).strip()}") from None
+
+
 def seed_folders(study: Path) -> list[Path]:
     """Return the folders of all seeds of all conditions of a study, sorted by condition, then by seed and pins.
+
+    Those that only a stack holds are among them.
 
     Raises:
         ArtifactError: If the study's folder does not exist.
@@ -327,9 +391,25 @@ def seed_folders(study: Path) -> list[Path]:
     if not study.is_dir():
         raise ArtifactError(f"{study} is not a folder")
     root = study.resolve()  # links that lead out of the study are not followed
-    folders = [
-        path
-        for path in study.glob("*/seed=*")
-        if _SEED_FOLDER.fullmatch(path.name) and path.resolve().is_relative_to(root)
-    ]
-    return sorted(folders, key=lambda path: (path.parent.name, [int(word) for word in re.findall(r"\d+", path.name)]))
+    folders = {path for path in study.glob("*/seed=*") if path.resolve().is_relative_to(root)}
+    for condition in {path.parent for path in study.glob(f"*/{stack_table.PREFIX}*")}:
+        if condition.resolve().is_relative_to(root):
+            folders |= {condition / name for name in stack_table.runs_in_stacks(condition)}
+    return sorted(
+        (path for path in folders if _SEED_FOLDER.fullmatch(path.name)),
+        key=lambda path: (path.parent.name, [int(word) for word in re.findall(r"\d+", path.name)]),
+    )
+
+
+def typed_folder_of_run(text: str) -> Path:
+    """Return the folder of a run as it is typed, in which ``PATH#seed=7`` names a seed of a condition or of a stack.
+
+    Example:
+        >>> [typed_folder_of_run(text).as_posix() for text in ("hw4/ce#seed=7", "hw4/ce/stack-0#seed=7")]
+        ['hw4/ce/seed=7', 'hw4/ce/seed=7']
+    """
+    place, mark, name = text.rpartition("#")
+    if not mark or not _SEED_FOLDER.fullmatch(name):
+        return Path(text)
+    condition = Path(place)
+    return (condition.parent if stack_table.is_stack(condition) else condition) / name

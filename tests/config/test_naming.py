@@ -17,7 +17,7 @@ Settings = dict[str, Any]
 CHOICES = {"loss": "ce", "model": "mlp", "data": "noisy_cubic"}
 EXCLUDED_FROM_FINGERPRINT = {
     *("engine", "fail_fast", "allow_targets", "predictions", "optimized_metric", "trainer.checkpoint_every"),
-    *("seed", "study", "resume", "figures", "export._target_", "trainer.accelerator", "trainer.devices"),
+    *("seed", "study", "resume", "figures", "storage", "export._target_", "trainer.accelerator", "trainer.devices"),
     *("profiler._target_", "paths.output_dir", "tags"),
     *("trainer.logger", "trainer.enable_checkpointing", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from src.config import schema
 from src.config.instantiate import check_settings
-from src.config.schema import study_problem
+from src.config.schema import storage_problem, study_problem
 from src.config.validation import folder_problem, link_problem
 from src.utils.validation import SettingsError
 from tests.commands import files
@@ -25,6 +26,14 @@ def test_a_study_must_be_a_plain_directory_name(study: Any) -> None:
 @pytest.mark.parametrize("study", ["hw4", "a.b", "x" * 100, "2024-01-01", "lr=0.1,x_y+z"])
 def test_good_names_of_studies(study: str) -> None:
     assert study_problem("study", study) is None
+
+
+def test_tables_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert storage_problem("storage", "files") is None
+    monkeypatch.setattr(schema, "find_spec", lambda name: None if name == "safetensors" else name)
+    problem = storage_problem("storage", "table")
+    assert problem is not None
+    assert "pip install -e '.[table]'" in str(problem)
 
 
 def test_a_study_below_a_file_cannot_be_written(tmp_path: Path) -> None:

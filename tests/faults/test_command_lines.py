@@ -42,6 +42,7 @@ optimizer=nope ~ optimizer, adam, nope
 optimizer=null ~ optimizer
 export=nope ~ export, tensorboard, nope
 export=null ~ export
+storage=nope|null ~ storage, files, table
 logger=nope ~ logger, tensorboard, nope
 task_name=x ~ task_name, study=, x
 ckpt_path=x ~ ckpt_path, run=FOLDER, x

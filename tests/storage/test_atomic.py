@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from src.storage.atomic import recover, replacing_file, replacing_folder
+from src.storage.atomic import numbered_folder, recover, remove_folder, replacing_file, replacing_folder
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -110,4 +110,49 @@ def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_folder_in_a_place_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing_folder(tmp_path / "gone" / "seed=0"):
         pytest.fail("the body must not run")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Numbered folders.
+
+
+def test_numbered_folders_are_added_and_never_replaced(tmp_path: Path) -> None:
+    for name in ("stack-0", "stack-7", "stack-x"):
+        (tmp_path / name).mkdir()
+    with numbered_folder(tmp_path / "stack-", holder=tmp_path / "seed=0") as folder:
+        (folder / "a.txt").write_text("first")
+        with numbered_folder(tmp_path / "stack-", holder=tmp_path / "seed=1") as other:
+            (other / "a.txt").write_text("second")
+    assert files(tmp_path) == {"stack-8/a.txt": "second", "stack-9/a.txt": "first"}
+
+
+def test_a_number_that_another_process_takes_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "glob", lambda *_: [])  # as if the other one came just after
+    for name in ("seed=0", "seed=1"):
+        with numbered_folder(tmp_path / "stack-", holder=tmp_path / name) as folder:
+            (folder / "a.txt").write_text(name)
+    monkeypatch.undo()
+    assert files(tmp_path) == {"stack-0/a.txt": "seed=0", "stack-1/a.txt": "seed=1"}
+
+
+def test_an_error_leaves_no_numbered_folder(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with numbered_folder(tmp_path / "stack-", tmp_path / "seed=0") as folder:
+            (folder / "a.txt").write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_removed_folder_that_is_left_over_is_recovered_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("seed=0", "seed=1"):
+        (tmp_path / name).mkdir()
+    remove_folder(tmp_path / "seed=0")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda _: None)  # as if killed
+        remove_folder(tmp_path / "seed=1")
+    assert [path.name for path in tmp_path.iterdir()] == [".seed=1.new"]
+    recover(tmp_path / "seed=1")
     assert list(tmp_path.iterdir()) == []

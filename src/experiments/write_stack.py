@@ -1,0 +1,276 @@
+"""Where the files of the seeds of a stack go: a directory for each, or the tables of the stack."""
+
+import io
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from src.experiments.condition import Condition
+from src.storage import stack_table
+from src.storage.atomic import numbered_folder, remove_folder, replacing_folder
+from src.storage.schema import CHECKPOINT, RESULTS, TABLE, ArtifactError, Results, read_results
+from src.storage.stack_table import Stack
+from src.training.checkpoint_file import load_checkpoint
+from src.utils.seed_streams import SeedStreams
+from src.utils.seeds import SEED_KEYS
+
+ROWS_PER_BLOCK = 2**16  # of a table, which are read and written together
+_BESIDE_WEIGHTS = {"epoch", "global_step", "pytorch-lightning_version"}
+
+
+class Store(Protocol):
+    """Where the files of some seeds of a condition go."""
+
+    def run(self, name: str) -> AbstractContextManager[Path]:
+        """Yield an empty directory for the files of a run, which are stored when the body ends without an error."""
+
+
+class SeedFolders:
+    """A directory per seed, for ``storage=files``.
+
+    Args:
+        condition: The directory of the condition.
+    """
+
+    def __init__(self, condition: Path) -> None:
+        self.condition = condition
+
+    def run(self, name: str) -> AbstractContextManager[Path]:
+        """Yield a directory that takes the place of that of the run."""
+        return replacing_folder(self.condition / name)
+
+
+@contextmanager
+def open_store(condition: Condition, members: Sequence[SeedStreams]) -> Iterator[Store]:
+    """Yield where the files of a stack go, as ``storage`` requests; its tables appear when the body ends.
+
+    Args:
+        condition: The condition.
+        members: The random streams of its seeds, which this process has locked.
+    """
+    if condition.config["storage"] == "files":
+        yield SeedFolders(condition.folder)
+        return
+    with new_stack(condition.folder, [condition.seed_folder(member).name for member in members]) as tables:
+        yield tables
+
+
+@contextmanager
+def new_stack(condition: Path, names: Sequence[str]) -> Iterator["StackTables"]:
+    """Yield the tables of a new stack of some runs, which take the place of what is stored of these runs.
+
+    Raises:
+        OSError: If a file cannot be written; nothing is changed then.
+    """
+    place = numbered_folder(condition / stack_table.PREFIX, holder=condition / names[0])
+    with place as scratch, closing(StackTables(scratch)) as tables:
+        yield tables
+        tables.finish()
+    stack_table.forget()
+    for name in names:
+        if (condition / name).is_dir():
+            remove_folder(condition / name)
+    for earlier in stack_table.stacks(condition)[:-1]:
+        with suppress(stack_table.BrokenStackError):
+            if set(Stack(earlier).names) <= set(names):
+                remove_folder(earlier)
+    stack_table.forget()
+
+
+class StackTables:
+    """The tables of a stack, as ``src.storage.stack_table`` describes them, while they are written.
+
+    Args:
+        folder: An empty directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, Any]] = []
+        self._tables: dict[str, _Table] = {}
+        self._weights: list[dict[str, Tensor]] = []
+
+    @contextmanager
+    def run(self, name: str) -> Iterator[Path]:
+        """Yield a directory, from which the files are moved into the tables; figures and the like stay in it."""
+        folder = self.folder / name
+        folder.mkdir()
+        try:
+            yield folder
+            self.add(folder)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+
+    def add(self, folder: Path) -> None:
+        """Move the files of a run from its directory into the tables; what they cannot hold exactly stays there.
+
+        Raises:
+            ArtifactError: If a row cannot hold its results.
+        """
+        row = _row(read_results(folder), folder.name)
+        (folder / RESULTS).unlink()
+        for path in sorted(folder.iterdir()):
+            if path.name == CHECKPOINT:
+                kept = self._add_weights(path, row)
+            elif path.suffix == ".csv":
+                kept = self._add_table(path, row) or _add_text(path, row)
+            else:
+                kept = path.name == TABLE and _add_text(path, row)
+            if kept:
+                path.unlink()
+        self.rows.append(row)
+        with suppress(OSError):  # something is left in it
+            folder.rmdir()
+
+    def finish(self) -> None:
+        """Write what is left to write."""
+        import pyarrow as pa  # an optional extra
+        from pyarrow import parquet
+        from safetensors.torch import save
+
+        for table in self._tables.values():
+            table.write()
+            table.close()
+        if self._weights:
+            stacked = {name: torch.cat([each[name] for each in self._weights]) for name in self._weights[0]}
+            (self.folder / stack_table.WEIGHTS).write_bytes(save(stacked))
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        columns = {name: _column(name, [row.get(name) for row in self.rows]) for name in names}
+        with (self.folder / stack_table.RESULTS).open("wb") as file:
+            parquet.write_table(pa.table(columns), file, compression="zstd")
+
+    def close(self) -> None:
+        """Close the files, also after an error, when they are thrown away."""
+        for table in self._tables.values():
+            with suppress(OSError):
+                table.close()
+
+    def _add_weights(self, path: Path, row: dict[str, Any]) -> bool:
+        try:
+            content = load_checkpoint(path)
+        except Exception:  # torch's unpickler raises errors of any type for a broken file, which stays what it is
+            return False
+        weights = content.pop("state_dict")
+        shapes = {name: (value.shape, value.dtype) for name, value in weights.items()}
+        if self._weights and shapes != {name: (value.shape, value.dtype) for name, value in self._weights[0].items()}:
+            return False
+        if content.keys() != _BESIDE_WEIGHTS or any(value.shape[:1] != (1,) for value in weights.values()):
+            return False
+        self._weights.append(weights)
+        row[stack_table.CHECKPOINT] = json.dumps(content)
+        return True
+
+    def _add_table(self, path: Path, row: dict[str, Any]) -> bool:
+        table = _exact(path)
+        if table is None:
+            return False
+        if path.stem not in self._tables:
+            self._tables[path.stem] = _Table(self.folder / f"{path.stem}.parquet", table.dtypes)
+        if not self._tables[path.stem].add(row[stack_table.RUN], table):
+            return False
+        row[stack_table.ROWS + path.stem] = len(table)
+        return True
+
+
+class _Table:
+    """A table of a stack: blocks of rows, of which each has all rows of some runs."""
+
+    def __init__(self, path: Path, dtypes: pd.Series) -> None:
+        self.dtypes = dtypes
+        self.file = path.open("wb")
+        self.parts: list[pd.DataFrame] = []
+        self.writer: Any = None
+
+    def add(self, run: str, table: pd.DataFrame) -> bool:
+        """Add the rows of a run and return True, or False where its columns are not those of the first one."""
+        if list(table.columns) != list(self.dtypes.index) or list(table.dtypes) != list(self.dtypes):
+            return False
+        self.parts.append(table.assign(**{stack_table.RUN: run})[[stack_table.RUN, *table.columns]])
+        if sum(map(len, self.parts)) >= ROWS_PER_BLOCK:
+            self.write()
+        return True
+
+    def write(self) -> None:
+        """Write the rows that were added."""
+        import pyarrow as pa  # an optional extra
+        from pyarrow import parquet
+
+        if self.parts:
+            table = pa.Table.from_pandas(pd.concat(self.parts), preserve_index=False).replace_schema_metadata(None)
+            if self.writer is None:
+                self.writer = parquet.ParquetWriter(self.file, table.schema, compression="zstd")
+            self.writer.write_table(table, row_group_size=len(table))
+            self.parts = []
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.writer is not None:
+            self.writer.close()
+        self.file.close()
+
+
+def _row(results: Results, run: str) -> dict[str, Any]:
+    """Return the row of a run, from which its results can be restored.
+
+    Raises:
+        ArtifactError: If they cannot.
+    """
+    config = results.config
+    if isinstance(seeds := config.get("seeds"), dict):
+        pinned = [word.partition("=")[0] for word in run.split(",")]
+        config = config | {"seed": None, "seeds": seeds | {name: None for name in seeds if name in pinned}}
+    texts = {name: json.dumps(getattr(results, name)) for name in stack_table.JSON} | {"config": json.dumps(config)}
+    row = {
+        stack_table.RUN: run,
+        **{name: getattr(results, name) for name in stack_table.PLAIN},
+        "seed": results.seed,
+        **{key: results.streams.get(key.removeprefix("seeds.")) for key in SEED_KEYS[1:]},
+        **results.metrics,
+        **texts,
+        stack_table.CHECKPOINT: None,
+    }
+    if Results(**stack_table.results_of(row, list(results.metrics))) != results:
+        raise ArtifactError(f"{run}: a row of a table cannot hold its results exactly")
+    return row
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    """Return the column of a table, with its type also where all of its values are missing."""
+    import pyarrow as pa  # an optional extra
+
+    texts = (*stack_table.TEXTS, *stack_table.JSON, stack_table.CHECKPOINT)
+    return pa.array(values, pa.string() if name in texts else None)
+
+
+def _exact(path: Path) -> pd.DataFrame | None:
+    """Return a CSV file as a table from which the same bytes can be written, or None where there is no such table."""
+    content = path.read_bytes()
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            table = pd.read_csv(io.BytesIO(content), index_col=False, float_precision="round_trip")
+    except (ValueError, pd.errors.ParserWarning):
+        return None
+    plain = not table.empty and stack_table.RUN not in table.columns
+    same = plain and table.to_csv(index=False, lineterminator="\n").encode() == content
+    uniform = same and all(
+        pd.api.types.is_numeric_dtype(column) or column.map(lambda cell: isinstance(cell, str)).all()
+        for _, column in table.items()
+    )
+    return table if uniform else None
+
+
+def _add_text(path: Path, row: dict[str, Any]) -> bool:
+    try:
+        row[stack_table.TEXT + path.name] = path.read_bytes().decode()
+    except UnicodeError:
+        return False
+    return True

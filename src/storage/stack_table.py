@@ -1,0 +1,288 @@
+"""Stacks stored as tables: the runs of many seeds of a condition in a few files, for ``storage=table``.
+
+The files of a run have the same names there, with other endings, and one row or block of rows for each run::
+
+    <study>/<condition>/stack-0/
+        results.parquet      one row per run: its name, its seeds, its metrics, and the rest of results.json
+        history.parquet      the rows of history.csv of each run, after the column run; the same of every CSV file
+        weights.safetensors  each parameter with the axis S, one row per run that has a checkpoint
+        seed=0/              what is no table, such as figures, of the runs that have it
+
+A directory of a stack is whole or absent, and never changed. Where several hold one run, the last one counts, and a
+directory of the run itself before all of them.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from src.utils.errors import first_line
+from src.utils.seeds import SEED_KEYS
+
+PREFIX = "stack-"  # of the name of a directory, before its number
+RESULTS = "results.parquet"
+WEIGHTS = "weights.safetensors"
+RUN = "run"  # the column with the name of the run, such as seed=7
+CHECKPOINT = "checkpoint"  # the column with what a checkpoint holds beside the weights
+ROWS = "rows."  # before the name of a table, in the column with the number of its rows
+TEXT = "text."  # before the name of a file that is no table, in the column with its content
+JSON = ("overrides", "config", "versions", "class_names")  # columns with JSON
+TEXTS = ("study", "condition", "fingerprint", "loss", "model", "data", "status", "error")
+PLAIN = (*TEXTS, "classes", "seconds", "schema")
+FIXED = {RUN, CHECKPOINT, *JSON, *PLAIN, *SEED_KEYS}
+EXTRA = "pip install -e '.[table]'"
+MAX_BLOCK_BYTES = 2**30  # of a row group, in memory
+_BLOCK = 1024  # rows of the results that are converted at once
+_DIRECTORY = re.compile(rf"{PREFIX}(\d+)", flags=re.ASCII)
+
+
+class BrokenStackError(ValueError):
+    """A file of a stack is missing or broken; the message is one line."""
+
+
+@dataclass(frozen=True)
+class StackRun:
+    """One run of a stack: what a directory of its own would hold.
+
+    Attributes:
+        stack: The stack.
+        index: Index of the run in it.
+    """
+
+    stack: "Stack"
+    index: int
+
+    @property
+    def beside(self) -> Path:
+        """The directory of the files that no table holds, which may not exist."""
+        return self.stack.folder / self.stack.names[self.index]
+
+    def results(self) -> dict[str, Any]:
+        """Return the content of ``results.json``. Runs of a stack share the parts in which they are equal."""
+        path = self.stack.folder / RESULTS
+        return _readable(path, lambda: results_of(self.stack.row(self.index), self.stack.metrics))
+
+    def has(self, name: str) -> bool:
+        """Return whether the run has a file."""
+        row = self.stack.row(self.index)
+        found = row.get(TEXT + name) is not None or row.get(ROWS + Path(name).stem) is not None
+        return found or (self.beside / name).is_file()
+
+    def text(self, name: str) -> str | None:
+        """Return the content of a text file of the run, or None where it has no such file."""
+        text = self.stack.row(self.index).get(TEXT + name)
+        if text is not None:
+            return str(text)
+        table = self.table(name)
+        return None if table is None else table.to_csv(index=False, lineterminator="\n")
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a CSV file of the run as pandas reads it, or None where no table has it."""
+        stem = Path(name).stem
+        count = self.stack.row(self.index).get(ROWS + stem)
+        if count is None:
+            return None
+        path = self.stack.folder / f"{stem}.parquet"
+        return _readable(path, lambda: _rows(path, self.stack.starts(ROWS + stem)[self.index], count))
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """Return what a checkpoint holds, with the weights as ``state_dict``, or None where no table has them."""
+        about = self.stack.row(self.index)[CHECKPOINT]
+        if about is None:
+            return None
+        path = self.stack.folder / WEIGHTS
+        row = self.stack.starts(CHECKPOINT)[self.index]
+        return _readable(path, lambda: json.loads(about) | {"state_dict": _weights(path, row)})
+
+
+class Stack:
+    """A stack in its directory, of which files are read when they are needed.
+
+    Args:
+        folder: The directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._block: tuple[int, list[dict[str, Any]]] = (-1, [])
+        self._starts: dict[str, list[int]] = {}
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of its runs, such as ``seed=7``."""
+        return list(map(str, self._results.column(RUN).to_pylist()))
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The names of the metrics that any run has."""
+        return [name for name in self._results.column_names if name not in FIXED and not name.startswith((ROWS, TEXT))]
+
+    def row(self, index: int) -> Mapping[str, Any]:
+        """Return a row of the results."""
+        number = index // _BLOCK
+        if self._block[0] != number:
+            rows = self._results.slice(number * _BLOCK, _BLOCK)
+            self._block = (number, _readable(self.folder / RESULTS, rows.to_pylist))
+        return self._block[1][index % _BLOCK]
+
+    def starts(self, column: str) -> list[int]:
+        """Return where the rows of each run begin in a table, or in the weights, by the column that counts them."""
+        if column not in self._starts:
+            values = self._results.column(column).to_pylist()
+            counts = [int(value is not None) if column == CHECKPOINT else value or 0 for value in values]
+            self._starts[column] = [0, *accumulate(counts)]
+        return self._starts[column]
+
+    @cached_property
+    def _results(self) -> Any:
+        path = self.folder / RESULTS
+        return _readable(path, lambda: _parquet().read_table(path, read_dictionary=[*JSON, *TEXTS, CHECKPOINT]))
+
+
+def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]:
+    """Return the content of ``results.json`` from the row of a run, of which these columns are metrics."""
+    content = {name: row[name] for name in PLAIN} | {name: _shared(row[name]) for name in JSON}
+    content["seed"] = row["seed"]
+    streams = {key.removeprefix("seeds."): row[key] for key in SEED_KEYS[1:]}
+    content["streams"] = {purpose: seed for purpose, seed in streams.items() if seed is not None}
+    content["metrics"] = {name: row[name] for name in metrics if row[name] is not None}
+    if isinstance(seeds := content["config"].get("seeds"), dict):
+        pins = dict(word.split("=") for word in row[RUN].split(",")[1:])
+        seeds = seeds | {purpose: int(seed) for purpose, seed in pins.items()}
+        content["config"] = content["config"] | {"seed": row["seed"], "seeds": seeds}
+    return content
+
+
+def is_stack(folder: Path) -> bool:
+    """Return whether a directory is named like that of a stack.
+
+    Example:
+        >>> is_stack(Path("ce/stack-0")), is_stack(Path("ce/seed=0"))
+        (True, False)
+    """
+    return _DIRECTORY.fullmatch(folder.name) is not None
+
+
+def stacks(condition: Path) -> list[Path]:
+    """Return the directories of the stacks of a condition, the first one first; links are not followed."""
+    found = [path for path in condition.glob(f"{PREFIX}*") if is_stack(path) and not path.is_symlink()]
+    return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name.removeprefix(PREFIX)))
+
+
+def find_run(folder: Path) -> StackRun | None:
+    """Return the run that a stack holds in the place of a directory, or None where it holds none.
+
+    Args:
+        folder: The directory that the run has, or would have with ``storage=files``.
+    """
+    if folder.is_dir():
+        return None
+    return runs_in_stacks(folder.parent).get(folder.name)
+
+
+def runs_in_stacks(condition: Path) -> Mapping[str, StackRun]:
+    """Return the runs that the stacks of a condition hold, by name; stacks that cannot be read are left out."""
+    try:
+        changed = condition.stat().st_mtime_ns
+    except OSError:
+        return {}
+    return _runs(condition, changed)
+
+
+def broken_stacks(condition: Path) -> list[str]:
+    """Return a line for each stack of a condition that cannot be read."""
+    lines = []
+    for folder in stacks(condition):
+        try:
+            Stack(folder).names  # noqa: B018 - read here
+        except BrokenStackError as error:
+            lines.append(f"{error}; remove {folder} and train its seeds again")
+    return lines
+
+
+def forget() -> None:
+    """Read again what was read of the stacks, after some were written or removed."""
+    _runs.cache_clear()
+    _group.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _runs(condition: Path, _: int) -> Mapping[str, StackRun]:
+    found: dict[str, StackRun] = {}
+    for folder in stacks(condition):
+        stack = Stack(folder)
+        try:
+            found |= {name: StackRun(stack, index) for index, name in enumerate(stack.names)}
+        except BrokenStackError:
+            continue
+    return found
+
+
+@lru_cache(maxsize=64)
+def _shared(text: str) -> Any:
+    return json.loads(text)
+
+
+def _rows(path: Path, start: int, count: int) -> pd.DataFrame:
+    """Return rows of a table that are in one row group, as those of each run are."""
+    changed = path.stat().st_mtime_ns
+    first = 0
+    for number, rows in enumerate(_group_sizes(path, changed)):
+        if start < first + rows:
+            return _group(path, changed, number).iloc[start - first : start - first + count].reset_index(drop=True)
+        first += rows
+    raise ValueError(f"it has {first} rows, expected at least {start + count}")
+
+
+@lru_cache(maxsize=16)
+def _group_sizes(path: Path, _: int) -> list[int]:
+    with _parquet().ParquetFile(path) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        if any(group.total_byte_size > MAX_BLOCK_BYTES for group in groups):
+            raise ValueError(f"a row group claims more than {MAX_BLOCK_BYTES} bytes")
+        return [group.num_rows for group in groups]
+
+
+@lru_cache(maxsize=8)
+def _group(path: Path, _: int, number: int) -> pd.DataFrame:
+    with _parquet().ParquetFile(path) as file:
+        table: pd.DataFrame = file.read_row_group(number).drop_columns([RUN]).to_pandas()
+        return table
+
+
+def _weights(path: Path, row: int) -> dict[str, Any]:
+    from safetensors import safe_open  # an optional extra, which imports torch
+
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_slice(name)[row : row + 1] for name in file.keys()}  # noqa: SIM118 - no dictionary
+
+
+def _parquet() -> Any:
+    try:
+        import pyarrow.parquet  # an optional extra
+    except ImportError:
+        raise BrokenStackError(f"reading a stack of storage=table needs {EXTRA}") from None
+    return pyarrow.parquet
+
+
+def _readable(path: Path, read: Callable[[], Any]) -> Any:
+    """Return what a function reads of a file of a stack.
+
+    Raises:
+        BrokenStackError: If it raises anything, as the readers of a broken file may.
+    """
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise ValueError("it is missing, or no regular file")
+        return read()
+    except BrokenStackError:
+        raise
+    except Exception as error:
+        raise BrokenStackError(f"{path} cannot be read: {first_line(error)}") from None
