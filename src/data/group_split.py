@@ -1,5 +1,6 @@
 """Splits that keep groups of samples together, with the same sizes for all seeds, as these train together."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from src.utils.validation import Problem, SettingsError
+from src.utils.validation import Problem, SettingsError, check
 
 _MAX_TRIES = 1000  # random orders of the groups, until every split has every class
+_FOLD_TRIES = 20  # of these for each size of a fold
+_MIN_TESTED = 0.9  # share of the samples that folds of one size have together
 
 
 def reachable_size(counts: Sequence[int], size: int) -> int:
@@ -39,33 +42,68 @@ def group_order(
     Args:
         groups: The group of each sample, (N,), in [0, G).
         target: The class of each sample, (N,), in [0, C).
-        sizes: The sizes of the parts, which sum to N; a part of no samples is left out.
+        sizes: The sizes of the parts; a part of no samples is left out, and samples beyond them come last.
         generator: The random stream.
 
     Raises:
         SettingsError: If a thousand random orders of the groups do not give such parts.
     """
-    counts, classes = np.bincount(groups), np.unique(target)
     for _ in range(_MAX_TRIES):
-        order = torch.randperm(len(counts), generator=generator).tolist()
-        part_of = np.full(len(counts), len(sizes) - 1)
-        for part, size in enumerate(sizes[:-1]):
-            left = [group for group in order if part_of[group] == len(sizes) - 1]
-            taken = _take(counts, left, size) if size else []
-            if taken is None:
-                break
-            part_of[taken] = part
-        else:
-            parts = [np.flatnonzero(part_of[groups] == part) for part in range(len(sizes))]
-            if all(np.array_equal(np.unique(target[rows]), classes) for rows in parts if len(rows)):
-                shuffled = [torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)] for rows in parts]
-                return torch.cat(shuffled)
+        parts = _parts(groups, target, sizes, generator)
+        if parts is not None:
+            return torch.cat([torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)] for rows in parts])
     rule = "a column whose groups can be split so that every split has every class"
+    counts = np.bincount(groups)
     raise SettingsError(Problem("groups", rule, f"{len(counts)} groups of {counts.min()} to {counts.max()} samples"))
+
+
+def group_fold_size(groups: NDArray[np.int64], target: NDArray[np.int64], folds: int) -> int:
+    """Return the largest size, at most N // folds, that each of some folds of whole groups can have.
+
+    scikit-learn's GroupKFold makes folds of different sizes, which cannot train together.
+
+    Args:
+        groups: The group of each sample, (N,), in [0, G).
+        target: The class of each sample, (N,), in [0, C).
+        folds: Number of folds.
+
+    Raises:
+        SettingsError: If a class is in fewer groups, or if folds of one size leave out a tenth of the samples.
+    """
+    rarest = min(len(np.unique(groups[target == label])) for label in np.unique(target))
+    rule = f"at most {rarest}, as a class is in {rarest} groups of data.groups"
+    check(Problem("folds", rule, folds) if rarest < folds else None)
+    generator = torch.Generator().manual_seed(0)
+    largest, smallest = len(groups) // folds, math.ceil(_MIN_TESTED * len(groups) / folds)
+    for size in range(largest, smallest - 1, -1):
+        if any(_parts(groups, target, [size] * folds, generator) for _ in range(_FOLD_TRIES)):
+            return size
+    rule = f"a number for which whole groups make folds of one size, with {_MIN_TESTED:.0%} of the samples in them"
+    raise SettingsError(Problem("folds", rule, folds))
+
+
+def _parts(
+    groups: NDArray[np.int64], target: NDArray[np.int64], sizes: Sequence[int], generator: Generator
+) -> list[NDArray[np.int64]] | None:
+    """Return the samples of parts of these sizes, and those of no part, or None if a random order gives none."""
+    counts, classes = np.bincount(groups), np.unique(target)
+    order = torch.randperm(len(counts), generator=generator).tolist()
+    part_of = np.full(len(counts), len(sizes))
+    for part, size in enumerate(sizes):
+        left = [group for group in order if part_of[group] == len(sizes)]
+        taken = _take(counts, left, size)
+        if taken is None:
+            return None
+        part_of[taken] = part
+    parts = [np.flatnonzero(part_of[groups] == part) for part in range(len(sizes) + 1)]
+    good = all(np.array_equal(np.unique(target[rows]), classes) for rows in parts[:-1] if len(rows))
+    return parts if good else None
 
 
 def _take(counts: NDArray[np.int64], order: Sequence[int], size: int) -> list[int] | None:
     """Return groups that have a number of samples together, early ones in an order first, or None if none have."""
+    if counts[order].sum() == size:
+        return list(order)
     sums = [1]  # bit k of the n-th is set where some of the first n groups have k samples together
     mask = (1 << (size + 1)) - 1
     for group in order:

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from src.data.dataframe import FILE_SPLIT, Frame, TableSettings, digest, make_frame, read_frame
 from src.data.encoding import Encoder, Layout, layout_problems
-from src.data.group_split import group_order, reachable_size
+from src.data.group_split import group_fold_size, group_order, reachable_size
 from src.data.protocols import DataSource
 from src.data.splits import PARTS, fold_numbers, named_parts, time_sizes, times_of
 from src.utils.validation import Problem, SettingsError, check, choice, flag
@@ -85,29 +85,13 @@ class Table(DataSource):
         Raises:
             SettingsError: If a column is missing or needless, or gives no split with every class.
         """
-        column, fixed = self.frame.split_by, split in ("time", "column")
-        if split == "file":
-            rule = "a file of test samples with split=file"
-            check(Problem("test_path", rule, None) if column is None or column.name != FILE_SPLIT else None)
-            rule = "null, as a validation split of split=file is cut without regard to groups"
-            check(
-                Problem("groups", rule, str(self.frame.groups.name)) if val and self.frame.groups is not None else None
-            )
-            size = int(self._tested.sum())
-            self._check_parts(np.argsort(~self._tested, kind="stable"), (size, 0))
-            return size, val
-        if fixed and column is None:
-            raise SettingsError(Problem("split_by", f"the column that decides with split={split}", None))
-        check(None if fixed or column is None else Problem("split_by", f"null with split={split}", column.name))
-        if split == "group" and self.groups is None:
-            raise SettingsError(Problem("groups", "the column of groups with split=group", None))
+        self._check_columns(split, val)
         if folds is not None:
-            self._check_folds(folds, val)
-            return self.size // folds, val
-        if column is not None:
-            sizes = time_sizes(times_of(column), test, val) if split == "time" else _named_sizes(column, val)
+            return self._fold_size(folds, val), val
+        if self.frame.split_by is not None:
+            sizes = self._fixed_sizes(split, test, val)
             self._check_parts(self._fixed_order(split), sizes)
-            return sizes
+            return (sizes[0], val) if split == "file" else sizes
         if self.groups is None:
             return test, val
         counts = np.bincount(self.groups).tolist()
@@ -116,25 +100,58 @@ class Table(DataSource):
         check(None if len(counts) >= splits else Problem("groups", rule, f"{len(counts)} groups"))
         return reachable_size(counts, test), reachable_size(counts, val) if val else 0
 
+    def _check_columns(self, split: str, val: int) -> None:
+        """Raise unless the columns that decide about the splits are given where they do, and only there."""
+        by, groups = self.frame.split_by, self.frame.groups
+        decides, two_files = split in ("time", "column"), by is not None and by.name == FILE_SPLIT
+        if split == "file" and not two_files:
+            raise SettingsError(Problem("test_path", "a file of test samples with split=file", None))
+        if split != "file" and two_files:
+            raise SettingsError(Problem("test_path", f"null with split={split}", "a second file"))
+        if by is None and decides:
+            raise SettingsError(Problem("split_by", f"the column that decides with split={split}", None))
+        if by is not None and not decides and not two_files:
+            raise SettingsError(Problem("split_by", f"null with split={split}", by.name))
+        if groups is None and split == "group":
+            raise SettingsError(Problem("groups", "the column of groups with split=group", None))
+        if groups is not None and split in ("file", "kfold") and val:
+            rule = f"0 with data.groups and split={split}, which makes no validation split of whole groups"
+            raise SettingsError(Problem("val_fraction", rule, val / self.size))
+
+    def _fixed_sizes(self, split: str, test: int, val: int) -> tuple[int, int]:
+        """Return the numbers of test and of validation samples that a column or a second file decides."""
+        assert self.frame.split_by is not None  # noqa: S101 - for mypy
+        if split == "file":
+            return int(self._tested.sum()), 0
+        if split == "time":
+            return time_sizes(times_of(self.frame.split_by), test, val)
+        return _named_sizes(self.frame.split_by, val)
+
     @property
     def _tested(self) -> NDArray[np.bool_]:
         """Whether each sample, (N,), is of the file of test samples."""
         assert self.frame.split_by is not None  # noqa: S101 - for mypy
         return (self.frame.split_by == "test").to_numpy(dtype=bool)
 
-    def _check_folds(self, folds: int, val: int) -> None:
-        """Raise unless every fold, and what is left of it for the other splits, can have every class."""
-        if self.frame.groups is not None:
-            rule = "null with split=kfold, as folds of whole groups have different sizes"
-            raise SettingsError(Problem("groups", rule, str(self.frame.groups.name)))
+    def _fold_size(self, folds: int, val: int) -> int:
+        """Return the number of samples of each fold.
+
+        Raises:
+            SettingsError: If a fold, or what is left of it for the other splits, cannot have every class.
+        """
+        if self.groups is not None:
+            return group_fold_size(self.groups, self.frame.classes.target, folds)
         counts = np.bincount(self.frame.classes.target)
         rarest, left = int(counts.min()), int((counts - -(-counts // folds)).min())
         rule = "a number of folds, each of which has a sample of every class and leaves one for each other split"
         check(Problem("folds", rule, folds) if rarest < folds or left < 1 + (val > 0) else None)
+        return self.size // folds
 
     def _fixed_order(self, split: str) -> NDArray[np.int64]:
-        """Return the permutation (N,) that a column decides: test, validation and training samples."""
+        """Return the permutation (N,) that a column or a second file decides: test, validation, training samples."""
         assert self.frame.split_by is not None  # noqa: S101 - for mypy
+        if split == "file":
+            return np.argsort(~self._tested, kind="stable")
         if split == "time":
             return np.argsort(-times_of(self.frame.split_by), kind="stable")
         names = named_parts(self.frame.split_by)
@@ -183,7 +200,11 @@ class Table(DataSource):
         """
         if split in ("time", "column"):
             return torch.from_numpy(self._fixed_order(split))
-        if self.groups is not None:
+        if self.groups is not None and fold is not None:
+            number, folds = fold
+            order = group_order(self.groups, self.frame.classes.target, [sizes[0]] * folds, generator)
+            return torch.cat([order[number * sizes[0] :], order[: number * sizes[0]]])
+        if self.groups is not None and split != "file":
             return group_order(self.groups, self.frame.classes.target, sizes, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
         labels, rest, parts = self.frame.classes.target, np.arange(self.size), []

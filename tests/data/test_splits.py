@@ -118,7 +118,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kfold", {"by": None, "test_fraction": None, "folds": 1}, "`folds` to be a whole number from 2 to 60, got 1"),
     ("kfold", {"by": None, "test_fraction": None, "folds": 21}, "`folds` to be a number of folds, each of which has"),
     ("kfold", {"by": None, "folds": 5}, "`test_fraction` to be null with split=kfold"),
-    ("kfold", {"by": None, "groups": "clinic", "test_fraction": None, "folds": 5}, "`groups` to be null with"),
+    ("kfold", {"by": None, "groups": "clinic", "test_fraction": None, "folds": 5}, "`val_fraction` to be 0 with"),
     ("stratified", {"by": None, "folds": 5}, "`folds` to be null with split=stratified, got 5"),
     ("nope", {}, "`split` to be one of stratified, group, time, column, file, kfold"),
 ]
