@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from src.plotting.fonts import fonts_for
 from src.plotting.style import plain, style
 
 _MAX_NUMBERED = 20  # classes up to which each cell has a number
@@ -28,7 +27,7 @@ def plot_confusion(ax: Axes, counts: NDArray[np.integer], names: Sequence[Any], 
     Returns:
         The same axes.
     """
-    fonts, labels = fonts_for([plain(_short(str(name))) for name in names])
+    labels = [plain(_short(str(name))) for name in names]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shown = ConfusionMatrixDisplay(share, display_labels=labels)
     shown.plot(ax=ax, cmap="Blues", include_values=False, colorbar=False, im_kw={"vmin": 0, "vmax": 1})
@@ -40,8 +39,6 @@ def plot_confusion(ax: Axes, counts: NDArray[np.integer], names: Sequence[Any], 
     ax.tick_params(length=0)
     for label in ax.get_xticklabels():
         label.set(rotation=90 if max(map(len, labels)) > 4 else 0)
-    for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
-        label.set_fontfamily(fonts)
     ax.set(xlabel="predicted", ylabel="true")
     ax.spines[:].set_visible(False)
     return ax

@@ -1,7 +1,7 @@
 """Fonts that have the letters of a text."""
 
 import logging
-from collections.abc import Sequence
+import re
 from functools import cache
 
 from matplotlib.font_manager import fontManager, get_font
@@ -9,41 +9,59 @@ from matplotlib.font_manager import fontManager, get_font
 log = logging.getLogger(__name__)
 
 DEFAULT = "DejaVu Sans"  # comes with matplotlib
+_PLACEHOLDERS = re.compile(r"\.?Last ?Resort|Adobe Blank|.*NotDef", re.IGNORECASE)  # draw one sign for all letters
 
 
-def fonts_for(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the fonts to draw some texts with, and the texts, in which letters that no font has are escaped.
-
-    The default font comes first. Another one of this machine follows if the texts have letters that the default one
-    lacks; a warning is logged if none has them.
-
-    Example:
-        >>> fonts_for(["süß", "λ→"])
-        (['DejaVu Sans'], ['süß', 'λ→'])
-    """
-    letters = {letter for text in texts for letter in text}
-    lacking = letters - _available(DEFAULT, frozenset(letters))
-    if not lacking:
-        return [DEFAULT], list(texts)
-    names = sorted({entry.name for entry in fontManager.ttflist} - {DEFAULT})
-    best = max(names, key=lambda name: len(_available(name, frozenset(lacking))), default=DEFAULT)
-    lost = lacking - _available(best, frozenset(lacking))
+def drawable(text: str) -> str:
+    """Return a text in which letters that no font of this machine has are escaped; a warning is logged for them."""
+    lost = _letters(text)
+    for name in fonts_for(text):
+        lost -= _available(name)
     if not lost:
-        return [DEFAULT, best], list(texts)
-    shown = ["".join(_escaped(letter) if letter in lost else letter for letter in text) for text in texts]
-    log.warning("no font of this machine has %s; figures show %s", "".join(sorted(lost)), ", ".join(shown))
-    return [DEFAULT, best], shown
+        return text
+    shown = "".join(_escaped(letter) if letter in lost else letter for letter in text)
+    _warn("".join(sorted(lost)), shown)
+    return shown
 
 
 @cache
-def _available(name: str, letters: frozenset[str]) -> frozenset[str]:
-    """Return those of some letters that a font has."""
+def fonts_for(text: str) -> list[str]:
+    """Return the fonts to draw a text with: the default one, then those that have letters which it lacks.
+
+    Example:
+        >>> fonts_for("süß, λ→")
+        ['DejaVu Sans']
+    """
+    fonts = [DEFAULT]
+    lacking = _letters(text) - _available(DEFAULT)
+    names = sorted({entry.name for entry in fontManager.ttflist} - {DEFAULT}) if lacking else []
+    names = [name for name in names if not _PLACEHOLDERS.match(name)]
+    while names:
+        best = max(names, key=lambda name: len(lacking & _available(name)))
+        if not lacking & _available(best):
+            break
+        fonts.append(best)
+        lacking -= _available(best)
+    return fonts
+
+
+def _letters(text: str) -> frozenset[str]:
+    return frozenset(filter(str.isprintable, text))
+
+
+@cache
+def _available(name: str) -> frozenset[str]:
+    """Return the letters that a font has."""
     paths = [entry.fname for entry in fontManager.ttflist if entry.name == name]
     try:
-        font = get_font(paths[:1])
-        return frozenset(letter for letter in letters if font.get_char_index(ord(letter)))
+        return frozenset(map(chr, get_font(paths[:1]).get_charmap()))
     except (OSError, RuntimeError, IndexError):  # a font that this machine lists and FreeType cannot read
         return frozenset()
+
+
+@cache
+def _warn(lost: str, shown: str) -> None:
+    log.warning("no font of this machine has %s; figures show %s", lost, shown)
 
 
 def _escaped(letter: str) -> str:

@@ -12,7 +12,9 @@ from matplotlib import style as mpl_style
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from src.plotting.fonts import drawable, fonts_for
 from src.storage.atomic import replacing_file
 
 FORMATS = ("png", "svg", "pdf")
@@ -72,13 +74,13 @@ def class_markers(classes: int) -> list[str]:
 
 
 def plain(text: str) -> str:
-    r"""Return text with ``$`` escaped, which matplotlib would read as a formula.
+    r"""Return text with ``$`` escaped, which matplotlib would read as a formula, and letters that no font has.
 
     Example:
         >>> print(plain("cost in $, not in $US"))
         cost in \$, not in \$US
     """
-    return text.replace("$", r"\$")
+    return drawable(text).replace("$", r"\$")
 
 
 def wrapped(text: str) -> str:
@@ -102,8 +104,9 @@ def label_rows(ax: Axes, rows: Sequence[tuple[float, str, str]]) -> None:
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write a figure as ``<stem>.<format>`` for each format, and return the files.
 
-    The output is deterministic, without dates or random names, and files are replaced atomically. PNG files have 200
-    dots per inch, fewer only where a side would exceed 30,000 pixels.
+    Fonts of this machine are used beside the default one where this lacks letters. The output is deterministic, without
+    dates or random names, and files are replaced atomically. PNG files have 200 dots per inch, fewer only where a side
+    would exceed 30,000 pixels.
 
     Args:
         figure: A figure drawn under ``style()``.
@@ -114,6 +117,10 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
     files = []
     dpi = min(200.0, _MAX_PIXELS / max(figure.get_size_inches()))
     figure.set_dpi(dpi)
+    texts: list[Any] = figure.findobj(Text)
+    fonts = fonts_for("".join(sorted({letter for text in texts for letter in text.get_text()})))
+    for text in texts if len(fonts) > 1 else []:
+        text.set_fontfamily(fonts)  # a list in the style would count as its first font that is installed
     with style():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # the layout is computed once, not again for each format

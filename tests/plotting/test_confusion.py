@@ -1,9 +1,6 @@
-import logging
-
 import numpy as np
 import pytest
 
-from src.plotting import fonts
 from src.plotting.confusion import confusion_figure
 from src.plotting.style import save
 
@@ -19,19 +16,6 @@ def test_each_row_is_a_true_class_with_its_name_and_counts(tmp_path):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
     [path] = save(figure, tmp_path / "confusion", ("png",))
     assert path.stat().st_size > 1000
-
-
-def test_letters_that_no_font_has_are_escaped_with_a_word(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(fonts, "fontManager", type("None", (), {"ttflist": [
-        entry for entry in fonts.fontManager.ttflist if entry.name == fonts.DEFAULT
-    ]}))  # fmt: skip
-    fonts._available.cache_clear()
-    with caplog.at_level(logging.WARNING):
-        figure = confusion_figure(COUNTS, ["赤い", "no", "yes"])
-    fonts._available.cache_clear()
-    assert "no font of this machine has い赤" in caplog.text or "赤い" in caplog.text
-    assert figure.axes[0].get_yticklabels()[0].get_text() == r"\u8d64\u3044"
-    save(figure, tmp_path / "confusion", ("png",))
 
 
 @pytest.mark.parametrize("classes", [2, 25, 100])
