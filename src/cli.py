@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": Command("src.evaluate", "measure a finished run again, or let it predict"),
     "inspect": Command("scripts.inspect", "show the columns of a table as training would take them"),
     "movie": Command("scripts.movie", "join the movies of several runs"),
+    "convert": Command("scripts.convert", "store a study in a few files per stack, or in a directory per seed"),
     "plan": Command("scripts.plan.__main__", "predict the time, memory and disk of a sweep"),
     "benchmark": Command("scripts.benchmark.__main__", "measure the speed of training"),
     "examples": Command("scripts.worked_examples.__main__", "recompute the worked numbers of the lecture"),

@@ -91,6 +91,7 @@ def test_every_command_is_known() -> None:
         ("python", "-m", "pytest"),
         ("python", "-m", "scripts.aggregate"),
         ("python", "-m", "scripts.benchmark"),
+        ("python", "-m", "scripts.convert"),
         ("python", "-m", "scripts.grow"),
         ("python", "-m", "scripts.inspect"),
         ("python", "-m", "scripts.movie"),

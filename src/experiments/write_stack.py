@@ -23,6 +23,7 @@ from src.utils.seed_streams import SeedStreams
 from src.utils.seeds import SEED_KEYS
 
 ROWS_PER_BLOCK = 2**16  # of a table, which are read and written together
+_FORMAT: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _BESIDE_WEIGHTS = {"epoch", "global_step", "pytorch-lightning_version"}
 
 
@@ -70,18 +71,18 @@ def new_stack(condition: Path, names: Sequence[str]) -> Iterator["StackTables"]:
     Raises:
         OSError: If a file cannot be written; nothing is changed then.
     """
-    place = numbered_folder(condition / stack_table.PREFIX, holder=condition / names[0])
-    with place as scratch, closing(StackTables(scratch)) as tables:
+    holder = condition / names[0]
+    with numbered_folder(condition / stack_table.PREFIX, holder) as scratch, closing(StackTables(scratch)) as tables:
         yield tables
         tables.finish()
     stack_table.forget()
     for name in names:
         if (condition / name).is_dir():
-            remove_folder(condition / name)
+            remove_folder(condition / name, holder)
     for earlier in stack_table.stacks(condition)[:-1]:
         with suppress(stack_table.BrokenStackError):
             if set(Stack(earlier).names) <= set(names):
-                remove_folder(earlier)
+                remove_folder(earlier, holder)
     stack_table.forget()
 
 
@@ -116,10 +117,13 @@ class StackTables:
         Raises:
             ArtifactError: If a row cannot hold its results.
         """
-        row = _row(read_results(folder), folder.name)
+        row = row_of(read_results(folder), folder.name)
+        row[stack_table.WRITTEN] = (folder / RESULTS).stat().st_mtime
         (folder / RESULTS).unlink()
         for path in sorted(folder.iterdir()):
-            if path.name == CHECKPOINT:
+            if path.is_symlink():
+                kept = False
+            elif path.name == CHECKPOINT:
                 kept = self._add_weights(path, row)
             elif path.suffix == ".csv":
                 kept = self._add_table(path, row) or _add_text(path, row)
@@ -146,7 +150,7 @@ class StackTables:
         names = dict.fromkeys(name for row in self.rows for name in row)
         columns = {name: _column(name, [row.get(name) for row in self.rows]) for name in names}
         with (self.folder / stack_table.RESULTS).open("wb") as file:
-            parquet.write_table(pa.table(columns), file, compression="zstd")
+            parquet.write_table(pa.table(columns), file, **_FORMAT)
 
     def close(self) -> None:
         """Close the files, also after an error, when they are thrown away."""
@@ -207,7 +211,7 @@ class _Table:
         if self.parts:
             table = pa.Table.from_pandas(pd.concat(self.parts), preserve_index=False).replace_schema_metadata(None)
             if self.writer is None:
-                self.writer = parquet.ParquetWriter(self.file, table.schema, compression="zstd")
+                self.writer = parquet.ParquetWriter(self.file, table.schema, **_FORMAT)
             self.writer.write_table(table, row_group_size=len(table))
             self.parts = []
 
@@ -218,7 +222,7 @@ class _Table:
         self.file.close()
 
 
-def _row(results: Results, run: str) -> dict[str, Any]:
+def row_of(results: Results, run: str) -> dict[str, Any]:
     """Return the row of a run, from which its results can be restored.
 
     Raises:

@@ -96,9 +96,15 @@ def _renamed(source: Path, target: Path) -> bool:
     return True
 
 
-def remove_folder(target: Path) -> None:
-    """Remove a folder that readers see whole or not at all; what is left of it if killed, ``recover`` clears away."""
-    scratch, _ = _beside(target)
+def remove_folder(target: Path, holder: Path) -> None:
+    """Remove a folder that readers see whole or not at all.
+
+    Args:
+        target: The folder.
+        holder: A path in the same directory, as that of ``numbered_folder``; ``recover(holder)`` clears away what a
+            killed process left.
+    """
+    scratch, _ = _beside(holder)
     target.rename(scratch)
     shutil.rmtree(scratch)
 

@@ -236,7 +236,7 @@ def exists(path: Path) -> bool:
 def written(folder: Path) -> float:
     """Return when the results of a run were written, in seconds since 1970."""
     run = stack_table.find_run(folder)
-    return (folder / RESULTS if run is None else run.stack.folder / stack_table.RESULTS).stat().st_mtime
+    return (folder / RESULTS).stat().st_mtime if run is None else run.written
 
 
 def files_beside(folder: Path) -> Path:
@@ -391,14 +391,16 @@ def seed_folders(study: Path) -> list[Path]:
     if not study.is_dir():
         raise ArtifactError(f"{study} is not a folder")
     root = study.resolve()  # links that lead out of the study are not followed
-    folders = {path for path in study.glob("*/seed=*") if path.resolve().is_relative_to(root)}
-    for condition in {path.parent for path in study.glob(f"*/{stack_table.PREFIX}*")}:
-        if condition.resolve().is_relative_to(root):
-            folders |= {condition / name for name in stack_table.runs_in_stacks(condition)}
-    return sorted(
-        (path for path in folders if _SEED_FOLDER.fullmatch(path.name)),
-        key=lambda path: (path.parent.name, [int(word) for word in re.findall(r"\d+", path.name)]),
-    )
+    conditions = [path for path in sorted(study.iterdir()) if path.is_dir() and path.resolve().is_relative_to(root)]
+    folders = [folder for condition in conditions for folder in run_folders(condition)]
+    return [folder for folder in folders if folder.resolve().is_relative_to(root)]
+
+
+def run_folders(condition: Path) -> list[Path]:
+    """Return the folders of all seeds of a condition, those that only a stack holds included, by seed and pins."""
+    folders = {*condition.glob("seed=*"), *(condition / name for name in stack_table.runs_in_stacks(condition))}
+    found = [path for path in folders if _SEED_FOLDER.fullmatch(path.name)]
+    return sorted(found, key=lambda path: [int(word) for word in re.findall(r"\d+", path.name)])
 
 
 def typed_folder_of_run(text: str) -> Path:

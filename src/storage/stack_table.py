@@ -31,12 +31,13 @@ RESULTS = "results.parquet"
 WEIGHTS = "weights.safetensors"
 RUN = "run"  # the column with the name of the run, such as seed=7
 CHECKPOINT = "checkpoint"  # the column with what a checkpoint holds beside the weights
+WRITTEN = "written"  # the column with the time at which the results were written, in seconds since 1970
 ROWS = "rows."  # before the name of a table, in the column with the number of its rows
 TEXT = "text."  # before the name of a file that is no table, in the column with its content
 JSON = ("overrides", "config", "versions", "class_names")  # columns with JSON
 TEXTS = ("study", "condition", "fingerprint", "loss", "model", "data", "status", "error")
 PLAIN = (*TEXTS, "classes", "seconds", "schema")
-FIXED = {RUN, CHECKPOINT, *JSON, *PLAIN, *SEED_KEYS}
+FIXED = {RUN, CHECKPOINT, WRITTEN, *JSON, *PLAIN, *SEED_KEYS}
 EXTRA = "pip install -e '.[table]'"
 MAX_BLOCK_BYTES = 2**30  # of a row group, in memory
 _BLOCK = 1024  # rows of the results that are converted at once
@@ -64,6 +65,18 @@ class StackRun:
         """The directory of the files that no table holds, which may not exist."""
         return self.stack.folder / self.stack.names[self.index]
 
+    @property
+    def written(self) -> float:
+        """When its results were written, in seconds since 1970."""
+        return float(self.stack.row(self.index)[WRITTEN])
+
+    @property
+    def texts(self) -> list[str]:
+        """The names of the text files that tables hold of the run, except its results."""
+        found = [name for name, value in self.stack.row(self.index).items() if value is not None]
+        tables = [f"{name.removeprefix(ROWS)}.csv" for name in found if name.startswith(ROWS)]
+        return tables + [name.removeprefix(TEXT) for name in found if name.startswith(TEXT)]
+
     def results(self) -> dict[str, Any]:
         """Return the content of ``results.json``. Runs of a stack share the parts in which they are equal."""
         path = self.stack.folder / RESULTS
@@ -71,9 +84,7 @@ class StackRun:
 
     def has(self, name: str) -> bool:
         """Return whether the run has a file."""
-        row = self.stack.row(self.index)
-        found = row.get(TEXT + name) is not None or row.get(ROWS + Path(name).stem) is not None
-        return found or (self.beside / name).is_file()
+        return name in self.texts or (self.beside / name).is_file()
 
     def text(self, name: str) -> str | None:
         """Return the content of a text file of the run, or None where it has no such file."""
@@ -143,7 +154,8 @@ class Stack:
     @cached_property
     def _results(self) -> Any:
         path = self.folder / RESULTS
-        return _readable(path, lambda: _parquet().read_table(path, read_dictionary=[*JSON, *TEXTS, CHECKPOINT]))
+        options = {"read_dictionary": [*JSON, *TEXTS, CHECKPOINT], "page_checksum_verification": True}
+        return _readable(path, lambda: _parquet().read_table(path, **options))
 
 
 def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]:
@@ -243,7 +255,7 @@ def _rows(path: Path, start: int, count: int) -> pd.DataFrame:
 
 @lru_cache(maxsize=16)
 def _group_sizes(path: Path, _: int) -> list[int]:
-    with _parquet().ParquetFile(path) as file:
+    with _parquet().ParquetFile(path, page_checksum_verification=True) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         if any(group.total_byte_size > MAX_BLOCK_BYTES for group in groups):
             raise ValueError(f"a row group claims more than {MAX_BLOCK_BYTES} bytes")
@@ -252,7 +264,7 @@ def _group_sizes(path: Path, _: int) -> list[int]:
 
 @lru_cache(maxsize=8)
 def _group(path: Path, _: int, number: int) -> pd.DataFrame:
-    with _parquet().ParquetFile(path) as file:
+    with _parquet().ParquetFile(path, page_checksum_verification=True) as file:
         table: pd.DataFrame = file.read_row_group(number).drop_columns([RUN]).to_pandas()
         return table
 

@@ -149,10 +149,10 @@ def test_an_error_leaves_no_numbered_folder(tmp_path: Path) -> None:
 def test_a_removed_folder_that_is_left_over_is_recovered_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("seed=0", "seed=1"):
         (tmp_path / name).mkdir()
-    remove_folder(tmp_path / "seed=0")
+    remove_folder(tmp_path / "seed=0", tmp_path / "seed=0")
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", lambda _: None)  # as if killed
-        remove_folder(tmp_path / "seed=1")
-    assert [path.name for path in tmp_path.iterdir()] == [".seed=1.new"]
-    recover(tmp_path / "seed=1")
+        remove_folder(tmp_path / "seed=1", tmp_path / "seed=2")
+    assert [path.name for path in tmp_path.iterdir()] == [".seed=2.new"]
+    recover(tmp_path / "seed=2")
     assert list(tmp_path.iterdir()) == []
