@@ -224,6 +224,15 @@ def test_a_stack_that_cannot_be_written_leaves_nothing(table, tmp_path, monkeypa
     assert names(table) == [["seed=0", "seed=1"]]
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    small(tmp_path, "table", [1])
+    condition = condition_of(tmp_path)
+    (condition / ".seed=0.new/seed=0").mkdir(parents=True)
+    (condition / ".seed=0.new/history.parquet").write_bytes(b"PAR1")
+    small(tmp_path, "table", [0, 1])
+    assert {path.name for path in condition.iterdir()} == {".lock", "stack-0", "stack-1"}
+
+
 # Broken stacks.
 
 

@@ -14,9 +14,12 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from src.storage.schema import seed_folders, written
+from src.storage.stack_table import StackRun, runs_in_stacks
 from tests.commands import CONSOLE, started
 
 SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_epochs=150", "figures=first")
+STORAGES = [(*SWEEP, "storage=files"), (*SWEEP, "storage=table")]
 TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the words and the process of the last one
 
 
@@ -104,13 +107,41 @@ def _command(folder, words, handles):
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """Return the content of every file below a folder by its path, without times."""
-    return {
+    """Return the content of every file below a folder by its path, without times.
+
+    What stacks hold has the paths that it would have in directories per seed, as launches divide seeds among stacks.
+    """
+    found = {
         str(path.relative_to(folder)): _content(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in TIMED and not path.name.endswith(".log") and ".new" not in str(path)
         if ".sweep" not in path.parts  # what was asked for, not what was made of it
+        if not any(part.startswith("stack-") for part in path.parts)
     }
+    for condition in {path.parent for path in folder.rglob("stack-*")}:
+        for name, run in runs_in_stacks(condition).items():
+            found |= {
+                f"{(condition / name).relative_to(folder)}/{file}": content for file, content in _of_run(run).items()
+            }
+    return found
+
+
+def _of_run(run: StackRun) -> dict[str, object]:
+    """Return the content of every file that a stack holds of a run."""
+    checkpoint = run.checkpoint()
+    weights = checkpoint and {name: value.tolist() for name, value in checkpoint.pop("state_dict").items()}
+    beside = {str(path.relative_to(run.beside)): _content(path) for path in run.beside.rglob("*") if path.is_file()}
+    return {
+        "results.json": {name: value for name, value in run.results().items() if name != "seconds"},
+        "checkpoint.ckpt": [checkpoint, weights],
+        **{name: run.text(name) for name in run.texts},
+        **beside,
+    }
+
+
+def written_runs(folder: Path) -> dict[Path, float]:
+    """Return when each finished run below a folder was written."""
+    return {path: written(path) for study in folder.glob("outputs/*") for path in seed_folders(study)}
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from src.experiments import train_stack
-from tests.commands import parametrize, results
-from tests.faults.studies import contents, leftovers
+from tests.commands import parametrize
+from tests.faults.studies import contents, leftovers, written_runs
 
 ONE = ("loss=ce", "trainer.max_epochs=2", "data.samples_per_class=10", "study=s", "figures=none")
 FREE = (200_000, 0, 40_000, 120_000, 600_000, 1_000_000)
@@ -38,26 +38,27 @@ def finished(folder):
     return {path: content for path, content in contents(folder).items() if "/seed=" in path}
 
 
-@parametrize("free", FREE, quick=1)
-def test_a_full_disk(free, tmp_path, train, count):
+@parametrize("storage,free", [*(("files", free) for free in FREE), ("table", 0), ("table", 600_000)], quick=1)
+def test_a_full_disk(storage, free, tmp_path, train, count):
     disk = tmp_path / "outputs"
     disk.mkdir()
     with small_disk(disk):
-        train(*ONE, "seed=0")
+        words = (*ONE, f"storage={storage}")
+        train(*words, "seed=0")
         whole = finished(tmp_path)
         fill(disk, free)
-        error = train(*ONE, MANY, code=1).err
+        error = train(*words, MANY, code=1).err
         assert "\n" not in error.strip()
         assert "No space left on device" in error or "are free" in error
         kept = finished(tmp_path)
         assert whole.items() <= kept.items()
-        assert {content["status"] for content in results(tmp_path).values()} == {"completed"}
+        assert {content["status"] for path, content in kept.items() if path.endswith(".json")} == {"completed"}
         assert not leftovers(tmp_path)
         (disk / "filler").unlink()
         shutil.copytree(disk, tmp_path / "larger", symlinks=True)
     shutil.copytree(tmp_path / "larger", disk, dirs_exist_ok=True)
-    train(*ONE, MANY)
-    assert len(results(disk)) == 40
+    train(*words, MANY)
+    assert len(written_runs(tmp_path)) == 40
     assert kept.items() <= finished(tmp_path).items()
     count("full or unwritable disks, and folders that vanished")
 

@@ -11,9 +11,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from src.experiments.convert import to_tables
 from src.experiments.finished import completed
 from src.experiments.loading import load_run
 from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
+from src.storage.stack_table import broken_stacks, forget
 from src.utils.validation import SettingsError
 from tests.commands import parametrize
 
@@ -120,6 +122,25 @@ def test_mutated_checkpoints(cases, copy, count):
     def check(content):
         path.write_bytes(content)
         assert str(path) in refusal(lambda: load_run(copy), str(path))
+
+    fuzz(cases, mutations(path.read_bytes()), check, count)
+
+
+@fewer
+@pytest.mark.parametrize("name", ["results.parquet", "history.parquet", "predictions.parquet", "weights.safetensors"])
+def test_mutated_stacks(cases, name, copy, count):
+    pytest.importorskip("safetensors")
+    assert to_tables(copy.parent) == (1, [])
+    path = copy.parent / "stack-0" / name
+
+    def check(content):
+        path.write_bytes(content)
+        forget()  # what this process has read
+        assert all(str(path) in line for line in broken_stacks(copy.parent))
+        for columns, table in ((HISTORY_COLUMNS, HISTORY), (PREDICTION_COLUMNS, PREDICTIONS)):
+            message = refusal(lambda table=table, columns=columns: read_table(copy / table, columns), "none")
+            assert len(message.splitlines()) == 1
+        assert len(refusal(lambda: load_run(copy), "none").splitlines()) == 1
 
     fuzz(cases, mutations(path.read_bytes()), check, count)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.commands import posix
-from tests.faults.studies import SWEEP, Forked, contents, leftovers, start
+from tests.faults.studies import STORAGES, Forked, contents, leftovers, start, written_runs
 
 pytestmark = posix
 KILLS = 6
@@ -24,32 +24,32 @@ def moment(seed: int) -> float:
 
 
 @contextmanager
-def begun(run, folder):
+def begun(run, sweep, folder):
     """Start a sweep and wait for its first file: what comes before, it shares with any command."""
-    with run(folder, *SWEEP) as process:
+    with run(folder, *sweep) as process:
         while not (folder / "outputs").exists() and process.poll() is None:
             time.sleep(0.005)
         yield process
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Run the sweep once; return what it left and how long it took from its first file to its last."""
+@pytest.fixture(scope="module", params=STORAGES, ids=["files", "table"])
+def undisturbed(request, tmp_path_factory):
+    """Run a sweep once; return it, what it left and how long it took from its first file to its last."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    with begun(Forked, folder) as process:
+    with begun(Forked, request.param, folder) as process:
         began = time.monotonic()
-        while len(list(folder.glob("outputs/s/*/seed=*/results.json"))) < SEEDS and process.poll() is None:
+        while len(written_runs(folder)) < SEEDS and process.poll() is None:
             time.sleep(0.005)
         took = time.monotonic() - began
         out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
-    return contents(folder), took
+    return request.param, contents(folder), took
 
 
-def end(run, folder, seconds, sent):
+def end(run, sweep, folder, seconds, sent):
     """Send a running sweep a signal, some seconds after its first file or, where it had ended by then, earlier."""
     for _ in range(10):
-        with begun(run, folder) as process:
+        with begun(run, sweep, folder) as process:
             with suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=seconds)
             if process.poll() is None:
@@ -62,9 +62,9 @@ def end(run, folder, seconds, sent):
     return 0
 
 
-def finish(run, folder, expected):
+def finish(run, sweep, folder, expected):
     """Run the sweep again: it leaves what an undisturbed one does."""
-    with run(folder, *SWEEP) as again:
+    with run(folder, *sweep) as again:
         out, err = again.communicate(timeout=300)
     assert again.returncode == 0, out + err
     assert contents(folder) == expected
@@ -74,12 +74,12 @@ def finish(run, folder, expected):
 @pytest.mark.integration
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, undisturbed, tmp_path, count):
-    expected, took = undisturbed
+    sweep, expected, took = undisturbed
     run = start if number in TYPED else Forked
-    assert end(run, tmp_path, moment(number) * took, signal.SIGKILL) == -signal.SIGKILL
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/s/*/seed=*/results.json")}
-    finish(run, tmp_path, expected)
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert end(run, sweep, tmp_path, moment(number) * took, signal.SIGKILL) == -signal.SIGKILL
+    kept = written_runs(tmp_path)
+    finish(run, sweep, tmp_path, expected)
+    assert kept.items() <= written_runs(tmp_path).items()
     count("sweeps killed by SIGKILL and finished by the same command")
     count("seeds finished when their sweep was killed, and kept as they were", len(kept))
 
@@ -87,17 +87,18 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, un
 @pytest.mark.integration
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, {-signal.SIGTERM, 143}), (signal.SIGINT, {130})])
 def test_a_polite_end_leaves_the_same(sent, code, undisturbed, tmp_path, count):
-    expected, took = undisturbed
-    assert end(start, tmp_path, took / 2, sent) in code
-    finish(start, tmp_path, expected)
+    sweep, expected, took = undisturbed
+    assert end(start, sweep, tmp_path, took / 2, sent) in code
+    finish(start, sweep, tmp_path, expected)
     count("sweeps ended by SIGTERM or Ctrl-C and finished by the same command")
 
 
 @pytest.mark.integration
 def test_a_study_grows_by_what_is_new(undisturbed, tmp_path, train):
-    train("--multirun", "loss=ce", "seed=range(2)", *SWEEP[3:])
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}
-    done = train(*SWEEP)
-    assert {path: path.stat().st_mtime_ns for path in before} == before
+    sweep, expected, _ = undisturbed
+    train("--multirun", "loss=ce", "seed=range(2)", *sweep[3:])
+    before = written_runs(tmp_path)
+    done = train(*sweep)
+    assert before.items() <= written_runs(tmp_path).items()
     assert "2 of 4 seeds are finished and kept" in done.out
-    assert contents(tmp_path) == undisturbed[0]
+    assert contents(tmp_path) == expected

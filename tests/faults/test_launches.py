@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.commands import posix
-from tests.faults.studies import SWEEP, Forked, contents, leftovers, start
+from tests.faults.studies import STORAGES, Forked, contents, leftovers, start
 
 pytestmark = posix
 
@@ -27,19 +27,20 @@ def trained(outputs):
     return sum(int(number) for out in outputs for number in re.findall(r"training (\d+) seeds", out))
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """Return what one launch alone leaves."""
+@pytest.fixture(scope="module", params=STORAGES, ids=["files", "table"])
+def alone(request, tmp_path_factory):
+    """Return a sweep, and what one launch alone leaves."""
     folder = tmp_path_factory.mktemp("alone")
-    launch(folder, SWEEP)
-    return contents(folder)
+    launch(folder, request.param)
+    return request.param, contents(folder)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("launches", "run"), [(2, Forked), (2, start), (8, Forked)])
 def test_launches_of_one_sweep_share_its_seeds(launches, run, alone, tmp_path, count):
-    outputs = launch(tmp_path, *[SWEEP] * launches, run=run)
-    assert contents(tmp_path) == alone
+    sweep, expected = alone
+    outputs = launch(tmp_path, *[sweep] * launches, run=run)
+    assert contents(tmp_path) == expected
     assert leftovers(tmp_path) == []
     assert trained(outputs) == 8
     count("launches of one sweep at once", launches)
@@ -47,7 +48,8 @@ def test_launches_of_one_sweep_share_its_seeds(launches, run, alone, tmp_path, c
 
 @pytest.mark.integration
 def test_launches_of_overlapping_sweeps_share_what_they_have_in_common(alone, tmp_path, count):
-    base = SWEEP[3:]
+    sweep, expected = alone
+    base = sweep[3:]
     sweeps = [
         ("--multirun", "loss=ce,mse", "seed=range(4)", *base),
         ("--multirun", "loss=mse,ce", "seed=range(2)", *base),
@@ -57,8 +59,10 @@ def test_launches_of_overlapping_sweeps_share_what_they_have_in_common(alone, tm
     assert trained(launch(tmp_path, *sweeps * 2)) == 8
     ended = contents(tmp_path)
     # Which launch draws figures depends on who comes first; all else is the same.
-    numbers = {path: content for path, content in alone.items() if path.endswith((".csv", ".ckpt"))}
+    numbers = {path: content for path, content in expected.items() if path.endswith((".csv", ".ckpt"))}
     assert {path: content for path, content in ended.items() if path in numbers} == numbers
-    assert {path for path in ended if path.endswith("results.json")} == {p for p in alone if p.endswith("results.json")}
+    assert {path for path in ended if path.endswith("results.json")} == {
+        p for p in expected if p.endswith("results.json")
+    }
     assert leftovers(tmp_path) == []
     count("launches of overlapping sweeps at once", 2 * len(sweeps))
