@@ -1,7 +1,7 @@
 """The LightningDataModule of a stack: one data set per seed, and mini-batches that hold samples of every seed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -10,24 +10,82 @@ import torch
 from torch import Tensor
 
 from src.data.batches import stratified_order
-from src.data.protocols import DataSource
+from src.data.protocols import MAX_BLOCK, DataSource, SeedPreprocessing
 from src.utils.seed_streams import SeedStreams
 from src.utils.validation import Problem, check, choice, flag, number, whole
 
 Batch = tuple[Tensor, Tensor]  # x (S, B, D), target (S, B)
-MAX_BLOCK = 2**14  # samples of each seed gathered at once, so that an epoch is not a second copy of a large data set
+MAX_INPUTS = 2**28  # bytes of the inputs of all seeds, beyond which those of a table are made block by block
 
 
-@dataclass(frozen=True)
 class Split:
     """Samples of one split: x (S, N, D), float32, and target (S, N), int64."""
 
-    x: Tensor
-    target: Tensor
+    def __init__(self, x: Tensor, target: Tensor) -> None:
+        self._x = x
+        self.target = target
+
+    @property
+    def x(self) -> Tensor:
+        """The inputs of the networks, (S, N, D)."""
+        return self._x
 
     def __getitem__(self, seeds: slice) -> "Split":
         """Return the split of some seeds of the stack."""
-        return Split(self.x[seeds], self.target[seeds])
+        return Split(self._x[seeds], self.target[seeds])
+
+    def take(self, rows: Tensor) -> Batch:
+        """Return x (steps, S, B, D) and target (steps, S, B) of some samples, given by their rows (steps, S, B)."""
+        seeds = torch.arange(len(self.target))[:, None]
+        return self._x[seeds, rows], self.target[seeds, rows]
+
+
+class SharedSplit(Split):
+    """Samples of one split of a large table, which all seeds share; inputs are made when they are asked for.
+
+    Args:
+        samples: All samples of the table, as every seed has them, (S, N, K).
+        targets: Their classes, (S, N).
+        rows: The samples of the split, (S, n).
+        preprocessing: Makes inputs of the networks from samples of each seed.
+        features: Number of inputs D.
+    """
+
+    def __init__(
+        self, samples: Tensor, targets: Tensor, rows: Tensor, preprocessing: SeedPreprocessing, features: int
+    ) -> None:
+        self.samples = samples
+        self.targets = targets
+        self.rows = rows
+        self.preprocessing = preprocessing
+        self.features = features
+        self.target = targets.gather(1, rows)
+
+    @property
+    def x(self) -> Tensor:
+        """The inputs of the networks, (S, n, D), made anew."""
+        return self._inputs(self.rows)
+
+    def __getitem__(self, seeds: slice) -> "SharedSplit":
+        """Return the split of some seeds of the stack."""
+        own = self.preprocessing[seeds]
+        return SharedSplit(self.samples[seeds], self.targets[seeds], self.rows[seeds], own, self.features)
+
+    def take(self, rows: Tensor) -> Batch:
+        """Return x (steps, S, B, D) and target (steps, S, B) of some samples, given by their rows (steps, S, B)."""
+        seeds = torch.arange(len(self.rows))[:, None]
+        chosen = self.rows[seeds, rows].transpose(0, 1)  # (S, steps, B)
+        x = self._inputs(chosen.flatten(1)).unflatten(1, chosen.shape[1:])
+        return x.transpose(0, 1).contiguous(), self.target[seeds, rows]
+
+    def _inputs(self, rows: Tensor) -> Tensor:
+        """Return the inputs of some samples, (S, n) -> (S, n, D), seed by seed and block by block."""
+        inputs = torch.empty(*rows.shape, self.features)
+        for index, mine in enumerate(rows):
+            own, samples = self.preprocessing[index : index + 1], self.samples[index]
+            for place, block in zip(inputs[index].split(MAX_BLOCK), mine.split(MAX_BLOCK), strict=True):
+                place.copy_(own(samples[block][None])[0])
+        return inputs
 
 
 class Block(list[Batch]):
@@ -71,14 +129,13 @@ class EpochLoader:
 
     def __iter__(self) -> Iterator[Block]:
         order = torch.stack([self._order(*each) for each in zip(self.split.target, self.generators, strict=True)])
-        seeds = torch.arange(len(order))[:, None]
         for rows in order.split(self.block, dim=1):
             batches = Block()
             whole = rows.shape[1] // self.batch_size * self.batch_size
             for steps in (rows[:, :whole].unflatten(1, (-1, self.batch_size)), rows[:, None, whole:]):
                 if steps.numel():
                     steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that each mini-batch is contiguous
-                    batches += zip(self.split.x[seeds, steps], self.split.target[seeds, steps], strict=True)
+                    batches += zip(*self.split.take(steps), strict=True)
             yield batches
 
     def _order(self, target: Tensor, generator: torch.Generator) -> Tensor:
@@ -200,9 +257,18 @@ class StackedDataModule(L.LightningDataModule):
         train = train[:, : self.train_size]
         self.indices = train, val, test  # (S, n) each
         self.preprocessing = self.source.preprocessing(x, train)
-        x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
-        seeds = torch.arange(len(order))[:, None]
-        self.test, self.val, self.train = (Split(x[seeds, part], target[seeds, part]) for part in (test, val, train))
+        self.test, self.val, self.train = self._splits(x, target, (test, val, train))
+
+    def _splits(self, x: Tensor, target: Tensor, parts: Sequence[Tensor]) -> list[Split]:
+        """Return the splits of samples (S, N, K) and targets (S, N) by their rows, (S, n) each."""
+        preprocessing, features = self.preprocessing, self.source.features
+        if not isinstance(preprocessing, SeedPreprocessing):
+            x = preprocessing(x)  # in place of the samples in double precision, which take twice the memory
+            seeds = torch.arange(len(x))[:, None]
+            return [Split(x[seeds, part], target[seeds, part]) for part in parts]
+        shared = [SharedSplit(x, target, part, preprocessing, features) for part in parts]
+        large = 4 * target.numel() * features > MAX_INPUTS
+        return list(shared) if large else [Split(each.x, each.target) for each in shared]
 
     def _order(self, streams: SeedStreams) -> Tensor:
         """Return the permutation (N,) of a seed: its test, validation and training samples."""
@@ -222,7 +288,7 @@ class StackedDataModule(L.LightningDataModule):
 
     def test_features(self, index: int) -> pd.DataFrame:
         """Return the features of the test samples of the seed at an index of the stack, as the source names them."""
-        return self.source.feature_frame(self.test.x[index], self.test_indices[index])
+        return self.source.feature_frame(self.test[index : index + 1].x[0], self.test_indices[index])
 
     def encode(self, features: pd.DataFrame) -> Tensor:
         """Return samples given as ``test_features`` as inputs of the first seed's network, (n, D), float32.

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -11,7 +11,19 @@ from torch import Generator, Tensor
 from src.utils.validation import Problem, check
 
 MAX_SAMPLES = 1_000_000
+MAX_BLOCK = 2**14  # samples of each seed gathered at once, so that an epoch is not a second copy of a large data set
 MAX_SCALE = 1e6  # of widths and distances
+
+
+@runtime_checkable
+class SeedPreprocessing(Protocol):
+    """Preprocessing of samples that all seeds share, by the training samples of each seed."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return inputs of the networks: (S, N, K) -> (S, N, D), float32."""
+
+    def __getitem__(self, seeds: slice) -> "SeedPreprocessing":
+        """Return the preprocessing of some seeds of the stack."""
 
 
 class DataSource(ABC):

@@ -1,6 +1,7 @@
 """Real data: fixed tables whose distribution is unknown. Seeds differ in their splits."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Generator, Tensor
 from src.data.dataframe import FILE_SPLIT, Frame, TableSettings, digest, make_frame, read_frame
 from src.data.encoding import Encoder, Layout, layout_problems
 from src.data.group_split import group_fold_size, group_order, reachable_size
-from src.data.protocols import DataSource
+from src.data.protocols import MAX_BLOCK, DataSource
 from src.data.splits import PARTS, fold_numbers, named_parts, time_sizes, times_of
 from src.utils.validation import Problem, SettingsError, check, choice, flag
 
@@ -224,7 +225,9 @@ class Table(DataSource):
 
     def feature_frame(self, x: Tensor, indices: Tensor) -> pd.DataFrame:
         """Return the features of some samples, (n,), as the table has them."""
-        return self.frame.features.iloc[indices.numpy()].reset_index(drop=True)
+        features = self.frame.features.iloc[indices.numpy()]
+        features.index = pd.RangeIndex(len(features))  # without another copy
+        return features
 
     def encode(self, features: pd.DataFrame) -> Tensor:
         """Return a table with the same columns as samples (n, K), float64, NaN where missing; see ``Layout.codes``.
@@ -429,6 +432,12 @@ class Preprocessing:
             inputs[index] = scaled(self._encoded(each, index), self.mean[index], self.deviation[index])
         return inputs
 
+    def __getitem__(self, seeds: slice) -> "Preprocessing":
+        """Return the preprocessing of some seeds of the stack."""
+        part = copy(self)
+        part.encoders, part.mean, part.deviation = self.encoders[seeds], self.mean[seeds], self.deviation[seeds]
+        return part
+
     def encoder(self, index: int) -> Encoder:
         """Return the encoder of the seed at an index of the stack."""
         return self.encoders[index] if self.encoders else Encoder(self.layout, ((),) * len(self.layout.columns))
@@ -439,9 +448,10 @@ class Preprocessing:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation of each input, (1, D), over the samples (n, D), NaN where missing."""
-    mean = x.nanmean(0, keepdim=True).nan_to_num()
-    deviation = (x - mean).square_().nanmean(0, keepdim=True).sqrt().nan_to_num()
+    """Return mean and deviation of each input, (1, D), over the samples (n, D), NaN where missing; overwrite these."""
+    known = len(x) - sum(block.isnan().sum(0) for block in x.split(MAX_BLOCK))  # nanmean would take a copy for this
+    mean = (x.nansum(0, keepdim=True) / known).nan_to_num()
+    deviation = (x.sub_(mean).square_().nansum(0, keepdim=True) / known).sqrt().nan_to_num()
     return mean, torch.where(deviation > 0, deviation, 1)
 
 

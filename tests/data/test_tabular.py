@@ -10,8 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from scripts import aggregate
 from src import evaluate
+from src.data import datamodule
 from src.data.dataframe import TableSettings, digest, make_frame
-from src.data.datamodule import StackedDataModule
+from src.data.datamodule import SharedSplit, Split, StackedDataModule
 from src.data.protocols import Distribution
 from src.data.tabular import BUNDLED, BundledTable, CsvTable, Table
 from src.experiments import load_run
@@ -64,6 +65,26 @@ def test_splits_are_stratified_partitions_that_differ_by_seed() -> None:
         mean, deviation = (moment[seed, 0, 0] for moment in (made.preprocessing.mean, made.preprocessing.deviation))
         parts = torch.cat([part.x[seed, :, 0] for part in (made.test, made.val, made.train)])
         torch.testing.assert_close((parts.double() * deviation + mean).sort()[0], widths.sort()[0], atol=1e-5, rtol=0)
+
+
+def test_inputs_that_are_made_by_block_have_the_bits_of_those_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    width = np.where(np.arange(40) % 7 == 0, np.nan, np.arange(40) / 3)
+    table = make_table(other=width, colour=["red", "blue", "green", "blue"] * 10)
+    whole = module(table, range(3), val_fraction=0.1)
+    monkeypatch.setattr(datamodule, "MAX_INPUTS", 0)
+    monkeypatch.setattr(datamodule, "MAX_BLOCK", 6)
+    shared = module(table, range(3), val_fraction=0.1)
+    for one, other in ((whole.train, shared.train), (whole.val, shared.val), (whole.test, shared.test)):
+        assert (type(one), type(other)) == (Split, SharedSplit)
+        assert torch.equal(one.x, other.x)
+        assert torch.equal(one[1:2].x, other[1:2].x)
+        assert torch.equal(one[1:3].target, other[1:3].target)
+    batches = [[batch for block in made.train_dataloader() for batch in block] for made in (whole, shared)]
+    assert len(batches[0]) == len(batches[1]) == 6
+    for (x, target), (other_x, other_target) in zip(*batches, strict=True):
+        assert torch.equal(x, other_x)
+        assert torch.equal(target, other_target)
+        assert other_x.is_contiguous()
 
 
 def test_scaling_is_that_of_the_training_points_alone() -> None:
