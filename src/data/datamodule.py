@@ -257,18 +257,17 @@ class StackedDataModule(L.LightningDataModule):
         train = train[:, : self.train_size]
         self.indices = train, val, test  # (S, n) each
         self.preprocessing = self.source.preprocessing(x, train)
-        self.test, self.val, self.train = self._splits(x, target, (test, val, train))
-
-    def _splits(self, x: Tensor, target: Tensor, parts: Sequence[Tensor]) -> list[Split]:
-        """Return the splits of samples (S, N, K) and targets (S, N) by their rows, (S, n) each."""
-        preprocessing, features = self.preprocessing, self.source.features
-        if not isinstance(preprocessing, SeedPreprocessing):
-            x = preprocessing(x)  # in place of the samples in double precision, which take twice the memory
-            seeds = torch.arange(len(x))[:, None]
-            return [Split(x[seeds, part], target[seeds, part]) for part in parts]
-        shared = [SharedSplit(x, target, part, preprocessing, features) for part in parts]
-        large = 4 * target.numel() * features > MAX_INPUTS
-        return list(shared) if large else [Split(each.x, each.target) for each in shared]
+        if isinstance(self.preprocessing, SeedPreprocessing):
+            features = self.source.features
+            splits = [SharedSplit(x, target, part, self.preprocessing, features) for part in (test, val, train)]
+            large = 4 * target.numel() * features > MAX_INPUTS
+            self.test, self.val, self.train = splits if large else [Split(each.x, each.target) for each in splits]
+        else:
+            x = self.preprocessing(x)  # in place of the samples in double precision, which take twice the memory
+            seeds = torch.arange(len(order))[:, None]
+            self.test, self.val, self.train = (
+                Split(x[seeds, part], target[seeds, part]) for part in (test, val, train)
+            )
 
     def _order(self, streams: SeedStreams) -> Tensor:
         """Return the permutation (N,) of a seed: its test, validation and training samples."""
