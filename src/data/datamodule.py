@@ -202,7 +202,7 @@ class StackedDataModule(L.LightningDataModule):
         super().__init__()
         check(
             whole("batch_size", batch_size, min_value=1, max_value=2**31),
-            choice("split", split, source.splits),
+            _split_problem(split, source.splits),
             _test_problem(split, test_fraction),
             _folds_problem(split, folds, source.size),
             number("val_fraction", val_fraction, min_value=0, below=1),
@@ -331,6 +331,13 @@ class StackedDataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training continue the shuffles of a checkpoint."""
         self._restored = state_dict["shuffle"]
+
+
+def _split_problem(split: Any, splits: Sequence[str]) -> Problem | None:
+    """Return a problem unless the samples can be split so; those of a distribution are drawn anew for each seed."""
+    if split not in splits and len(splits) == 1:
+        return Problem("split", f"{splits[0]} for these data, as the other splits are of the rows of a table", split)
+    return choice("split", split, splits)
 
 
 def _test_problem(split: str, test_fraction: Any) -> Problem | None:
