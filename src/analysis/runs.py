@@ -1,5 +1,6 @@
 """Table of runs, with conditions labelled by the settings in which they differ."""
 
+import math
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path, PurePath
@@ -45,19 +46,21 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
     extra = [key for key in dict.fromkeys(chain(*(settings[name] for name in order))) if key not in _FIXED]
     named = {name for results in read.values() for name in results.metrics}.difference(_FIXED, extra)
     metrics = [*(name for name in METRICS if name in named), *sorted(named.difference(METRICS))]
-    rows = [
-        {
-            **{key: _cell(value) for key, value in settings[results.fingerprint].items()},
-            **results.metrics,
-            **{name: getattr(results, name) for name in (*_BEFORE_SETTINGS[1:], "status", "seconds")},
-            **dict(zip(SEED_KEYS, identity(results), strict=True)),
-            "label": labels[results.fingerprint],
-            "folder": str(folder),
-        }
-        for folder, results in read.items()
-    ]
-    rows.sort(key=lambda row: (rank[row["label"]], row["classes"], *(row[name] for name in SEED_KEYS)))
-    return pd.DataFrame(rows, columns=[*_BEFORE_SETTINGS, *extra, *_AFTER_SETTINGS, *metrics, "folder"])
+    cells = {name: {key: _cell(value) for key, value in each.items()} for name, each in settings.items()}
+    ordered = sorted(
+        read.items(), key=lambda run: (rank[labels[run[1].fingerprint]], run[1].classes, *identity(run[1]))
+    )
+    each_run = [results for _, results in ordered]
+    columns = {  # one after the other, as a dictionary per run would take gigabytes for 100,000 of them
+        "label": [labels[each.fingerprint] for each in each_run],
+        **{name: [getattr(each, name) for each in each_run] for name in _BEFORE_SETTINGS[1:]},
+        **{name: [cells[each.fingerprint].get(name, math.nan) for each in each_run] for name in extra},
+        **{key: [identity(each)[index] for each in each_run] for index, key in enumerate(SEED_KEYS)},
+        **{name: [getattr(each, name) for each in each_run] for name in ("status", "seconds")},
+        **{name: [each.metrics.get(name, math.nan) for each in each_run] for name in metrics},
+        "folder": [str(folder) for folder, _ in ordered],
+    }
+    return pd.DataFrame(columns, columns=[*_BEFORE_SETTINGS, *extra, *_AFTER_SETTINGS, *metrics, "folder"])
 
 
 def _comparable(results: Results) -> dict[str, Any]:

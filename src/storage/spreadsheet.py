@@ -43,8 +43,9 @@ def unescape_formulas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mapped(table: pd.DataFrame, function: Any) -> pd.DataFrame:
-    mapped = table.rename(columns=function)
-    for index, (_, column) in enumerate(table.items()):  # by index, as two columns may share a name
-        if not is_numeric_dtype(column):
-            mapped.isetitem(index, column.map(function))
+    names = [function(name) for name in table.columns]
+    mapped = table.copy(deep=False) if names == list(table.columns) else table.set_axis(names, axis="columns")
+    for index, kind in enumerate(table.dtypes):  # by index, as two columns may share a name
+        if not is_numeric_dtype(kind):
+            mapped.isetitem(index, table.iloc[:, index].map(function))
     return mapped

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import pandas as pd
@@ -122,7 +123,6 @@ class Stack:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._block: tuple[int, list[dict[str, Any]]] = (-1, [])
         self._starts: dict[str, list[int]] = {}
 
     @cached_property
@@ -137,11 +137,11 @@ class Stack:
 
     def row(self, index: int) -> Mapping[str, Any]:
         """Return a row of the results."""
-        number = index // _BLOCK
-        if self._block[0] != number:
-            rows = self._results.slice(number * _BLOCK, _BLOCK)
-            self._block = (number, _readable(self.folder / RESULTS, rows.to_pylist))
-        return self._block[1][index % _BLOCK]
+        return _block(self, index // _BLOCK)[index % _BLOCK]
+
+    def rows(self, start: int, count: int) -> list[dict[str, Any]]:
+        """Return some rows of the results."""
+        return list(_readable(self.folder / RESULTS, self._results.slice(start, count).to_pylist))
 
     def starts(self, column: str) -> list[int]:
         """Return where the rows of each run begin in a table, or in the weights, by the column that counts them."""
@@ -160,7 +160,8 @@ class Stack:
 
 def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]:
     """Return the content of ``results.json`` from the row of a run, of which these columns are metrics."""
-    content = {name: row[name] for name in PLAIN} | {name: _shared(row[name]) for name in JSON}
+    content: dict[str, Any] = {name: intern(row[name]) if isinstance(row[name], str) else row[name] for name in PLAIN}
+    content |= {name: _shared(row[name]) for name in JSON}
     content["seed"] = row["seed"]
     streams = {key.removeprefix("seeds."): row[key] for key in SEED_KEYS[1:]}
     content["streams"] = {purpose: seed for purpose, seed in streams.items() if seed is not None}
@@ -222,6 +223,7 @@ def broken_stacks(condition: Path) -> list[str]:
 def forget() -> None:
     """Read again what was read of the stacks, after some were written or removed."""
     _runs.cache_clear()
+    _block.cache_clear()
     _group.cache_clear()
 
 
@@ -237,6 +239,11 @@ def _runs(condition: Path, _: int) -> Mapping[str, StackRun]:
     return found
 
 
+@lru_cache(maxsize=2)  # as those of all stacks would take gigabytes
+def _block(stack: Stack, number: int) -> list[dict[str, Any]]:
+    return stack.rows(number * _BLOCK, _BLOCK)
+
+
 @lru_cache(maxsize=64)
 def _shared(text: str) -> Any:
     return json.loads(text)
@@ -248,7 +255,9 @@ def _rows(path: Path, start: int, count: int) -> pd.DataFrame:
     first = 0
     for number, rows in enumerate(_group_sizes(path, changed)):
         if start < first + rows:
-            return _group(path, changed, number).iloc[start - first : start - first + count].reset_index(drop=True)
+            found = _group(path, changed, number).iloc[start - first : start - first + count]
+            found.index = pd.RangeIndex(len(found))
+            return found
         first += rows
     raise ValueError(f"it has {first} rows, expected at least {start + count}")
 

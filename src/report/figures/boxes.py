@@ -1,4 +1,4 @@
-"""Box plots of every condition, with one dot per seed, means with intervals, and the Bayes accuracy."""
+"""Box plots of every condition, with a dot per seed or the density of many, means with intervals, and references."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,8 @@ _HEIGHT = 0.62  # height of a box in rows
 _GOLDEN = (5**0.5 - 1) / 2
 _BOX, _SEED, _MEAN = "quartiles and median", "one seed", "mean and its interval"
 _COLLAPSED = "one collapsed seed"
+_DENSITY = "density of the seeds"
+_MAX_DOTS = 300  # in a row, where more would hide each other
 _BAYES, _LINEAR = "Bayes accuracy", "linear discriminant of infinite data"
 _IDEAL = "optimum of the loss"
 _MAJORITY = "always the largest class"
@@ -65,9 +67,9 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
     the box, one dot per seed, hollow where it is collapsed, and the mean with its t interval; a single seed is only a
-    dot. The dashed line is the Bayes accuracy, the dotted one the linear discriminant, and the dash-dotted one the
-    accuracy of the decision rule of the loss at its minimiser: the gap to its right is the cost of the rule, that to
-    its left the cost of training.
+    dot. More than 300 seeds have a kernel density estimate in the place of the dots. The dashed line is the Bayes
+    accuracy, the dotted one the linear discriminant, and the dash-dotted one the accuracy of the decision rule of the
+    loss at its minimiser: the gap to its right is the cost of the rule, that to its left the cost of training.
 
     Args:
         ax: Where to draw.
@@ -104,15 +106,10 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
 
 def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: float) -> None:
     values = group.values
-    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even and deterministic
-    size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
-    many = len(values) > 200
-    hollow = np.zeros(len(values), dtype=bool) if group.collapsed is None else group.collapsed
-    look: dict[str, Any] = {"s": size, "color": color, "alpha": opacity, "linewidths": 0, "zorder": 3}
-    ax.scatter(values[~hollow], (row + jitter)[~hollow], label=_SEED, rasterized=many, **look)
-    if hollow.any():
-        look = {"s": 2 * size, "facecolors": "white", "edgecolors": color, "linewidths": 0.9, "zorder": 3}
-        ax.scatter(values[hollow], (row + jitter)[hollow], label=_COLLAPSED, **look)
+    if len(values) > _MAX_DOTS:
+        _draw_density(ax, row, values, color)
+    else:
+        _draw_dots(ax, row, group, color)
     if len(values) < 2:
         return
     ax.boxplot(
@@ -134,6 +131,26 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: floa
     ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
 
+def _draw_density(ax: Axes, row: float, values: NDArray[np.floating], color: str) -> None:
+    look: dict[str, Any] = {"orientation": "horizontal", "widths": 1.4 * _HEIGHT, "showextrema": False}
+    drawn: Any = ax.violinplot([values], positions=[row], **look)
+    [body] = drawn["bodies"]
+    body.set(facecolor=color, edgecolor="none", alpha=0.35, zorder=1.5, label=_DENSITY)
+
+
+def _draw_dots(ax: Axes, row: float, group: Group, color: str) -> None:
+    values = group.values
+    jitter = ((np.arange(len(values)) + 1) * _GOLDEN % 1 - 0.5) * 0.8 * _HEIGHT  # even and deterministic
+    size, opacity = np.clip(200 / max(len(values), 1), 2, 9), np.clip(25 / max(len(values), 1), 0.2, 0.75)
+    many = len(values) > 200
+    hollow = np.zeros(len(values), dtype=bool) if group.collapsed is None else group.collapsed
+    look: dict[str, Any] = {"s": size, "color": color, "alpha": opacity, "linewidths": 0, "zorder": 3}
+    ax.scatter(values[~hollow], (row + jitter)[~hollow], label=_SEED, rasterized=many, **look)
+    if hollow.any():
+        look = {"s": 2 * size, "facecolors": "white", "edgecolors": color, "linewidths": 0.9, "zorder": 3}
+        ax.scatter(values[hollow], (row + jitter)[hollow], label=_COLLAPSED, **look)
+
+
 def _draw_reference(ax: Axes, top: float, values: Iterable[float | None], label: str, dashes: Any) -> None:
     """Draw one line through neighbouring rows of the same reference accuracy."""
     row = top
@@ -153,6 +170,7 @@ def box_legend(axes: Iterable[Axes], confidence: float = 0.95) -> list[Artist]:
         _BOX: Patch(facecolor=(MUTED, 0.18), edgecolor=MUTED, label=_BOX),
         _SEED: Line2D([], [], label=_SEED, **dot),
         _COLLAPSED: Line2D([], [], markerfacecolor="white", label=_COLLAPSED, **dot),
+        _DENSITY: Patch(facecolor=(MUTED, 0.35), edgecolor="none", label=_DENSITY),
         _MEAN: Line2D([], [], linewidth=1.6, label=f"mean, {confidence:.0%} interval", **_DIAMOND),
         _BAYES: Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=_BAYES),
         _LINEAR: Line2D([], [], color=INK, linestyle=":", linewidth=1.0, label=_LINEAR),

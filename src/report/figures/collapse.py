@@ -22,6 +22,7 @@ _DEAD_UNITS = re.compile(r"train/dead_units/(\d+)")
 _COLLAPSED, _NORMAL = "collapsed", "a seed that learned"
 _MAX_SETTINGS = 12  # values of one setting that a map shows
 _MIN_CELLS = 4
+_MAX_DOTS = 1000  # more are an image, as files of vectors would grow with them
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,11 @@ def plot_curves(ax: Axes, seeds: CollapsedSeeds) -> Axes:
 def plot_dead_units(ax: Axes, seeds: CollapsedSeeds) -> Axes:
     """Draw the share of dead units of each layer: one dot per seed, collapsed ones hollow."""
     layers = np.arange(1, max(seeds.dead.shape[1], seeds.dead_normal.shape[1]) + 1)
-    for row in seeds.dead_normal:
-        ax.plot(layers[: len(row)] - 0.12, 100 * row, linestyle="none", marker="o", markersize=3, color=INK, alpha=0.5)
-    for row in seeds.dead:
-        look: dict[str, Any] = {"markersize": 4, "color": class_colors(2)[1], "markerfacecolor": "white"}
-        ax.plot(layers[: len(row)] + 0.12, 100 * row, linestyle="none", marker="o", **look)
+    normal: dict[str, Any] = {"markersize": 3, "color": INK, "alpha": 0.5}
+    hollow: dict[str, Any] = {"markersize": 4, "color": class_colors(2)[1], "markerfacecolor": "white"}
+    for shares, shift, look in ((seeds.dead_normal, -0.12, normal), (seeds.dead, 0.12, hollow)):
+        across = np.tile(layers[: shares.shape[1]] + shift, len(shares))
+        ax.plot(across, 100 * shares.ravel(), linestyle="none", marker="o", rasterized=shares.size > _MAX_DOTS, **look)
     ax.set_xticks(layers)
     ax.set(xlabel="hidden layer", ylabel="dead units (%)", xlim=(0.5, len(layers) + 0.5), ylim=(-4, 104))
     ax.grid(axis="y")

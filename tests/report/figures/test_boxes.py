@@ -26,7 +26,7 @@ def rows(ax: Axes) -> dict[str, float]:
     return {text.get_text(): place for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
 
 
-@pytest.mark.parametrize("seeds", [2, 20, 1000])
+@pytest.mark.parametrize("seeds", [2, 20, 300])
 def test_a_dot_a_seed_and_the_mean_with_its_interval(ax: Axes, seeds: int):
     groups = [group("mse", 2, seeds), group("ce", 2, seeds)]
     assert plot_accuracy_boxes(ax, groups) is ax
@@ -39,6 +39,24 @@ def test_a_dot_a_seed_and_the_mean_with_its_interval(ax: Axes, seeds: int):
         interval = stats.ttest_1samp(each.values, 0).confidence_interval(0.95)
         drawn = [line.get_xdata() for line in ax.lines if line.get_linewidth() == 1.6]
         assert any(np.allclose(ends, interval, rtol=1e-12) for ends in drawn)
+
+
+def test_many_seeds_are_a_density_instead_of_dots(ax: Axes) -> None:
+    each = group("ce", 2, 1000)
+    plot_accuracy_boxes(ax, [each])
+    [body] = ax.collections
+    outline = body.get_paths()[0].vertices
+    upper = outline[outline[:, 1] > rows(ax)["ce"]]
+    density = stats.gaussian_kde(each.values)(upper[:, 0])
+    height = upper[:, 1] - rows(ax)["ce"]
+    np.testing.assert_allclose(height / height.max(), density / density.max(), rtol=1e-6)
+    assert (outline[:, 0].min(), outline[:, 0].max()) == (each.values.min(), each.values.max())
+    assert [entry.get_label() for entry in box_legend([ax])][:2] == ["quartiles and median", "density of the seeds"]
+
+
+def test_equal_values_of_many_seeds_are_drawn(ax: Axes) -> None:
+    plot_accuracy_boxes(ax, [Group("ce", 2, np.full(1000, 0.5))])
+    ax.figure.draw_without_rendering()
 
 
 def test_boxes_reach_from_quartile_to_quartile_without_fliers(ax: Axes):

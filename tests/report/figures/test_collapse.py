@@ -16,7 +16,7 @@ def test_dead_units_have_a_panel_only_where_a_network_has_relu():
     axes = collapse_figure([relu, tanh]).axes
     assert len(axes) == 4
     shown = [line.get_ydata().tolist() for line in axes[1].lines]
-    assert shown == [[0, 0]] * 3 + [[40, 100]]
+    assert shown == [[0, 0] * 3, [40, 100]]
     assert not axes[3].lines
 
 
