@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.storage.schema import CONFUSION, ArtifactError, read_text
+from src.storage.schema import CONFUSION, ArtifactError, file_text
 from src.storage.spreadsheet import unescape_formula
 
 _MAX_BYTES = 1_000_000  # a hundred classes take 30 kB
@@ -56,7 +56,7 @@ def read_confusion(runs: pd.DataFrame) -> tuple[dict[str, Confusion], list[str]]
 
 def _read(path: Path) -> Confusion | None:
     """Return the matrix of one run, or None where there is none."""
-    if (text := read_text(path, _MAX_BYTES)) is None:
+    if (text := file_text(path, _MAX_BYTES)) is None:
         return None
     try:
         cells = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False)

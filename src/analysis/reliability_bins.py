@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from src.analysis.collect import Progress, without_progress
-from src.storage.schema import PREDICTIONS, ArtifactError, read_table, read_text
+from src.storage.schema import PREDICTIONS, ArtifactError, file_text, read_table
 from src.storage.spreadsheet import unescape_formula
 
 BINS = 10
@@ -124,7 +124,7 @@ def _read_named(path: Path, table: pd.DataFrame, classes: int) -> NDArray[np.flo
     numbers = all(kind.kind in "iufb" for kind in [*shares.dtypes, correct.dtype])
     if not (names and numbers and np.isin(correct, (0, 1)).all()):
         raise ArtifactError(f"{path}: expected numbers in {classes} columns p_LABEL, and 0 or 1 in correct")
-    text = io.StringIO(read_text(path))
+    text = io.StringIO(file_text(path))
     pred = pd.read_csv(text, usecols=["pred"], dtype=str, keep_default_na=False)["pred"]  # also the label NA
     column = shares.columns.get_indexer("p_" + pred.map(unescape_formula))
     if (column < 0).any():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.storage.schema import TABLE, ArtifactError, read_text
+from src.storage.schema import TABLE, ArtifactError, file_text
 
 _MAX_BYTES = 100_000_000  # of the rows of the splits, mostly
 _SHOWN = ("name", "role", "use", "values", "missing")
@@ -37,6 +37,6 @@ def read_columns(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    text = read_text(path, _MAX_BYTES)
+    text = file_text(path, _MAX_BYTES)
     content: dict[str, Any] | None = None if text is None else json.loads(text)
     return content

@@ -20,7 +20,7 @@ from src.data.datamodule import StackedDataModule
 from src.data.encoding import Encoder, Layout
 from src.data.protocols import DataSource
 from src.data.tabular import CsvTable, Preprocessing, Table, scaled
-from src.storage.schema import TABLE, ArtifactError, read_text
+from src.storage.schema import TABLE, ArtifactError, file_text
 from src.utils.validation import Problem, SettingsError, check, choice
 
 _MAX_BYTES = 100_000_000  # of the split indices of ten million rows
@@ -92,7 +92,7 @@ class StoredTable:
             ArtifactError: If it is broken.
         """
         path = folder / TABLE
-        if (text := read_text(path, _MAX_BYTES)) is None:
+        if (text := file_text(path, _MAX_BYTES)) is None:
             return None
         try:
             return cls._from(json.loads(text))

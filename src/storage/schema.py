@@ -200,7 +200,7 @@ def read_results(folder: Path) -> Results:
     try:
         if run := stack_table.find_run(folder):
             content: Any = run.results()
-        elif (text := read_text(path, MAX_RESULTS_BYTES)) is None:
+        elif (text := file_text(path, MAX_RESULTS_BYTES)) is None:
             raise ArtifactError(f"{folder} is not the folder of a finished run: it has no {RESULTS}")
         else:
             content = json.loads(text)
@@ -245,7 +245,7 @@ def files_beside(folder: Path) -> Path:
     return folder if run is None else run.beside
 
 
-def read_text(path: Path, max_bytes: int | None = None) -> str | None:
+def file_text(path: Path, max_bytes: int | None = None) -> str | None:
     """Return a text file of a run, from its folder or as a stack holds it, or None where the run has none.
 
     Args:
@@ -370,7 +370,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    if (text := read_text(path)) is None:
+    if (text := file_text(path)) is None:
         raise ArtifactError(f"{path} is missing")
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):

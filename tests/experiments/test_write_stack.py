@@ -14,7 +14,7 @@ from src.config.stored import read_weights
 from src.evaluate import main as evaluate
 from src.experiments import load_run, run, runner, write_run
 from src.experiments.write_stack import new_stack
-from src.storage.schema import TABLE, exists, files_beside, read_results, read_text, seed_folders
+from src.storage.schema import TABLE, exists, file_text, files_beside, read_results, seed_folders
 from src.storage.stack_table import Stack, find_run, forget, stacks
 
 pytest.importorskip("safetensors")
@@ -83,7 +83,7 @@ def test_a_stack_has_the_files_of_its_seeds(both):
     for seed in range(3):
         mine, other = table / f"seed={seed}", files / f"seed={seed}"
         for name in PARTS:
-            assert read_text(mine / name) == (other / name).read_text(), name
+            assert file_text(mine / name) == (other / name).read_text(), name
         weights, expected = (read_weights(each, 10**6) for each in (mine, other))
         assert weights.keys() == expected.keys()
         assert all(torch.equal(weights[name], expected[name]) for name in weights)
@@ -143,7 +143,7 @@ def test_labels_that_are_texts_and_tables_of_the_encoder_are_kept(tmp_path):
         out = tmp_path / storage
         run(*words, "trainer.max_epochs=2", storage=storage, seed=[0, 1], output_dir=out)
         folder = condition_of(out) / "seed=1"
-        texts.append({name: read_text(folder / name) for name in ("predictions.csv", "confusion.csv", TABLE)})
+        texts.append({name: file_text(folder / name) for name in ("predictions.csv", "confusion.csv", TABLE)})
         runs = collect([out / "runs"]).runs
         texts[-1]["confusion"] = read_confusion(runs)[0].popitem()[1].counts.tolist()
         assert read_reliability(runs)[1] == []
