@@ -304,7 +304,7 @@ def test_what_users_of_the_template_type_does_what_the_page_says(typed, outcome,
 
 def test_every_choice_has_a_row() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    for group in ("scheduler", "callbacks", "logger", "profiler", "debug", "paths"):
+    for group in ("scheduler", "callbacks", "logger", "profiler", "debug", "paths", "storage"):
         [row] = re.findall(rf"^\| `{group}=` \|(.*?)\|", text, flags=re.MULTILINE)
         assert set(re.findall(r"`(\w+)`", row)) == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
     for group in ("loss", "data"):
