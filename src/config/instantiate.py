@@ -35,6 +35,7 @@ from src.training.callbacks.base import SeedCallback
 from src.training.callbacks.early_stopping import BestEpoch, EarlyStopping
 from src.training.callbacks.ema import ExponentialMovingAverage
 from src.training.module import GRADIENT_SETTINGS, StackedClassifier
+from src.training.schedulers import SeedPlateau
 from src.training.single_thread import single_threaded
 from src.utils.seed_streams import SeedStreams, seed_streams
 from src.utils.validation import Problem, SettingsError, check, choice
@@ -431,20 +432,21 @@ def check_scheduler(config: dict[str, Any], components: Components, optimizer: O
     settings = config["scheduler"]
     check(choice("scheduler.interval", settings.get("interval", "epoch"), ("epoch", "step")))
     built: Any = make(optimizer)
-    if isinstance(built, ReduceLROnPlateau):
+    if isinstance(built, SeedPlateau | ReduceLROnPlateau):
         splits = ("train", "val") if config["data"]["val_fraction"] else ("train",)
         check(
             choice("scheduler.interval", settings.get("interval", "epoch"), ("epoch",)),
             choice("scheduler.monitor", settings.get("monitor"), [f"{split}/loss" for split in splits]),
         )
-        rule = "another with more than one seed, as one rate by their mean would couple them; see stack_size=1"
-        check(None if len(stack(config)) == 1 else Problem("scheduler", rule, settings["_target_"]))
+        rule = "scheduler=plateau with more than one seed, as a rate that follows their mean would couple them"
+        mean = isinstance(built, ReduceLROnPlateau) and len(stack(config)) > 1
+        check(Problem("scheduler._target_", rule, settings["_target_"]) if mean else None)
 
     def steps() -> list[float]:
         rates = []
         for _ in range(min(TRIED_STEPS, _scheduled(config, components.datamodule))):
             rates.append(float(optimizer.param_groups[0]["lr"]))
-            built.step(1.0) if isinstance(built, ReduceLROnPlateau) else built.step()
+            built.step(*[torch.ones(1)] * isinstance(built, SeedPlateau | ReduceLROnPlateau))
         return rates
 
     with warnings.catch_warnings(action="ignore"):  # about steps of the scheduler without any of the optimizer

@@ -26,12 +26,14 @@ class StepRules:
         accumulate: Mini-batches whose gradients are averaged for one step; the last step of a block may have fewer,
             and divides by the same number, as Lightning does.
         after_step: Called after each step; None for nothing.
+        scale: Whether the change of the weights by a step is scaled by ``FlatParameters.step_factors``.
     """
 
     clip_norm: float | None = None
     clip_value: float | None = None
     accumulate: int = 1
     after_step: Callable[[], None] | None = None
+    scale: bool = False
 
 
 NO_RULES = StepRules()
@@ -93,7 +95,10 @@ def take_steps(
             flat.clip_value(rules.clip_value)
         if schedule:
             optimizer.param_groups[0].update(schedule[index // rules.accumulate])
-        step()
+        if rules.scale:
+            flat.scaled_step(step)
+        else:
+            step()
         if rules.after_step is not None:
             rules.after_step()
     return outputs

@@ -1,8 +1,9 @@
 """One flat buffer for all parameters of a stacked network, so that one optimizer step updates every seed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class FlatParameters:
 
     Attributes:
         values: The buffer (P,), a parameter for the optimizer; P is a multiple of 16.
+        step_factors: What ``scaled_step`` scales the change of each value by, (P,); None before there are any.
 
     Example:
         >>> network = nn.ParameterList([torch.ones(2, 3, 5), torch.ones(2, 1, 5)])
@@ -40,6 +42,7 @@ class FlatParameters:
         *starts, total = accumulate((-(-size // SIMD_WIDTH) * SIMD_WIDTH for size in sizes), initial=0)
         self.values = nn.Parameter(parameters[0].new_zeros(total))
         self.values.grad = self._gradient = torch.zeros_like(self.values.data)
+        self.step_factors: Tensor | None = None
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []
         self._spans = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
@@ -70,6 +73,24 @@ class FlatParameters:
         for span, block in zip(self._spans, rows.split(widths, dim=1), strict=True):
             buffer[span] = block.flatten()
         return buffer
+
+    def set_step_factors(self, factors: Tensor) -> None:
+        """Set the factor of each seed, (S,), for ``scaled_step``."""
+        width = sum(span.stop - span.start for span in self._spans) // self._seeds
+        self.step_factors = self.from_rows(factors.to(self.values)[:, None].expand(-1, width))
+
+    def scaled_step(self, step: Callable[[], Any]) -> None:
+        """Call what changes the values, and scale the change of each seed by its factor.
+
+        The whole buffer is interpolated at once, as the elements of a scalar tail would be rounded differently; a
+        factor of 1 leaves the values of the step.
+        """
+        if self.step_factors is None:
+            step()
+            return
+        before = self.values.detach().clone()
+        step()
+        torch.lerp(before, self.values.data, self.step_factors, out=self.values.data)
 
     def clip_norm(self, max_norm: float) -> None:
         """Scale the gradient of each seed down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does of one network."""

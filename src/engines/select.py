@@ -40,7 +40,7 @@ def select_engine(
     if requested == "torch":
         reason: str | None = "is excluded"
     elif rules != NO_RULES:
-        reason = "neither clips nor accumulates gradients, nor averages weights"
+        reason = "neither clips nor accumulates gradients, nor averages weights, and has one rate for all seeds"
     elif layers is None:
         reason = "has only affine layers and activations, all in one precision"
     else:

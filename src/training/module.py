@@ -28,6 +28,7 @@ from src.losses.base import Objective
 from src.metrics.predictions import by_blocks
 from src.training.callbacks.base import SeedCallback
 from src.training.history import Curves
+from src.training.schedulers import SeedPlateau
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class StackedClassifier(L.LightningModule):
         optimizer: Builds an element-wise optimizer from parameters.
         scheduler: Builds a learning-rate scheduler from the optimizer; None for a constant rate.
         interval: When the scheduler steps: after each ``epoch``, or after each ``step`` on a mini-batch.
-        monitor: The logged metric that ``ReduceLROnPlateau`` follows.
+        monitor: The metric that ``SeedPlateau`` follows of each seed, or ``ReduceLROnPlateau`` as their mean.
         engine: ``auto``, ``native`` or ``torch``, see ``src.engines.select``.
         gradient_clip_val: As of ``lightning.Trainer``, which cannot clip each seed alone; None for none.
         gradient_clip_algorithm: ``norm`` of each seed's gradient, or ``value`` of its elements.
@@ -144,7 +145,9 @@ class StackedClassifier(L.LightningModule):
             optimizer,
             requested=self.requested_engine,
             mixed=mixed,
-            rules=replace(self.step_rules, after_step=self.after_step),
+            rules=replace(
+                self.step_rules, after_step=self.after_step, scale=isinstance(self.lr_schedulers(), SeedPlateau)
+            ),
         )
 
     def training_step(self, batch: Block | Batch, batch_idx: int) -> None:
@@ -160,12 +163,23 @@ class StackedClassifier(L.LightningModule):
         if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
             self._end_epoch()
 
+    def on_train_epoch_start(self) -> None:
+        """Give each seed the rate that a scheduler by seed has for it."""
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, SeedPlateau) and len(scheduler.rates):
+            self.flat.set_step_factors(scheduler.factors())
+
     def on_train_epoch_end(self) -> None:
         """Step a scheduler whose interval is an epoch."""
         scheduler = self.lr_schedulers()
         if scheduler is None or self.interval != "epoch":
             return
-        if isinstance(scheduler, ReduceLROnPlateau):
+        if isinstance(scheduler, SeedPlateau):
+            losses = self.curves.of_epochs()[self.monitor]
+            if len(losses) == len(self.curves.step_loss):  # not after an epoch without validation
+                scheduler.step(losses[-1])
+                self.log("train/lr", scheduler.rates.mean().float())
+        elif isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics[self.monitor])
         else:
             cast(LRScheduler, scheduler).step()

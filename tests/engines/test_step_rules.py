@@ -71,6 +71,23 @@ def test_each_seed_is_clipped_and_accumulated_as_a_network_alone(rule: str, auto
         assert all(torch.equal(one[index], other[0]) for one, other in zip(together, alone, strict=True))
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("autograd", [False, pytest.param(True, marks=pytest.mark.integration)])
+def test_the_rate_of_each_seed_falls_as_that_of_a_network_alone(optimizer: str, autograd: bool, settings: Any) -> None:
+    words = [f"optimizer={optimizer}", "optimizer.lr=0.05", "trainer.max_epochs=12"]
+    config = settings(*SMALL, *words, "scheduler=plateau", "scheduler.patience=1", "scheduler.threshold=0.1")
+    constant = fit(settings(*SMALL, *words, "engine=torch"), SEEDS, autograd=autograd)
+    together = fit(config, SEEDS, autograd=autograd)
+    assert not any(torch.allclose(one, other, rtol=1e-3) for one, other in zip(together, constant, strict=True))
+    torchs = config["scheduler"] | {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"}
+    for index, seed in enumerate(SEEDS):
+        alone = fit(config, [seed], autograd=autograd)
+        assert all(torch.equal(one[index], other[0]) for one, other in zip(together, alone, strict=True))
+        expected = fit(config | {"scheduler": torchs, "engine": "torch"}, [seed], autograd=autograd)
+        for trained, other in zip(alone, expected, strict=True):
+            torch.testing.assert_close(trained, other, rtol=1e-3, atol=1e-5)
+
+
 def test_an_epoch_in_several_blocks_accumulates_as_in_one(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     config = settings(*SMALL, *SGD, *RULES["accumulate"])
     whole = fit(config, SEEDS)

@@ -218,9 +218,13 @@ scheduler=warmup_cosine scheduler.total_steps=0 ~ scheduler.total_steps, from 1,
 scheduler=warmup_cosine scheduler.warmup=1 ~ scheduler.warmup, below 1, 1
 scheduler=plateau scheduler.interval=step ~ scheduler.interval, epoch, step
 scheduler=plateau scheduler.monitor=val/loss ~ scheduler.monitor, train/loss, val/loss
-scheduler=plateau scheduler.factor=2 ~ scheduler, factor=2
-scheduler=plateau scheduler.patience=long ~ scheduler, patience=long
-scheduler=plateau seed=[0,1] ~ scheduler, couple, stack_size=1
+scheduler=plateau scheduler.factor=2 ~ scheduler.factor, below 1, 2
+scheduler=plateau scheduler.threshold=-1 ~ scheduler.threshold, at least 0, -1
+scheduler=plateau scheduler.cooldown=-1 ~ scheduler.cooldown, at least 0, -1
+scheduler=plateau scheduler.min_lr=-1 ~ scheduler.min_lr, at least 0, -1
+scheduler=plateau scheduler.patience=long ~ scheduler.patience, at least 0, long
+scheduler=plateau engine=native ~ engine, auto or torch, native
+scheduler=plateau scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau seed=[0,1] ~ scheduler._target_, couple
 callbacks=nope ~ callbacks, default, nope
 callbacks=5 ~ callbacks, default, 5
 callbacks=[none,nope] ~ callbacks, default, nope

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.optim import SGD
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
 
-from src.training.schedulers import WarmupCosine
+from src.training.schedulers import SeedPlateau, WarmupCosine
 from src.utils.validation import SettingsError
 
 
@@ -34,3 +36,34 @@ def test_warmup_and_cosine_are_those_of_torch():
 def test_wrong_arguments_are_named(name, value):
     with pytest.raises(SettingsError, match=name):
         rates(lambda optimizer: WarmupCosine(optimizer, **({"total_steps": 5, "warmup": 0.5} | {name: value})), 1)
+
+
+@given(
+    losses=st.lists(
+        st.tuples(*[st.sampled_from([0.0, 0.5, 0.9, 0.99, 1.0, float("nan")])] * 3), min_size=1, max_size=30
+    ),
+    patience=st.integers(0, 3),
+    cooldown=st.integers(0, 3),
+    threshold=st.sampled_from([0.0, 1e-4, 0.05, 2.0]),
+    min_lr=st.sampled_from([0.0, 0.05, 1.0]),
+)
+def test_the_rate_of_each_seed_is_that_of_torch(losses, patience, cooldown, threshold, min_lr):
+    rule = {"factor": 0.5, "patience": patience, "cooldown": cooldown, "threshold": threshold, "min_lr": min_lr}
+    mine = SeedPlateau(SGD([torch.ones(1)], lr=0.3), **rule)
+    alone = [SGD([torch.ones(1)], lr=0.3) for _ in range(3)]
+    reference = [ReduceLROnPlateau(optimizer, eps=0.0, **rule) for optimizer in alone]
+    for epoch in losses:
+        mine.step(torch.tensor(epoch))
+        for scheduler, loss in zip(reference, epoch, strict=True):
+            scheduler.step(float(torch.tensor(loss)))
+        assert mine.rates.tolist() == pytest.approx([optimizer.param_groups[0]["lr"] for optimizer in alone])
+    assert mine.factors().tolist() == pytest.approx([rate / 0.3 for rate in mine.rates.tolist()])
+    assert mine.get_last_lr() == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("factor", 1.0), ("patience", -1), ("threshold", -0.1), ("cooldown", 0.5), ("min_lr", -1.0)]
+)
+def test_wrong_arguments_of_a_plateau_are_named(name, value):
+    with pytest.raises(SettingsError, match=name):
+        SeedPlateau(SGD([torch.ones(1)], lr=0.3), **({"factor": 0.5, "patience": 1} | {name: value}))

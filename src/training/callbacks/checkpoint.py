@@ -116,7 +116,7 @@ def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tenso
     state = shared | {name: flat.from_rows(value[rows]) for name, value in by_seed.items()}
     optimizer.load_state_dict({"state": {0: state}, "param_groups": content["groups"]})
     for config, saved in zip(classifier.trainer.lr_scheduler_configs, content["schedulers"], strict=True):
-        config.scheduler.load_state_dict(saved)
+        config.scheduler.load_state_dict(_of_rows(saved, rows))
     network: Any = classifier.network
     for name, buffer in network.named_buffers():
         buffer.copy_(content["buffers"][name][rows])
@@ -129,9 +129,12 @@ def _restore_callbacks(trainer: L.Trainer, states: dict[str, dict[str, Any]], ro
     """Restore the states of the callbacks, of which those that act on each seed have rows in their tensors."""
     for callback in _callbacks(trainer):
         state = states[callback.state_key]
-        if isinstance(callback, SeedCallback):
-            state = {name: value[rows] if isinstance(value, Tensor) else value for name, value in state.items()}
-        callback.load_state_dict(state)
+        callback.load_state_dict(_of_rows(state, rows) if isinstance(callback, SeedCallback) else state)
+
+
+def _of_rows(state: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    """Return a state with some rows of its tensors, each of which leads with S or is empty."""
+    return {name: value[rows] if isinstance(value, Tensor) and len(value) else value for name, value in state.items()}
 
 
 def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
