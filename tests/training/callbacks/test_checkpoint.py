@@ -88,14 +88,16 @@ def test_buffers_and_random_numbers_of_a_network_continue_too(train, killed, tmp
 
 
 @pytest.mark.integration
-def test_a_part_of_a_stack_continues_too_and_twice_killed_is_no_worse(train, killed, tmp_path):
-    train("seed=[0,1,2]", "study=whole", *SETTINGS, *QUIET)
-    killed(5, "seed=[0,1,2]", "study=parts", *SETTINGS, *QUIET)
-    killed(8, "seed=[0,1,2]", "study=parts", *SETTINGS, *QUIET)
-    done = train("seed=[2,1]", "study=parts", *SETTINGS, *QUIET)
+@pytest.mark.parametrize("mine", [(), ("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.05")])
+def test_a_part_of_a_stack_continues_too_and_twice_killed_is_no_worse(train, killed, tmp_path, mine):
+    words = (*SETTINGS, *QUIET, *mine)
+    train("seed=[0,1,2]", "study=whole", *words)
+    killed(5, "seed=[0,1,2]", "study=parts", *words)
+    killed(8, "seed=[0,1,2]", "study=parts", *words)
+    done = train("seed=[2,1]", "study=parts", *words)
     assert "2 seeds continue after epoch 6" in done.out
     assert list(tmp_path.glob("outputs/parts/*/.stack-*.ckpt"))  # seed 0 may still want it
-    train("seed=[0,1,2]", "study=parts", *SETTINGS, *QUIET)
+    train("seed=[0,1,2]", "study=parts", *words)
     assert contents(tmp_path / "outputs/parts") == contents(tmp_path / "outputs/whole")
     assert not list(tmp_path.glob("outputs/parts/*/.stack-*.ckpt"))
 
