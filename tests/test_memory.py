@@ -77,7 +77,7 @@ def test_a_table_is_read_and_encoded_within_three_times_its_memory(tmp_path: Pat
 
 @pytest.mark.integration
 @pytest.mark.parametrize("seed", ["0", "[0,1,2,3,4,5,6,7]"], ids=["one seed", "eight seeds"])
-def test_seeds_that_train_on_a_table_share_it_within_three_times_its_memory(
+def test_seeds_share_a_large_table_within_about_3_times_its_memory(
     seed: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datamodule, "MAX_INPUTS", 0)  # the table is small, so that the test is fast

@@ -441,6 +441,9 @@ def check_scheduler(config: dict[str, Any], components: Components, optimizer: O
         rule = "scheduler=plateau with more than one seed, as a rate that follows their mean would couple them"
         mean = isinstance(built, ReduceLROnPlateau) and len(stack(config)) > 1
         check(Problem("scheduler._target_", rule, settings["_target_"]) if mean else None)
+        native = isinstance(built, SeedPlateau) and config.get("engine") == "native"
+        rule = "auto or torch, as the native kernel has one rate for all seeds, which scheduler=plateau lowers by seed"
+        check(Problem("engine", rule, "native") if native else None)
 
     def steps() -> list[float]:
         rates = []

@@ -137,7 +137,9 @@ class StackedClassifier(L.LightningModule):
         Raises:
             SettingsError: If the native engine is required and cannot be used.
         """
-        mixed = self._trainer is not None and self.trainer.precision.endswith("mixed")
+        attached = self._trainer is not None
+        mixed = attached and self.trainer.precision.endswith("mixed")
+        by_seed = attached and isinstance(self.lr_schedulers(), SeedPlateau)
         self.engine = select_engine(
             self.network,
             self.objective,
@@ -145,9 +147,7 @@ class StackedClassifier(L.LightningModule):
             optimizer,
             requested=self.requested_engine,
             mixed=mixed,
-            rules=replace(
-                self.step_rules, after_step=self.after_step, scale=isinstance(self.lr_schedulers(), SeedPlateau)
-            ),
+            rules=replace(self.step_rules, after_step=self.after_step, scale=by_seed),
         )
 
     def training_step(self, batch: Block | Batch, batch_idx: int) -> None:

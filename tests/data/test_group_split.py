@@ -41,7 +41,7 @@ def test_parts_share_no_group_and_have_every_class(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_folds_are_of_whole_groups_of_one_size_and_leave_out_at_most_a_tenth(seed: int) -> None:
+def test_folds_are_whole_groups_of_one_size_and_leave_out_at_most_a_tenth(seed: int) -> None:
     draw = np.random.default_rng(seed)
     groups = np.repeat(np.arange(30), draw.integers(3, 10, 30))
     target = draw.integers(0, 3, len(groups))

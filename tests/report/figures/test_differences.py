@@ -37,7 +37,7 @@ def test_every_interval_is_drawn_and_significant_diamonds_are_filled():
     assert [text.get_text() for text in right.get_yticklabels()][1] == rows[0].text
 
 
-def test_an_interval_far_away_ends_in_an_arrow_and_leaves_room_for_the_others():
+def test_an_interval_far_away_ends_in_an_arrow_and_leaves_room():
     comparisons = table(losses=3)
     far = comparisons.index[1]
     comparisons.loc[far, ["learned_difference", "learned_low", "learned_high"]] = [-40.0, -50.0, -30.0]
