@@ -105,4 +105,4 @@ def test_seeds_share_a_large_table_within_about_3_times_its_memory(
     tensors = peak_of_tensors(profiler, tmp_path)
     # Tensors are most while the moments of a seed are estimated; seeds add the indices of their splits alone.
     assert peak < 2.5 * TABLE
-    assert 2 * TABLE < held[0] + tensors < 3.1 * TABLE
+    assert 2 * TABLE < held[0] + tensors < 3.3 * TABLE

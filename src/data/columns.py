@@ -30,6 +30,7 @@ _DATES = (
     r"\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?",
     r"\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{4}( .*)?",
 )
+_MAX_TYPED = 40  # letters of a value that somebody would type
 _INFINITE = ", or with data.read.na_values=[inf,-inf] and data.missing where infinity stands for no value"
 
 
@@ -299,7 +300,7 @@ def _check_numbers_alone(name: str, text: pd.Series) -> None:
     if 0 < wrong.mean() <= 0.5:
         row, value = int(np.flatnonzero(wrong)[0]), text[wrong].iloc[0]
         rule = f"a table whose column {name} holds numbers, or with {typed('data.categorical', [name])}"
-        if text[wrong].nunique() == 1:
+        if text[wrong].nunique() == 1 and len(value) <= _MAX_TYPED:
             rule += f", or with {typed('data.read.na_values', [value])} where that stands for no value"
         if wrong.sum() == 1:  # such as units below the header, or sums below the samples
             rule += f", or with data.read.skiprows=[{int(text.index[row]) + 1}] where the row is no sample"

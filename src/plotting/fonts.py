@@ -52,9 +52,11 @@ def _letters(text: str) -> frozenset[str]:
 @cache
 def _available(name: str) -> frozenset[str]:
     """Return the letters that a font has."""
-    paths = [entry.fname for entry in fontManager.ttflist if entry.name == name]
+    entries = [entry for entry in fontManager.ttflist if entry.name == name]
+    # The regular one is drawn; machines list the bold and the italic ones, which have fewer letters, in any order.
+    entries.sort(key=lambda entry: (entry.style != "normal", entry.weight not in (400, "normal", "regular")))
     try:
-        return frozenset(map(chr, get_font(paths[:1]).get_charmap()))
+        return frozenset(map(chr, get_font(entries[0].fname).get_charmap()))
     except (OSError, RuntimeError, IndexError):  # a font that this machine lists and FreeType cannot read
         return frozenset()
 

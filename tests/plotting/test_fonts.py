@@ -26,6 +26,7 @@ def installed(monkeypatch):
         for each in caches:
             each.cache_clear()
         listed = [entry for entry in known if entry.name in names]
+        listed.sort(key=lambda entry: entry.weight, reverse=True)  # the bold ones first, as on some machines
         monkeypatch.setattr(fonts, "fontManager", SimpleNamespace(ttflist=listed))
 
     yield install
