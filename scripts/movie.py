@@ -28,9 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         movies = {
-            "/".join(run.resolve().parts[-3:]): read_gif(
-                files_beside(run) / FIGURES / "movie.gif"
-            )  # study, condition and seed
+            # study, condition and seed
+            "/".join(run.resolve().parts[-3:]): read_gif(files_beside(run) / FIGURES / "movie.gif")
             for run in options.runs
         }
         if len(movies) < len(options.runs):

@@ -64,6 +64,8 @@ def run_condition(condition: Condition) -> list[Results]:
         NewerSchemaError: If a newer losslab wrote the results of a seed.
     """
     members = {condition.seed_folder(member): member for member in stack(condition.config)}
+    for problem in broken_stacks(condition.folder):
+        log.warning("%s", problem)
     done = _kept(condition, members)
     if done:
         log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(members))
@@ -86,8 +88,6 @@ def run_condition(condition: Condition) -> list[Results]:
 
 
 def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
-    for problem in broken_stacks(condition.folder):
-        log.warning("%s", problem)
     return completed(folders, condition.fingerprint) if condition.config["resume"] else {}
 
 
