@@ -91,7 +91,8 @@ def run(application: Callable[[], None]) -> None:
     """Run a Hydra application.
 
     Raises:
-        SystemExit: With one line and exit code 1 for an error of the user; with code 130 after Ctrl-C.
+        SystemExit: With one line and exit code 1 for an error of the user.
+        KeyboardInterrupt: After Ctrl-C, with what to do.
         Exception: Any other error; with ``HYDRA_FULL_ERROR=1`` every error, as it is.
     """
     words = sys.argv[1:] = _in_order(sys.argv[1:])
@@ -103,8 +104,7 @@ def run(application: Callable[[], None]) -> None:
         with _raising(), checked_composition(words):
             application()
     except KeyboardInterrupt:
-        print("Interrupted. Finished seeds are kept; the same command trains the rest.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise KeyboardInterrupt("Finished seeds are kept; the same command trains the rest.") from None
     except RefusedJobsError as error:
         raise SystemExit(error.explain()) from None
     except (HydraException, OmegaConfBaseException) as error:
