@@ -13,9 +13,10 @@ from src.report.report_tables import ReportTable, all_tables, coefficient_table,
 _CAPTIONS = {
     "accuracy": (
         "Accuracy",
-        "One box per condition, one dot per seed. Left: accuracy on the test samples. Right, if the distribution is "
-        "known: exact accuracy of the same networks. The test set makes the left distributions wider. If classes are "
-        "unequal, the balanced accuracy comes first, and a line is what always deciding for the largest class gives.",
+        "One box per condition, one dot per seed or the density of many. Left: accuracy on the test samples. Right, if "
+        "the distribution is known: exact accuracy of the same networks. The test set makes the left distributions "
+        "wider. If classes are unequal, the balanced accuracy comes first, and a line is what always deciding for the "
+        "largest class gives.",
     ),
     "sample_size": (
         "Regret by sample size",

@@ -76,7 +76,7 @@ def test_the_page_has_its_parts_in_order(report: Content):
         "How much does the choice of loss matter: by how much does mse differ from ce on population accuracy",
         report.answer[0],
         "Figures",
-        "One box per condition, one dot per seed.",
+        "One box per condition, one dot per seed or the density of many.",
         "Tables",
         "Population accuracy against ce",
         "How many seeds?",
