@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from scripts.benchmark.backends.one_network import layers_of, loader_of, network_of
 from scripts.benchmark.backends.work import Layers, Pause, Work
+from src.training.callbacks.base import SeedCallback
 
 
 class Plain(L.LightningModule):
@@ -31,8 +32,8 @@ class Plain(L.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
-class PauseBetweenSegments(L.Callback):
-    """Calls ``pause`` at the end of each segment of epochs."""
+class PauseBetweenSegments(SeedCallback):
+    """Calls ``pause`` at the end of each segment of epochs; for losslab, a callback that reads nothing it logs."""
 
     def __init__(self, work: Work, pause: Pause) -> None:
         self.ends = set(accumulate(work.segments))

@@ -79,14 +79,16 @@ class NativeEngine(Engine):
         layers = self._layer_structs(max(target.shape[1] for _, target in batches))
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
         done = int(state["step"])
-        for chunk in self._chunks():
+        chunks = self._chunks()
+        for chunk in chunks:
             self._point_to(layers, chunk)
             for index, ((x, target), y) in enumerate(zip(batches, outputs, strict=True)):
                 if schedule:
                     self._optimizer.param_groups[0].update(schedule[index])
                     adam = self._adam(state)
                 self._correct_bias(adam, done + index + 1)
-                x, y, target = x[chunk], y[chunk], target[chunk]
+                if len(chunks) > 1:
+                    x, y, target = x[chunk], y[chunk], target[chunk]
                 layers[-1].y = y.data_ptr()
                 kernel.forward(layers, len(layers), adam.values, *target.shape, x.data_ptr())
                 gradient = _checked("the gradient of the loss", self._gradient(y, target), y.shape)
