@@ -1,5 +1,6 @@
 """Instantiation of the parts of a condition from its resolved settings."""
 
+import copy
 import importlib.util
 import inspect
 import logging
@@ -37,6 +38,7 @@ from src.training.callbacks.ema import ExponentialMovingAverage
 from src.training.module import GRADIENT_SETTINGS, StackedClassifier
 from src.training.schedulers import SeedPlateau
 from src.training.single_thread import single_threaded
+from src.utils.errors import first_line
 from src.utils.seed_streams import SeedStreams, seed_streams
 from src.utils.validation import Problem, SettingsError, check, choice
 
@@ -164,14 +166,19 @@ def scheduler(config: dict[str, Any], datamodule: StackedDataModule) -> Callable
 def _scheduled(config: dict[str, Any], datamodule: StackedDataModule) -> int:
     """Return how often the scheduler of a training steps."""
     trainer = config["trainer"]
-    epoch, limit = datamodule.steps_per_epoch, trainer.get("limit_train_batches")
-    if limit is not None:
-        epoch = min(epoch, limit) if isinstance(limit, int) else max(1, int(epoch * limit))
-    epoch = -(-epoch // trainer.get("accumulate_grad_batches", 1))
+    epoch = -(-_steps_per_epoch(config, datamodule) // trainer.get("accumulate_grad_batches", 1))
     steps = epoch * trainer["max_epochs"]
     if trainer.get("max_steps", -1) > 0:
         steps = min(steps, trainer["max_steps"])
     return steps if config["scheduler"].get("interval") == "step" else -(-steps // epoch)
+
+
+def _steps_per_epoch(config: dict[str, Any], datamodule: StackedDataModule) -> int:
+    """Return the number of mini-batches that an epoch trains on."""
+    steps, limit = datamodule.steps_per_epoch, config["trainer"].get("limit_train_batches")
+    if limit is None:
+        return steps
+    return min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
 
 
 def build_callbacks(config: dict[str, Any]) -> list[L.Callback]:
@@ -338,6 +345,7 @@ def check_training(config: dict[str, Any], components: Components, callbacks: li
     if isinstance(components.network, ClosedForm):
         check(*(_unused(config, group) for group in ("scheduler", "callbacks", "logger", "profiler")))
         return
+    check(_last_batch_problem(config, components))
     classifier = components.classifier
     averages = [callback for callback in callbacks if isinstance(callback, ExponentialMovingAverage)]
     if averages and any(isinstance(callback, EarlyStopping | BestEpoch) for callback in callbacks):
@@ -349,6 +357,21 @@ def check_training(config: dict[str, Any], components: Components, callbacks: li
     if config.get("engine") == "native":  # otherwise there is one, and the kernel need not be compiled here
         classifier.select_engine(optimizer)
     check_scheduler(config, components, optimizer)
+
+
+def _last_batch_problem(config: dict[str, Any], components: Components) -> Problem | None:
+    """Return a problem if a copy of the network cannot train on a mini-batch as small as the last one of an epoch."""
+    data = components.datamodule
+    steps = _steps_per_epoch(config, data)
+    size = min(data.batch_size, data.train_size - (steps - 1) * data.batch_size)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            copy.deepcopy(components.network).train()(torch.zeros(1, size, data.source.features))
+    except Exception as error:  # a network of one's own may raise any
+        last = f"of {size}, on which the network cannot train ({first_line(error)})"
+        rule = f"one that leaves of {data.train_size} training samples another last mini-batch than one {last}"
+        return Problem("data.batch_size", rule, data.batch_size)
+    return None
 
 
 @contextmanager
@@ -366,6 +389,9 @@ def check_optimizer(config: dict[str, Any]) -> None:
     Raises:
         SettingsError: If a setting of the optimizer is wrong, or there are several seeds and it is not element-wise.
     """
+    target = config["optimizer"]["_target_"]
+    rule = "another, as a step that evaluates the loss several times, in a closure, would couple the seeds"
+    check(Problem("optimizer._target_", rule, target) if target == "torch.optim.LBFGS" else None)
     make = factory(config, "optimizer")
     alone = _named("optimizer", config["optimizer"], partial(_steps, make, seeds=1))
     if len(stack(config)) == 1:
@@ -373,7 +399,7 @@ def check_optimizer(config: dict[str, Any]) -> None:
     together = _named("optimizer", config["optimizer"], partial(_steps, make, seeds=2))
     if not torch.allclose(together, alone, rtol=1e-4, atol=0):
         rule = "element-wise with more than one seed, as another couples them"
-        raise SettingsError(Problem("optimizer._target_", rule, config["optimizer"]["_target_"]))
+        raise SettingsError(Problem("optimizer._target_", rule, target))
 
 
 def _unused(config: dict[str, Any], group: str) -> Problem | None:
@@ -441,6 +467,9 @@ def check_scheduler(config: dict[str, Any], components: Components, optimizer: O
         rule = "scheduler=plateau with more than one seed, as a rate that follows their mean would couple them"
         mean = isinstance(built, ReduceLROnPlateau) and len(stack(config)) > 1
         check(Problem("scheduler._target_", rule, settings["_target_"]) if mean else None)
+        by_seed = isinstance(built, SeedPlateau) and not _proportional(factory(config, "optimizer"))
+        rule = "one whose step is proportional to its rate with scheduler=plateau, as Adam's and SGD's is"
+        check(Problem("optimizer._target_", rule, config["optimizer"]["_target_"]) if by_seed else None)
         native = isinstance(built, SeedPlateau) and config.get("engine") == "native"
         rule = "auto or torch, as the native kernel has one rate for all seeds, which scheduler=plateau lowers by seed"
         check(Problem("engine", rule, "native") if native else None)
@@ -472,6 +501,21 @@ def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
         parameter.grad = torch.cat([ramp, 1000 * (9 * ramp).sin()][:seeds]) / number
         step()
     return parameter.detach()[:6]
+
+
+def _proportional(make: Callable[..., Optimizer]) -> bool:
+    """Return whether half of an optimizer's rate changes the weights by half as much, in its second step."""
+    changes = []
+    for factor in (1.0, 0.5):
+        parameter = nn.Parameter(torch.zeros(6, dtype=torch.float64))
+        optimizer = make([parameter])
+        for number in range(2):
+            before = parameter.detach().clone()
+            parameter.grad = torch.linspace(-0.4, 0.6, 6, dtype=torch.float64) / (number + 1)
+            optimizer.param_groups[0]["lr"] *= factor**number
+            optimizer.step()
+        changes.append(parameter.detach() - before)
+    return torch.allclose(changes[0] * 0.5, changes[1], rtol=1e-4, atol=0)
 
 
 def _named(group: str, settings: dict[str, Any], make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -88,6 +88,16 @@ def test_optimizers_that_couple_seeds_are_refused(optimizer: str, settings: Call
     assert all(problem.name.startswith("optimizer") for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("data.batch_size=126",), ("data.batch_size=127", "+trainer.limit_train_batches=1"), ("data.batch_size=128",)],
+)
+def test_batch_norm_trains_on_two_samples(words: tuple[str, ...], settings: Callable[..., Settings]) -> None:
+    config = settings("model=custom", "allow_targets=[tests]", *words)  # 128 training samples
+    config["model"]["network"]["_target_"] = "tests.models.test_custom.Normed"
+    check_settings(config)
+
+
 ELEMENTWISE = ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Rprop", "ASGD")
 
 

@@ -271,7 +271,8 @@ data._target_=torch.zeros ~ data._target_, torch.zeros
 model._target_=torch.optim.Adam ~ model._target_, src.models, torch.optim.Adam
 model._target_=torch.nn.Linear ~ model
 optimizer._target_=torch.nn.Linear ~ optimizer._target_, torch.optim, torch.nn.Linear
-optimizer._target_=torch.optim.LBFGS ~ optimizer
+optimizer._target_=torch.optim.LBFGS seed=[0,1] ~ optimizer._target_, closure, torch.optim.LBFGS
+scheduler=plateau ~optimizer.fused optimizer._target_=torch.optim.Rprop|torch.optim.ASGD ~ _target_, proportional
 trainer._target_=torch.nn.Module ~ trainer._target_, lightning.Trainer, torch.nn.Module
 +model.inner={_target_:os.getcwd} ~ model.inner._target_, left out, os.getcwd
 hydra.callbacks.x._target_=os.system ~ hydra.callbacks.x, os.system
@@ -386,6 +387,7 @@ model=custom model.network._target_=nope.Net allow_targets=[nope] ~ model.networ
 model=custom model.network._partial_=false ~ model.network
 model=custom model.network._target_=torch.nn.ReLU ~ model.network
 model=custom +model.network.width=5 ~ model.network
+model=custom model.network._target_=$NORMED allow_targets=[tests] data.batch_size=1|127 ~ data.batch_size, than one of 1
 optimizer=adamw optimizer.lr=inf ~ optimizer.lr, above 0, Infinity
 optimizer=adamw optimizer.fused=null ~ optimizer.fused, true or false, null
 optimizer=sgd optimizer.lr=[0.1] ~ optimizer.lr, above 0, [0.1]
@@ -432,13 +434,14 @@ trainer.enable_model_summary=yes ~ trainer.enable_model_summary, true or false, 
 """
 
 
+NORMED = "tests.models.test_custom.Normed"  # a network with BatchNorm
 CSV = "data=csv data.path=$TABLE data.target=y data.missing=drop"
 SHOWN = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # as messages write what is typed
 
 
 def alternatives(line):
     """Return a line for each of the values a|b of its last setting, all of which its answer has to name."""
-    typed, _, expected = line.replace("$CSV", CSV).rpartition(" ~ ")
+    typed, _, expected = line.replace("$CSV", CSV).replace("$NORMED", NORMED).rpartition(" ~ ")
     start, _, values = typed.rpartition("=")
     if "|" not in values:
         return [f"{typed} ~ {expected}"]

@@ -17,10 +17,11 @@ def plain(in_features: int, out_features: int) -> nn.Module:
     return nn.Sequential(nn.Linear(in_features, 16), nn.Tanh(), nn.Linear(16, out_features))
 
 
-def normed(in_features: int, out_features: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(in_features, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, out_features)
-    )
+class Normed(nn.Sequential):
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(
+            nn.Linear(in_features, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, out_features)
+        )
 
 
 def dropping(in_features: int, out_features: int) -> nn.Module:
@@ -40,7 +41,7 @@ class Branching(nn.Module):
         return self.head(hidden.relu() if hidden.sum() > 0 else hidden)
 
 
-KINDS: list[Callable[..., nn.Module]] = [plain, normed, dropping, Branching]
+KINDS: list[Callable[..., nn.Module]] = [plain, Normed, dropping, Branching]
 
 
 def make(network: Callable[..., Any], *seeds: int) -> Custom:
@@ -75,7 +76,7 @@ def test_each_seed_trains_as_if_alone_over_100_steps(kind: Callable[..., nn.Modu
         torch.testing.assert_close(seed_network(stack, index)(x), seed_network(alone, 0)(x), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [plain, normed], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [plain, Normed], ids=lambda kind: kind.__name__)
 def test_each_seed_trains_as_torchs_own_loop_trains_the_module(kind: Callable[..., nn.Module]) -> None:
     data = batches(2)
     stack = make(kind, 5, 6)
@@ -96,7 +97,7 @@ def test_only_what_has_to_be_looped_is() -> None:
 
 
 def test_buffers_are_kept_a_seed_and_used_in_evaluation() -> None:
-    network = trained(make(normed, 1, 2), batches(2))
+    network = trained(make(Normed, 1, 2), batches(2))
     moments = network.state_dict()["network.1.running_mean"]
     assert moments.shape == (2, 16)
     assert not torch.allclose(moments[0], moments[1])
