@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.cli import Parser
-from src.plotting.movie import read_gif, side_by_side, write_gif, write_page
+from src.plotting.movie import png, read_gif, side_by_side, write_gif, write_page
 from src.storage.schema import FIGURES, files_beside
 from src.utils.console import command_name, console_output
 
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         for path in (
             write_gif(options.out / "movie.gif", joined),
-            write_page(options.out / "movie.html", " | ".join(movies), joined),
+            write_page(
+                options.out / "movie.html", " | ".join(movies), {epoch: png(each) for epoch, each in joined.items()}
+            ),
         ):
             print(path)
     except ValueError as error:

@@ -13,7 +13,7 @@ from src.config.instantiate import Components
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
 from src.losses.base import Objective
-from src.metrics.predictions import predict, seed_network
+from src.metrics.predictions import predict, seed_network, seed_state
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
@@ -98,8 +98,10 @@ def write_movie(
     index: int,
     training: Training,
     states: Mapping[int, dict[str, Tensor]],
-) -> None:
+) -> dict[int, bytes]:
     """Write ``movie.gif`` and ``movie.html``: the decision regions and the loss of one seed over the epochs.
+
+    The last frame has the weights that the seed is left with, which may be those of its best epoch or an average.
 
     Args:
         folder: The directory of the seed.
@@ -108,9 +110,12 @@ def write_movie(
         index: Index of the seed in the stack, in [0, S).
         training: The curves of the seed.
         states: The states of its network by the number of finished epochs; those after its last epoch are left out.
+
+    Returns:
+        The frames as PNG, by the number of finished epochs.
     """
     # Jinja2 takes time to import, and few runs have a movie.
-    from src.plotting.movie import frame, write_gif, write_page
+    from src.plotting.movie import frame, png, write_gif, write_page
 
     data, objective = components.datamodule, components.objective
     distribution, test = cast(Distribution, data.source), data.test[index : index + 1]
@@ -119,9 +124,10 @@ def write_movie(
     curves = {name: history[name].to_numpy() for name in ("train/loss", "val/loss") if name in history}
     curve = getattr(distribution, "curve", None)
     frames = {}
-    for epoch, state in states.items():
-        if epoch > len(history):
-            continue
+    last = len(history)
+    shown = {epoch: state for epoch, state in states.items() if epoch < last}
+    shown[last] = seed_state(components.network, index)
+    for epoch, state in shown.items():
         network = seed_network(components.network, index, state)
         regions = decision_regions(network, objective, distribution, test, MOVIE_RESOLUTION)
         preds = predict(network(x), objective).preds
@@ -138,7 +144,9 @@ def write_movie(
         )
     (folder / FIGURES).mkdir(exist_ok=True)
     write_gif(folder / FIGURES / "movie.gif", frames)
-    write_page(folder / FIGURES / "movie.html", f"{title}, seed {data.streams[index].seed}", frames)
+    pictures = {epoch: png(image) for epoch, image in frames.items()}
+    write_page(folder / FIGURES / "movie.html", f"{title}, seed {data.streams[index].seed}", pictures)
+    return pictures
 
 
 def write_confusion(folder: Path, preds: Tensor, target: Tensor, names: Sequence[Any], draws: bool) -> dict[str, Path]:

@@ -98,6 +98,7 @@ def write_run(
     """
     member = components.datamodule.streams[index]
     images: dict[str, Path] = {}
+    movie: dict[int, bytes] = {}
     metrics: dict[str, float] = {}
     error = training.error
     with store.run(condition.seed_folder(member).name) as folder:
@@ -113,7 +114,8 @@ def write_run(
                 _write_table(condition, components, index, folder)
                 images |= _write_test_set(folder, condition, components, index, network, metrics)
                 if states:
-                    write_figures.write_movie(folder, condition.folder.name, components, index, training, states)
+                    title = condition.folder.name
+                    movie = write_figures.write_movie(folder, title, components, index, training, states)
         recorded = versions() | ({} if components.engine is None else {"engine": components.engine})
         names = components.datamodule.source.class_names if error is None else []
         results = condition.results(member, span[1] - span[0], metrics, recorded, class_names=names, error=error)
@@ -126,6 +128,7 @@ def write_run(
                 started=span[0],
                 ended=span[1],
                 images=images,
+                movie=movie,
                 failed=error is not None,
             )
         write_seed(folder, results, training)

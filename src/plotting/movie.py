@@ -143,17 +143,18 @@ def read_gif(path: Path) -> dict[int, Image.Image]:
         raise ValueError(f"{path} is not a movie of figures=movie ({first_line(error)})") from None
 
 
-def write_page(path: Path, title: str, frames: Mapping[int, Image.Image]) -> Path:
-    """Write frames by their epochs as one self-contained HTML page with a slider and return its path."""
+def write_page(path: Path, title: str, frames: Mapping[int, bytes]) -> Path:
+    """Write frames, PNG by their epochs, as one self-contained HTML page with a slider and return its path."""
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    embedded = [(epoch, base64.b64encode(_png(image)).decode()) for epoch, image in frames.items()]
+    embedded = [(epoch, base64.b64encode(image).decode()) for epoch, image in frames.items()]
     page = environment.get_template("movie.html").render(title=title, frames=embedded)
     with replacing_file(path) as scratch:
         scratch.write_text(page, encoding="utf-8")
     return path
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """Return a picture as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()

@@ -39,6 +39,7 @@ def write_events(
     started: float,
     ended: float,
     images: Mapping[str, Path] = {},
+    movie: Mapping[int, bytes] = {},
     failed: bool = False,
 ) -> Path:
     """Write the event file of one seed into its folder, atomically.
@@ -59,6 +60,7 @@ def write_events(
         started: When training started, in seconds since 1970.
         ended: When training ended, in seconds since 1970.
         images: PNG files by tag.
+        movie: Frames as PNG, by the number of finished epochs; each is at the step that its epoch ended with.
         failed: Whether the seed failed, which HParams shows as its status.
 
     Returns:
@@ -77,7 +79,8 @@ def write_events(
         Event(wall_time=started, step=0, summary=_session_start(hparams, started)),
         *_epochs(history[curves], steps, started, ended),
         Event(wall_time=ended, step=last, summary=_scalars(finals)),
-        *(Event(wall_time=ended, step=last, summary=_image(tag, path)) for tag, path in images.items()),
+        *_frames(movie, [0, *steps], started, ended),
+        *(Event(wall_time=ended, step=last, summary=_image(tag, _png(tag, path))) for tag, path in images.items()),
         Event(wall_time=ended, step=last, summary=_session_end(ended, failed)),
     ]
     return _write(folder, events)
@@ -105,12 +108,25 @@ def _steps(history: pd.DataFrame) -> list[int]:
 
 def _epochs(curves: pd.DataFrame, steps: list[int], started: float, ended: float) -> Iterator[Event]:
     """Yield one event per row, with the values of all columns."""
-    times = started + (ended - started) * np.array(steps, dtype=np.float64) / max([*steps, 1])
+    times = _times(steps, started, ended)
     # Scalars are stored in single precision; a value that overflows becomes infinite, as in training.
     with np.errstate(over="ignore"):
         rows = curves.to_numpy(np.float64).astype(np.float32).tolist()
-    for step, time, row in zip(steps, times.tolist(), rows, strict=True):
+    for step, time, row in zip(steps, times, rows, strict=True):
         yield Event(wall_time=time, step=step, summary=_scalars(dict(zip(curves.columns, row, strict=True))))
+
+
+def _frames(movie: Mapping[int, bytes], steps: list[int], started: float, ended: float) -> Iterator[Event]:
+    """Yield one event per frame; the steps are those before and after each epoch."""
+    times = _times(steps, started, ended)
+    for epoch, content in movie.items():
+        yield Event(wall_time=times[epoch], step=steps[epoch], summary=_image("figures/movie", content))
+
+
+def _times(steps: list[int], started: float, ended: float) -> list[float]:
+    """Return when each step was, as if all had taken the same time."""
+    times: list[float] = (started + (ended - started) * np.array(steps, dtype=np.float64) / max([*steps, 1])).tolist()
+    return times
 
 
 def _scalars(values: Mapping[str, float]) -> Summary:
@@ -118,11 +134,16 @@ def _scalars(values: Mapping[str, float]) -> Summary:
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
 
 
-def _image(tag: str, path: Path) -> Summary:
-    """Return a PNG file as an image, its bytes unchanged."""
+def _png(tag: str, path: Path) -> bytes:
+    """Return the bytes of a PNG file."""
     content = path.read_bytes()
     if not content.startswith(_PNG_SIGNATURE) or len(content) < 24:
         raise ValueError(f"Expected the image {tag} to be a PNG file, got {path}.")
+    return content
+
+
+def _image(tag: str, content: bytes) -> Summary:
+    """Return a PNG as an image, its bytes unchanged."""
     width, height = struct.unpack(">II", content[16:24])  # the first fields of the first chunk, IHDR
     image = Summary.Image(width=width, height=height, encoded_image_string=content)
     return Summary(value=[Summary.Value(tag=tag, image=image)])

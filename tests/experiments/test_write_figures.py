@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ from matplotlib.image import imread
 import src.experiments.write_figures as figures
 from src.config.instantiate import build_components, stack
 from src.metrics.classification import compute_metrics
-from src.metrics.predictions import seed_network
+from src.metrics.predictions import predict, seed_network, seed_state
+from src.plotting import movie
 from src.training.history import Training
 
 
@@ -38,6 +41,26 @@ def test_scatter_shows_the_numbers_of_the_run(parts, tmp_path, monkeypatch):
     point = torch.tensor([[regions.x1[column], regions.x2[row]]])
     assert regions.pred[row, column] == parts.objective.decode(network(point)[None]).item()
     assert regions.bayes[row, column] == data.source.bayes_rule(point).item()
+
+
+def test_a_movie_ends_with_the_weights_that_are_kept(parts, tmp_path, monkeypatch):
+    kept = seed_state(parts.network, 0)
+    other = {name: -value if name.startswith("head") else value for name, value in kept.items()}
+    history = pd.DataFrame({"epoch": [1, 2], "train/loss": [2.0, 1.0]})
+    seen = {}
+    original = movie.frame
+    monkeypatch.setattr(movie, "frame", lambda *a, **k: seen.update({a[1]: k["pred"]}) or original(*a, **k))
+    states = dict.fromkeys((0, 1, 2, 3), other)  # epoch 3 is after an early stop
+    pictures = figures.write_movie(tmp_path, "title", parts, 0, Training(history, np.ones(2), None), states)
+    expected, before = (
+        predict(seed_network(parts.network, 0, state)(parts.datamodule.test.x[0]), parts.objective).preds.numpy()
+        for state in (kept, other)
+    )
+    assert (expected != before).any()
+    assert list(seen) == list(pictures) == [0, 1, 2]
+    for epoch, preds in seen.items():
+        np.testing.assert_array_equal(preds, expected if epoch == 2 else before)
+    assert imread(io.BytesIO(pictures[2])).shape[:2] == (340, 840)
 
 
 def test_scatter_shows_at_most_max_samples(parts, tmp_path, monkeypatch):

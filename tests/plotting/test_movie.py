@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from src.plotting.movie import TITLE_HEIGHT, frame, plot_loss_epochs, read_gif, side_by_side, write_gif, write_page
+from src.plotting.movie import TITLE_HEIGHT, frame, plot_loss_epochs, png, read_gif, side_by_side, write_gif, write_page
 from src.plotting.style import class_colors
 
 
@@ -59,7 +59,8 @@ def test_a_gif_has_every_frame_and_repeats(frames: dict[int, Image.Image], tmp_p
 
 
 def test_a_page_has_every_frame_and_escapes_its_title(frames: dict[int, Image.Image], tmp_path: Path) -> None:
-    page = Page(write_page(tmp_path / "movie.html", "<script>alert(1)</script>&", frames).read_text(encoding="utf-8"))
+    pictures = {epoch: png(image) for epoch, image in frames.items()}
+    page = Page(write_page(tmp_path / "movie.html", "<script>alert(1)</script>&", pictures).read_text(encoding="utf-8"))
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert [image["data-epoch"] for image in images] == ["0", "1", "2"]
     assert ["hidden" in image for image in images] == [True, True, False]

@@ -98,6 +98,15 @@ def test_image_is_the_png_file_unchanged(tmp_path: Path) -> None:
     assert pictures.imread(io.BytesIO(image.encoded_image_string)).shape[:2] == (20, 30)
 
 
+def test_frames_of_a_movie_are_at_the_steps_of_their_epochs(tmp_path: Path) -> None:
+    pictures = {epoch: make_png(tmp_path / f"{epoch}.png", seed=epoch).read_bytes() for epoch in (0, 1, 12, 30)}
+    write(tmp_path / "run", movie=pictures)
+    frames = read(tmp_path / "run").Images("figures/movie")
+    assert [frame.encoded_image_string for frame in frames] == [*pictures.values()]
+    assert [frame.step for frame in frames] == [0, 26, 26 * 12, 26 * 30]
+    assert [frame.wall_time - STARTED for frame in frames] == pytest.approx([0, 40 / 30, 16, 40], abs=1e-5)
+
+
 @pytest.mark.parametrize(("failed", "status"), [(False, "STATUS_SUCCESS"), (True, "STATUS_FAILURE")])
 def test_hparams_session(tmp_path: Path, failed: bool, status: str) -> None:
     hparams = HPARAMS | {"numpy": np.float64(0.25), "count": np.int64(3)}
