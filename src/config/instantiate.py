@@ -182,8 +182,9 @@ def _steps_per_epoch(config: dict[str, Any], datamodule: StackedDataModule) -> i
 
 
 def build_callbacks(config: dict[str, Any]) -> list[L.Callback]:
-    """Build the callbacks of ``callbacks=``."""
-    return [factory(config, f"callbacks.{name}")() for name in config["callbacks"]]
+    """Build the callbacks of ``callbacks=``; progress bars are the last, as they show what the others did."""
+    callbacks = [factory(config, f"callbacks.{name}")() for name in config["callbacks"]]
+    return sorted(callbacks, key=lambda callback: isinstance(callback, ProgressBar))
 
 
 def build_trainer(config: dict[str, Any], callbacks: list[L.Callback], folder: Path | None = None) -> L.Trainer:

@@ -58,9 +58,12 @@ EXCLUDED_FROM_FINGERPRINT = (
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
 )
 
-OBSERVERS = tuple(  # callbacks that change no result
-    f"lightning.pytorch.callbacks.{name}"
-    for name in ("LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar")
+OBSERVERS = (  # callbacks that change no result
+    "src.training.callbacks.progress.SeedProgressBar",
+    *(
+        f"lightning.pytorch.callbacks.{name}"
+        for name in ("LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar")
+    ),
 )
 
 _UNSET: dict[str, Any] = {  # settings of the data by their values before there were such settings

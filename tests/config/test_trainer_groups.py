@@ -7,7 +7,7 @@ import lightning as L
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, RichModelSummary, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, RichModelSummary
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR
@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from src.config.instantiate import build_callbacks, build_components, build_trainer, check_settings, stack
 from src.config.paths import CONFIG_DIR
 from src.storage.schema import read_results
+from src.training.callbacks.progress import SeedProgressBar
 from src.utils.validation import SettingsError
 
 SMALL = ("data.samples_per_class=10", "model.hidden=[4]")  # 16 samples to train on
@@ -107,9 +108,9 @@ def test_callbacks_of_the_group_and_of_a_package_are_built(settings, tmp_path, m
     ("choice", "kinds"),
     [
         ("none", []),
-        ("default", [RichModelSummary, RichProgressBar]),
+        ("default", [RichModelSummary, SeedProgressBar]),
         ("model_summary", [RichModelSummary]),
-        ("rich_progress", [RichProgressBar]),
+        ("rich_progress", [SeedProgressBar]),
         ("[lr_monitor,model_summary]", [LearningRateMonitor, RichModelSummary]),
     ],
 )

@@ -1,9 +1,11 @@
 """Progress of the training of a stack."""
 
 import time
-from typing import cast
+from typing import Any, cast
 
 import lightning as L
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -14,8 +16,28 @@ from src.training.module import StackedClassifier
 MAX_UPDATES = 10  # of the progress, per second
 
 
+def seed_progress(classifier: StackedClassifier) -> dict[str, str]:
+    """Return the last mean loss of the seeds that have not diverged, and how many stopped early or diverged, if any."""
+    if not classifier.curves.train_loss:
+        return {}
+    loss = classifier.curves.train_loss[-1]  # (S,)
+    stopped = torch.zeros(len(loss), dtype=torch.bool) if classifier.ended is None else classifier.ended > 0
+    diverged = ~loss.isfinite() & ~stopped
+    counts = {name: int(seeds.sum()) for name, seeds in (("stopped", stopped), ("diverged", diverged))}
+    shown = {name: f"{count}/{len(loss)}" for name, count in counts.items() if count}
+    return {"mean loss": f"{loss[loss.isfinite()].mean():.4f}", **shown}
+
+
+class SeedProgressBar(RichProgressBar):
+    """Lightning's bar of the mini-batches, with what ``seed_progress`` returns."""
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Return what the bar shows."""
+        return super().get_metrics(trainer, pl_module) | seed_progress(cast(StackedClassifier, pl_module))
+
+
 class TrainingProgress(SeedCallback):
-    """A bar with the epochs, the time left and the mean loss over the seeds; without a terminal it draws nothing.
+    """A bar with the epochs, the time left and what ``seed_progress`` returns; without a terminal it draws nothing.
 
     In a worker process of a sweep it reports to the launcher, which draws the bars of all workers.
 
@@ -32,7 +54,7 @@ class TrainingProgress(SeedCallback):
             TextColumn("epochs"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[seeds]}"),
         )
         self.label = label
         self.report = reporter()
@@ -41,19 +63,19 @@ class TrainingProgress(SeedCallback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
         self.due = time.monotonic()
-        self.task = self.progress.add_task(self.label, total=trainer.max_epochs, loss="")
+        self.task = self.progress.add_task(self.label, total=trainer.max_epochs, seeds="")
         self.progress.start()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Advance the bar at a limited rate, as an update takes longer than a short epoch."""
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
-        if time.monotonic() < self.due and done < total:
+        if time.monotonic() < self.due and done < total and not trainer.should_stop:
             return
         self.due = time.monotonic() + 1 / MAX_UPDATES
-        loss = f"mean loss {cast(StackedClassifier, pl_module).curves.train_loss[-1].mean():.4f}"
-        self.progress.update(self.task, completed=done, loss=loss)
+        seeds = ", ".join(" ".join(item) for item in seed_progress(cast(StackedClassifier, pl_module)).items())
+        self.progress.update(self.task, completed=done, seeds=seeds)
         if self.report is not None:
-            self.report(self.label, done, total, loss)
+            self.report(self.label, done, total, seeds)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Stop the bar where it is, also when training was interrupted."""

@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
-from src.config.instantiate import build_components, build_trainer, stack
+from src.config.instantiate import build_callbacks, build_components, build_trainer, stack
 from src.experiments.summary_table import show
 from src.storage.schema import FAILED, Results
-from src.training.callbacks.progress import TrainingProgress
+from src.training.callbacks.progress import TrainingProgress, seed_progress
 
 
 def result(seed, accuracy):
@@ -66,6 +67,18 @@ def test_runs_without_a_distribution_show_what_they_have():
 def test_output_is_plain_where_there_is_no_terminal():
     assert shown([result(0, 0.5)]).isascii()
     assert "\x1b[" in shown([result(0, 0.5)], terminal=True)
+
+
+def test_progress_counts_seeds_that_stopped_or_diverged(settings):
+    chosen = settings("seed=[0,1,2,3]", "callbacks=rich_progress", "data.samples_per_class=4")
+    parts = build_components(chosen, stack(chosen))
+    trainer = build_trainer(chosen, build_callbacks(chosen))
+    assert seed_progress(parts.classifier) == {}
+    parts.classifier.curves.train_loss.append(torch.tensor([0.5, torch.nan, 1.5, torch.inf]))
+    assert seed_progress(parts.classifier) == {"mean loss": "1.0000", "diverged": "2/4"}
+    parts.classifier.ended = torch.tensor([3, 4, 0, 0])
+    expected = {"mean loss": "1.0000", "stopped": "2/4", "diverged": "1/4"}
+    assert trainer.progress_bar_callback.get_metrics(trainer, parts.classifier) == expected
 
 
 @pytest.mark.parametrize("terminal", [True, False])
