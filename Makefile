@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE  # set in many containers; compiled files save each process of the suite a second
 READY := .venv/.ready
 
-.PHONY: train sweep report tensorboard test integration faults matrix lint format docs clean
+.PHONY: train sweep report tensorboard test integration faults matrix bench lint format docs clean
 
 train: $(READY)  ## train one condition: make train ARGS="loss=mse classes=2 seed=7"
 	$(BIN)/python -m src.train $(ARGS)
@@ -32,6 +32,9 @@ faults: $(READY)  ## every fault: kills, full disks, many launches, bad input
 
 matrix: $(READY)  ## make test under other instruction sets, signals, streams, homes, locales and paths
 	$(BIN)/python -m tests.matrix
+
+bench: $(READY)  ## for an idle machine, half an hour; adds a row to docs/speed.csv: make bench BENCH="--parts engine"
+	$(BIN)/python -m scripts.benchmark --history docs/speed.csv $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.benchmark import device, engine, growth, whole
+from scripts.benchmark import device, engine, growth, history, whole
 from scripts.benchmark.command import BenchmarkError
 from scripts.benchmark.context import Context
 from scripts.benchmark.engine import Progress, TimingPlan
@@ -40,22 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"benchmark: {error}")
         return 2
     content = known(options.json) if options.json else {}
+    fresh: dict[str, Any] = {}  # without those of earlier calls
     try:
         with progress(errors) as report:
             context = Context(options.quick)
             for part, measured in measurements(options, gpu, report):
-                content = merged(content, part, measured | {"context": context.describe()})
+                described = measured | {"context": context.describe()}
+                content, fresh = merged(content, part, described), merged(fresh, part, described)
                 context = Context(options.quick)
                 if options.json:  # after each part, as the next may take long
                     with replacing_file(options.json) as scratch:
                         scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         if options.plot:
             draw(content, options.plot)
+        changes = history.append(options.history, fresh) if options.history else []
     except (BenchmarkError, OSError) as error:
         errors.print(f"benchmark: {error}")
         return 1
     for table in tables(content):
         output.print(table, *([] if isinstance(table, str) else [""]))
+    for line in changes:
+        output.print(line, soft_wrap=True)
     return 0
 
 

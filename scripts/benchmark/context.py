@@ -28,6 +28,8 @@ class Context:
         """Return the context; ``others`` is the share of all cores that other programs used."""
         elapsed = (perf_counter() - self.started) * (os.cpu_count() or 1)
         used = (busy_seconds() - self.busy) - (own_seconds() - self.ours)
+        import torch  # takes seconds, which --help does not need
+
         return {
             "quick": self.quick,
             "others": max(0.0, used / elapsed),
@@ -35,6 +37,7 @@ class Context:
             "when": strftime("%Y-%m-%d %H:%M"),
             "cores": available_cpus(),
             "processor": processor(),
+            "capability": torch.backends.cpu.get_cpu_capability(),
             "python": platform.python_version(),
             "torch": versions()["torch"],
         }

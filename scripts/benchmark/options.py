@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmark import whole
+from scripts.benchmark import history, whole
 from scripts.benchmark.engine import BACKENDS
 from scripts.cli import Parser, at_least_one
 from src.utils.console import command_name
@@ -44,6 +44,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=at_least_one, metavar="N", help="alternating rounds (default: 3)")
     add("--full", action="store_true", help="run the loop for all 80 networks of hw4, which takes very long")
     add("--json", type=_json, metavar="FILE", help="keep all measurements in this file, those of earlier calls too")
+    add("--history", type=_history, metavar="FILE", help="add a row with the ratios of this call to this CSV file")
     add("--plot", type=_picture, metavar="FILE", help="draw the measurements as PNG, SVG or PDF")
     add("--accelerator", choices=("cpu", "gpu"), default="cpu", help="gpu: find where a GPU overtakes the CPU")
     options = parser.parse_args(arguments)
@@ -69,6 +70,16 @@ def _json(text: str) -> Path:
             known(path)
         except ValueError:
             raise argparse.ArgumentTypeError(f"expected a file of earlier measurements, got {text!r}") from None
+    return path
+
+
+def _history(text: str) -> Path:
+    """Return the path of a file that is to be written, or holds rows of earlier calls."""
+    path = _writable(text)
+    try:
+        history.read(path)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a file that --history wrote, got {text!r}") from None
     return path
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from scripts.benchmark import whole
 from scripts.benchmark.engine import BACKENDS, OURS, STEPS
-from scripts.benchmark.targets import CORES, Verdict, ratios, verdicts
+from scripts.benchmark.targets import CORES, Verdict, fastest, ratios, verdicts
 
 Content = dict[str, Any]
 QUIET = 0.05  # of all cores that other programs may use
@@ -51,7 +51,7 @@ def _engine(engine: Content) -> Iterator[Table | str]:
             measured = engine["sizes"][size]
             if form in measured:
                 us = measured[form]["us"]
-                cells[size] = _spread(us), _times(us, best_of_ours(measured))
+                cells[size] = _spread(us), _times(us, fastest(measured, OURS))
         name, _, processes = form.partition(",")
         label = f"{BACKENDS[name].title},{processes}"
         cost.add_row(label, *(cells[size][0] if size in cells else "-" for size in sizes))
@@ -62,12 +62,6 @@ def _engine(engine: Content) -> Iterator[Table | str]:
     yield times
     for backend, package in engine["absent"].items():
         yield f'{BACKENDS[backend].title}: not measured, as {package} is not installed (pip install -e ".[bench]")'
-
-
-def best_of_ours(measured: Content) -> Sequence[float] | None:
-    """Return the rounds of losslab's faster form, or None where it was not measured."""
-    rounds: list[list[float]] = [value["us"] for form, value in measured.items() if form.startswith(f"{OURS},")]
-    return min(rounds, key=statistics.median, default=None)
 
 
 def _times(us: Sequence[float], ours: Sequence[float] | None) -> str:

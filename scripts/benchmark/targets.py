@@ -1,7 +1,7 @@
 """Targets for losslab on two cores, and whether the measurements meet them."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,12 @@ class Verdict:
 def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
     """Return slow / fast, round by round."""
     return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
+def fastest(forms: Mapping[str, Any], backend: str) -> Sequence[float] | None:
+    """Return the rounds of a backend's faster form, or None where it was not measured."""
+    rounds: list[list[float]] = [value["us"] for form, value in forms.items() if form.startswith(f"{backend},")]
+    return min(rounds, key=statistics.median, default=None)
 
 
 def verdicts(content: dict[str, Any]) -> list[Verdict]:

@@ -11,7 +11,8 @@ TRAINING = {("mse", "2"): 5.0, ("mse", "4"): 10.0, ("ce", "2"): 6.0, ("ce", "4")
 
 def content(ours: Sequence[float] = (11.0, 12.5, 11.5), jax: Sequence[float] = (10.5, 30.0, 12.0)) -> dict[str, Any]:
     """Return measurements of everything; the engine's costs can be given."""
-    context = {"quick": False, "cores": 2, "others": 0.01}
+    context = {"quick": False, "cores": 2, "others": 0.01, "when": "2026-01-02 03:04", "commit": "abc", "torch": "2.13"}
+    context |= {"processor": "A, B", "capability": "AVX2"}
     forms = {
         "loop, one process": [600.0, 660.0, 630.0],
         "jax, one process per core": list(jax),
