@@ -488,6 +488,14 @@ def _read_arff(path: Path) -> pd.DataFrame:
     return table
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    table = pd.read_parquet(path, to_pandas_kwargs={"split_blocks": True, "self_destruct": True})  # not held twice
+    import pyarrow  # an optional extra
+
+    pyarrow.default_memory_pool().release_unused()
+    return table
+
+
 def _read_json(path: Path) -> pd.DataFrame:
     return pd.read_json(path, lines=True, convert_dates=False, precise_float=True, encoding="utf-8")
 
@@ -497,7 +505,7 @@ def _read_excel(path: Path) -> pd.DataFrame:
 
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": pd.read_parquet,
+    ".parquet": _read_parquet,
     ".feather": pd.read_feather,
     ".xlsx": _read_excel,
     ".jsonl": _read_json,
