@@ -17,6 +17,7 @@ import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -205,10 +206,25 @@ def build_trainer(config: dict[str, Any], callbacks: list[L.Callback], folder: P
         given["enable_progress_bar"] = True
     if folder is not None:
         given["default_root_dir"] = folder
-        given["logger"] = [_built_in(folder, config, f"logger.{name}", "save_dir") for name in config["logger"]]
+        given["logger"] = [_logger(folder, config, f"logger.{name}") for name in config["logger"]]
         if config["profiler"]["_target_"] is not None:
             given["profiler"] = _built_in(folder, config, "profiler", "dirpath")
     return factory(config, "trainer", without=NOT_OF_THE_TARGET["trainer"])(callbacks=callbacks, **given)
+
+
+def _logger(folder: Path, config: dict[str, Any], group: str) -> Any:
+    """Build a logger; one with a directory for each version takes the next, which no stack beside this one has."""
+    while True:
+        logger = _built_in(folder, config, group, "save_dir")
+        if not isinstance(logger, CSVLogger | TensorBoardLogger) or _settings(config, group).get("version") is not None:
+            return logger
+        place = Path(logger.root_dir) / f"version_{logger.version}"
+        try:
+            place.mkdir(parents=True)
+            return logger
+        except FileExistsError:
+            if not place.is_dir():
+                raise
 
 
 def _built_in(folder: Path, config: dict[str, Any], group: str, setting: str) -> Any:

@@ -133,6 +133,14 @@ def test_loggers_get_the_means_over_the_seeds_and_the_rate(train, tmp_path):
     assert "classes: 2" in (condition / "logs/csv/version_0/hparams.yaml").read_text()
 
 
+def test_stacks_that_train_at_the_same_time_log_into_different_versions(settings, tmp_path):
+    config = settings(*SMALL, "logger=[csv,tensorboard]")
+    loggers = [build_trainer(config, [], tmp_path).loggers for _ in range(3)]
+    assert [[logger.version for logger in both] for both in loggers] == [[0, 0], [1, 1], [2, 2]]
+    config["logger"]["csv"]["version"] = "mine"
+    assert {build_trainer(config, [], tmp_path).loggers[0].version for _ in range(2)} == {"mine"}
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
 def test_loggers_of_extras_run_against_the_real_library(library, train, tmp_path):
