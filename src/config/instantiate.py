@@ -72,6 +72,7 @@ LOGGING_CALLBACKS = (
     lightning_callbacks.ThroughputMonitor,
 )
 TRIED_STEPS = 500  # of a scheduler, before anything is trained
+TRIED_SAMPLES = 32  # of a mini-batch, as what is too small fails and what is larger only takes memory
 
 
 @dataclass(frozen=True)
@@ -381,9 +382,10 @@ def _last_batch_problem(config: dict[str, Any], components: Components) -> Probl
     data = components.datamodule
     steps = _steps_per_epoch(config, data)
     size = min(data.batch_size, data.train_size - (steps - 1) * data.batch_size)
+    tried = min(size, TRIED_SAMPLES)
     try:
         with torch.random.fork_rng(devices=[]):
-            copy.deepcopy(components.network).train()(torch.zeros(1, size, data.source.features))
+            copy.deepcopy(components.network).train()(torch.zeros(1, tried, data.source.features))
     except Exception as error:  # a network of one's own may raise any
         last = f"of {size}, on which the network cannot train ({first_line(error)})"
         rule = f"one that leaves of {data.train_size} training samples another last mini-batch than one {last}"
