@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -93,11 +94,11 @@ def collect(studies: Iterable[Path], progress: Progress = without_progress) -> C
         ArtifactError: If a study is not a folder.
     """
     distinct = list({study.resolve(): study for study in studies}.values())
-    folders = [folder for study in distinct for folder in seed_folders(study)]
+    folders = {study: seed_folders(study) for study in distinct}
     read: dict[Path, Results] = {}
     first: dict[tuple[str, tuple[int, ...]], Path] = {}
     unreadable, repeated, disagreeing = [], [], []
-    for folder in progress(folders, "results"):
+    for folder in progress([*chain(*folders.values())], "results"):
         try:
             results = _read(folder)
         except ArtifactError as error:
@@ -112,7 +113,7 @@ def collect(studies: Iterable[Path], progress: Progress = without_progress) -> C
             repeated.append(f"{folder} repeats {earlier}")
     unreadable += [line for study in distinct for path in sorted(study.iterdir()) for line in broken_stacks(path)]
     failed = [f"{folder}: {_one_line(str(each.error))}" for folder, each in read.items() if each.status == FAILED]
-    missing = [line for study in distinct for line in _missing_seeds(study)]
+    missing = [line for study in distinct for line in _missing_seeds(study, folders[study])]
     return Collection(runs_table(read), failed, unreadable, disagreeing, repeated, missing, list(read.values()))
 
 
@@ -151,11 +152,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _missing_seeds(study: Path) -> list[str]:
+def _missing_seeds(study: Path, folders: Iterable[Path]) -> list[str]:
     """Return the conditions of a study that lack seeds which another one has, or which a sweep requested."""
     runs: dict[str, set[str]] = {path.parent.name: set() for path in study.glob("*/.hydra")}
     names: dict[str, None] = {}  # in the order of the folders, which is by number
-    for folder in seed_folders(study):
+    for folder in folders:
         runs.setdefault(folder.parent.name, set()).add(folder.name)
         names.setdefault(folder.name)
     existing = {name.rpartition("-")[2]: name for name in runs}  # by fingerprint, as readable parts may differ

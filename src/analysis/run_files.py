@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from src.analysis.collect import Progress, without_progress
 from src.plotting.run_figures import Regions
-from src.storage.schema import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_table
+from src.storage.schema import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_numbers, read_table
 
 LOSS = "train/loss"
 _History = tuple[NDArray[Any], NDArray[np.floating]]  # epochs and losses
@@ -57,11 +57,7 @@ def read_curves(runs: pd.DataFrame, progress: Progress = without_progress) -> tu
 
 def _read_history(path: Path) -> _History:
     """Return the epochs and their losses."""
-    table = read_table(path, ("epoch", LOSS))
-    columns = {name: table[name].to_numpy() for name in ("epoch", LOSS)}
-    for name, values in columns.items():
-        if values.dtype.kind not in "iuf":
-            raise ArtifactError(f"{path}: expected numbers in the column {name}")
+    columns = read_numbers(path, ("epoch", LOSS))
     epoch, loss = columns["epoch"], columns[LOSS].astype(float)
     if not len(epoch) or not (np.diff(epoch) > 0).all():
         raise ArtifactError(f"{path}: expected rows with increasing epochs")

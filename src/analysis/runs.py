@@ -51,11 +51,12 @@ def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
         read.items(), key=lambda run: (rank[labels[run[1].fingerprint]], run[1].classes, *identity(run[1]))
     )
     each_run = [results for _, results in ordered]
+    seeds = [identity(each) for each in each_run]
     columns = {  # one after the other, as a dictionary per run would take gigabytes for 100,000 of them
         "label": [labels[each.fingerprint] for each in each_run],
         **{name: [getattr(each, name) for each in each_run] for name in _BEFORE_SETTINGS[1:]},
         **{name: [cells[each.fingerprint].get(name, math.nan) for each in each_run] for name in extra},
-        **{key: [identity(each)[index] for each in each_run] for index, key in enumerate(SEED_KEYS)},
+        **{key: [each[index] for each in seeds] for index, key in enumerate(SEED_KEYS)},
         **{name: [getattr(each, name) for each in each_run] for name in ("status", "seconds")},
         **{name: [each.metrics.get(name, math.nan) for each in each_run] for name in metrics},
         "folder": [str(folder) for folder, _ in ordered],

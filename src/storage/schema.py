@@ -19,6 +19,7 @@ seed's directory still names the run, and the readers here find it in either.
 
 import io
 import json
+import os
 import re
 import sys
 import warnings
@@ -29,6 +30,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from src.storage import stack_table
 from src.storage.atomic import replacing_file
@@ -264,6 +266,8 @@ def file_text(path: Path, max_bytes: int | None = None) -> str | None:
             return text
         if run is not None:
             path = run.beside / path.name
+            if not os.path.lexists(path):  # before slower checks, as few runs of a stack have such files
+                return None
         check_contained(path, path.parent)
         if max_bytes is not None and (size := path.stat().st_size) > max_bytes:
             raise ArtifactError(f"{path} has {size} bytes, expected at most {max_bytes}")
@@ -372,6 +376,30 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return unescape_formulas(table)
 
 
+def read_numbers(path: Path, columns: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Read columns of numbers of a CSV file of a run; those of many runs of a stack are read at once.
+
+    Args:
+        path: The file.
+        columns: The columns, whose names no spreadsheet would run as formulas.
+
+    Raises:
+        ArtifactError: If the file is missing, is not CSV, lacks a column, or has one of something else.
+    """
+    try:
+        run = stack_table.find_run(path.parent)
+        found = None if run is None else run.columns(path.name, columns)
+    except stack_table.BrokenStackError as error:
+        raise ArtifactError(str(error)) from None
+    if found is None:
+        table = read_table(path, columns)
+        found = {name: table[name].to_numpy() for name in columns}
+    for name, values in found.items():
+        if values.dtype.kind not in "iuf":
+            raise ArtifactError(f"{path}: expected numbers in the column {name}")
+    return found
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     if (text := file_text(path)) is None:
         raise ArtifactError(f"{path} is missing")
@@ -396,7 +424,7 @@ def seed_folders(study: Path) -> list[Path]:
     root = study.resolve()  # links that lead out of the study are not followed
     conditions = [path for path in sorted(study.iterdir()) if path.is_dir() and path.resolve().is_relative_to(root)]
     folders = [folder for condition in conditions for folder in run_folders(condition)]
-    return [folder for folder in folders if folder.resolve().is_relative_to(root)]
+    return [folder for folder in folders if not folder.is_symlink() or folder.resolve().is_relative_to(root)]
 
 
 def run_folders(condition: Path) -> list[Path]:

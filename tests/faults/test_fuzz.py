@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from src.experiments.convert import to_tables
 from src.experiments.finished import completed
 from src.experiments.loading import load_run
-from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_results, read_table
+from src.storage.schema import HISTORY, PREDICTIONS, ArtifactError, read_numbers, read_results, read_table
 from src.storage.stack_table import broken_stacks, forget
 from src.utils.validation import SettingsError
 from tests.commands import parametrize
@@ -140,6 +140,7 @@ def test_mutated_stacks(cases, name, copy, count):
         for columns, table in ((HISTORY_COLUMNS, HISTORY), (PREDICTION_COLUMNS, PREDICTIONS)):
             message = refusal(lambda table=table, columns=columns: read_table(copy / table, columns), "none")
             assert len(message.splitlines()) == 1
+        assert len(refusal(lambda: read_numbers(copy / HISTORY, ("epoch", "train/loss")), "none").splitlines()) == 1
         assert len(refusal(lambda: load_run(copy), "none").splitlines()) == 1
 
     fuzz(cases, mutations(path.read_bytes()), check, count)
