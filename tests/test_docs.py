@@ -29,6 +29,7 @@ import src.evaluate
 import src.losses
 from scripts.benchmark.options import parse as parse_benchmark
 from scripts.plan.jobs import plan_sweep
+from src.analysis.collect import collect
 from src.analysis.comparisons import COLUMNS
 from src.config.instantiate import check_settings
 from src.experiments import run
@@ -242,15 +243,32 @@ def test_examples_of_classes_train(train, tmp_path, monkeypatch) -> None:
     assert set(found) >= {("hinge", "noisy_cubic", "mlp"), ("ce", "halves", "net"), ("ce", "noisy_cubic", "custom")}
 
 
-def test_the_example_that_opens_tables_runs(tmp_path, monkeypatch, capsys) -> None:
+@pytest.fixture(scope="module")
+def many_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with the study that the page about many seeds opens."""
     pytest.importorskip("safetensors")
+    folder = tmp_path_factory.mktemp("many")
     [sweep] = [command for command in unique(*TRAIN) if "study=many" in command]
     assert "storage=table" in sweep
-    run(*SHORT, storage="table", study="many", seed=range(3), output_dir=tmp_path / "outputs")
+    for loss in ("ce", "mse"):
+        run(*SHORT, loss=loss, storage="table", study="many", seed=range(3), output_dir=folder / "outputs")
+    return folder
+
+
+def test_the_example_that_opens_tables_runs(many_seeds, monkeypatch, capsys) -> None:
     [example] = [block.text for block in BLOCKS if block.file == "many.py"]
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(many_seeds)
     exec(compile(example, "many.py", "exec"), {})  # noqa: S102 - a page of ours
-    assert re.search(r"\nce +3.0 ", capsys.readouterr().out)
+    assert re.search(r"\nce +3.0 .*\nmse +3.0 ", capsys.readouterr().out)
+
+
+def test_the_query_that_opens_tables_in_duckdb_has_the_means(many_seeds, monkeypatch) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    [query] = re.findall(r"`(SELECT [^`]+)`", (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8"))
+    monkeypatch.chdir(many_seeds)
+    assert dict(duckdb.sql(query).fetchall()) == pytest.approx(
+        collect([Path("outputs/many")]).runs.groupby("loss")["population/accuracy"].mean().to_dict(), rel=1e-12
+    )
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys) -> None:
