@@ -103,4 +103,10 @@ def _spread(results: Sequence[Results], metrics: Sequence[str]) -> list[list[str
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    """Return a number with four decimals, of which a zero has no sign; a dash for none.
+
+    Example:
+        >>> _number(0.69225), _number(-1e-9), _number(None)
+        ('0.6923', '0.0000', '-')
+    """
+    return "-" if value is None else f"{value:z.4f}"
