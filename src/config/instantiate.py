@@ -15,9 +15,10 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from filelock import FileLock
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -209,30 +210,26 @@ def build_trainer(config: dict[str, Any], callbacks: list[L.Callback], folder: P
         given["default_root_dir"] = folder
         given["logger"] = [_logger(folder, config, f"logger.{name}") for name in config["logger"]]
         if config["profiler"]["_target_"] is not None:
-            given["profiler"] = _built_in(folder, config, "profiler", "dirpath")
+            given["profiler"] = _built(config, "profiler", dirpath=str(folder))
     return factory(config, "trainer", without=NOT_OF_THE_TARGET["trainer"])(callbacks=callbacks, **given)
 
 
 def _logger(folder: Path, config: dict[str, Any], group: str) -> Any:
-    """Build a logger; one with a directory for each version takes the next, which no stack beside this one has."""
-    while True:
-        logger = _built_in(folder, config, group, "save_dir")
-        if not isinstance(logger, CSVLogger | TensorBoardLogger) or _settings(config, group).get("version") is not None:
-            return logger
-        place = Path(logger.root_dir) / f"version_{logger.version}"
-        try:
-            place.mkdir(parents=True)
-            return logger
-        except FileExistsError:
-            if not place.is_dir():
-                raise
+    """Build a logger and what it writes to: a database, or a directory that is of no other stack."""
+    with FileLock(Path(config["paths"]["output_dir"]) / ".logger.lock"):  # of stacks that begin at the same time
+        logger = _built(config, group, save_dir=str(folder), name=folder.name, run_name=folder.name)
+        if isinstance(logger, MLFlowLogger):
+            logger.experiment  # noqa: B018 - creates the experiment
+        elif isinstance(logger, CSVLogger | TensorBoardLogger) and _settings(config, group).get("version") is None:
+            (Path(logger.root_dir) / f"version_{logger.version}").mkdir(parents=True)
+        return logger
 
 
-def _built_in(folder: Path, config: dict[str, Any], group: str, setting: str) -> Any:
-    """Build what writes files, in a folder unless the setting of its directory says where."""
-    if _settings(config, group).get(setting, "") is None:
-        return factory(config, group, without=[setting])(**{setting: str(folder)})
-    return factory(config, group)()
+def _built(config: dict[str, Any], group: str, **otherwise: str) -> Any:
+    """Build what writes files, with a value for each of these settings that is null."""
+    settings = _settings(config, group)
+    given = {name: value for name, value in otherwise.items() if settings.get(name, "") is None}
+    return factory(config, group, without=given)(**given)
 
 
 def _settings(config: dict[str, Any], group: str) -> dict[str, Any]:

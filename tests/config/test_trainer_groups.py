@@ -1,6 +1,8 @@
 """The groups scheduler, callbacks, logger, profiler, debug and paths: each choice takes effect."""
 
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import lightning as L
@@ -17,6 +19,7 @@ from src.config.paths import CONFIG_DIR
 from src.storage.schema import read_results
 from src.training.callbacks.progress import SeedProgressBar
 from src.utils.validation import SettingsError
+from tests.commands import run
 
 SMALL = ("data.samples_per_class=10", "model.hidden=[4]")  # 16 samples to train on
 EPOCHS, STEPS, LR = 4, 4, 0.01
@@ -143,11 +146,19 @@ def test_stacks_that_train_at_the_same_time_log_into_different_versions(settings
 
 @pytest.mark.integration
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
-def test_loggers_of_extras_run_against_the_real_library(library, train, tmp_path):
+def test_loggers_of_extras_run_against_the_real_library(library, tmp_path):
     pytest.importorskip(library)
-    train(*SMALL, "trainer.max_epochs=2", "figures=none", f"logger={library}")
-    written = {"wandb": "outputs/runs/*/wandb/offline-run-*/*.wandb", "mlflow": "outputs/mlflow.db"}
-    assert list(tmp_path.glob(written[library]))
+    words = ("loss=mse,ce", "study=s", "trainer.max_epochs=2", "figures=none", f"logger={library}")
+    run("src.train", "--multirun", *SMALL, *words, "hydra.launcher.workers=2", folder=tmp_path)
+    conditions = sorted(path.name for path in tmp_path.glob("outputs/s/loss=*"))
+    if library == "wandb":
+        assert len(list(tmp_path.glob("outputs/s/*/wandb/offline-run-*/*.wandb"))) == 2
+        return
+    with closing(sqlite3.connect(tmp_path / "outputs/mlflow.db")) as database:
+        found = database.execute("select runs.name, status from runs join experiments using (experiment_id)").fetchall()
+        [experiments] = database.execute("select name from experiments where experiment_id > 0")
+    assert sorted(found) == [(name, "FINISHED") for name in conditions]
+    assert experiments == ("s",)
 
 
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
