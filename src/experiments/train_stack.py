@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import WandbLogger
 
 from src.config.instantiate import build_callbacks, build_components, build_trainer
 from src.experiments.condition import Condition
@@ -46,7 +47,12 @@ def train_stack(condition: Condition, members: list[SeedStreams]) -> dict[Path, 
         trainer = build_trainer(config, callbacks, condition.folder)
         for logger in trainer.loggers:
             logger.log_hyperparams(config)
-        histories = fit(components.classifier, components.datamodule, trainer)
+        try:
+            histories = fit(components.classifier, components.datamodule, trainer)
+        finally:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.finish()  # the next stack of this process would log into the same run
         span = (started, max(started, time.time()))  # a clock may go backwards
         results = {}
         with open_store(condition, members) as store:

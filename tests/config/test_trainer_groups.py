@@ -148,11 +148,11 @@ def test_stacks_that_train_at_the_same_time_log_into_different_versions(settings
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
 def test_loggers_of_extras_run_against_the_real_library(library, tmp_path):
     pytest.importorskip(library)
-    words = ("loss=mse,ce", "study=s", "trainer.max_epochs=2", "figures=none", f"logger={library}")
+    words = ("loss=mse,ce", "classes=2,4", "study=s", "trainer.max_epochs=2", "figures=none", f"logger={library}")
     run("src.train", "--multirun", *SMALL, *words, "hydra.launcher.workers=2", folder=tmp_path)
     conditions = sorted(path.name for path in tmp_path.glob("outputs/s/loss=*"))
     if library == "wandb":
-        assert len(list(tmp_path.glob("outputs/s/*/wandb/offline-run-*/*.wandb"))) == 2
+        assert len(list(tmp_path.glob("outputs/s/*/wandb/offline-run-*/*.wandb"))) == 4
         return
     with closing(sqlite3.connect(tmp_path / "outputs/mlflow.db")) as database:
         found = database.execute("select runs.name, status from runs join experiments using (experiment_id)").fetchall()
