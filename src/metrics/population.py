@@ -22,6 +22,7 @@ LEGENDRE = leggauss(NODES)  # nodes and weights on [-1, 1]
 CUTS = 4  # parts of an interval in which the decision changes,
 ROUNDS = 7  # each of which is cut again if it does there
 MAX_LINES = 512
+ROUNDING = 1e-9  # of the scores of the linear discriminant, which are logarithms of odds
 
 Map = Callable[[Tensor], Tensor]
 
@@ -221,8 +222,8 @@ def linear_discriminant_scores(x: Tensor, mass: Tensor) -> Map:
 
 
 def _largest(scores: Tensor) -> Tensor:
-    """Return the class of the largest score, (N, C) -> (N,)."""
-    return scores.argmax(1)
+    """Return the class of the largest score, the first of those that differ by rounding: (N, C) -> (N,)."""
+    return (scores >= scores.amax(1, keepdim=True) - ROUNDING).int().argmax(1)
 
 
 def _may_change_twice(place: Tensor, outputs: Tensor, decided: Tensor, decode: Map) -> Tensor:

@@ -8,6 +8,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
 from src.data.protocols import Distribution
+from src.data.xor import Xor
 from src.losses.base import Objective
 from src.losses.ce import CrossEntropy
 from src.losses.corn import ConditionalOrdinal
@@ -161,6 +162,13 @@ def test_the_linear_discriminant_finds_a_straight_optimum() -> None:
     assert linear_discriminant(x, mass).tolist() == [0, 0, 1, 1]
     rare = torch.tensor([[0.36, 0.03], [0.36, 0.03], [0.08, 0.03], [0.08, 0.03]], dtype=torch.float64)
     assert linear_discriminant(x, rare).tolist() == [0, 0, 0, 0]  # a class so rare that its prior outweighs the rest
+
+
+@pytest.mark.parametrize("noise_std", [0.05, 0.15, 0.25])
+def test_the_linear_discriminant_of_classes_with_one_mean_decides_alike(noise_std: float) -> None:
+    distribution = Xor(2, samples_per_corner=1, noise_std=noise_std)
+    metrics = Population(CrossEntropy(2), distribution).metrics(lambda x: torch.zeros(len(x), 2))
+    assert metrics["linear/accuracy"] == pytest.approx(0.5, abs=1e-12)
 
 
 @pytest.mark.parametrize(("order", "expected"), [(None, 0.625), ([0, 2, 1, 3], 0.375), ([3, 2, 1, 0], 0.625)], ids=str)
