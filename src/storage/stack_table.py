@@ -157,7 +157,8 @@ class Stack:
     @cached_property
     def names(self) -> list[str]:
         """The names of its runs, such as ``seed=7``."""
-        return list(map(str, self._results.column(RUN).to_pylist()))
+        with _reading(self.folder / RESULTS):
+            return list(map(str, self._results.column(RUN).to_pylist()))
 
     @cached_property
     def column_names(self) -> list[str]:
@@ -195,7 +196,9 @@ class Stack:
         path = self.folder / RESULTS
         options = {"read_dictionary": [*JSON, *TEXTS, CHECKPOINT], "page_checksum_verification": True}
         with _reading(path):
-            return _parquet().read_table(_regular(path), **options)
+            table = _parquet().read_table(_regular(path), **options)
+            table.column_names  # noqa: B018 - raises where a name is not UTF-8
+            return table
 
 
 def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]:
