@@ -16,6 +16,7 @@ from src.losses.base import Objective
 from src.metrics.predictions import predict, seed_network, seed_state
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
+from src.storage.csv_text import csv_text
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
 from src.storage.spreadsheet import escape_formulas
 from src.training.history import Training
@@ -45,7 +46,7 @@ def decision_regions(
     ends = zip((low - pad).tolist(), (high + pad).tolist(), strict=True)
     x1, x2 = (torch.linspace(start, stop, resolution) for start, stop in ends)
     grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1)  # (resolution, resolution, 2)
-    labels = predict(network(grid.flatten(0, 1)), objective).preds.view(resolution, resolution)
+    labels = objective.decode(network(grid.flatten(0, 1))[None]).view(resolution, resolution)
     return Regions(x1.numpy(), x2.numpy(), labels.numpy(), distribution.bayes_rule(grid).numpy())
 
 
@@ -58,8 +59,7 @@ def write_regions(
     regions = decision_regions(network, objective, distribution, test, FILE_RESOLUTION)
     x1, x2 = np.meshgrid(regions.x1, regions.x2)
     columns = {"x1": x1, "x2": x2, "pred": regions.pred, "bayes": regions.bayes}
-    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
-    table.to_csv(folder / REGIONS, index=False)
+    (folder / REGIONS).write_bytes(csv_text({name: each.ravel() for name, each in columns.items()}).encode())
 
 
 def write_scatter(

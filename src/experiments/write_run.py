@@ -3,9 +3,10 @@
 import io
 import logging
 import math
+import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
 from src.storage.atomic import replacing_file
+from src.storage.csv_text import csv_text
 from src.storage.schema import Results
-from src.storage.spreadsheet import escape_formulas
+from src.storage.spreadsheet import escape_formula, escape_formulas
 from src.training.history import Training
 from src.utils.errors import first_line
 from src.utils.seed_streams import SeedStreams
@@ -228,24 +230,37 @@ def write_predictions(
         names: The label of each class, (C,).
     """
     preds, probabilities = predictions.preds, predictions.probabilities
+    kinds = [kind.kind if isinstance(kind, np.dtype) else "" for kind in features.dtypes]
+    numbers = _are_numbers(names) and set(kinds) <= set("iuf") and features.columns.is_unique
     with (folder / schema.PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
         for start in range(0, len(target), ROWS_PER_WRITE):
             rows = slice(start, start + ROWS_PER_WRITE)
             part = Predictions(preds[rows], None if probabilities is None else probabilities[rows])
-            own = prediction_columns(part, names)
-            own.insert(0, "target", label_column(target[rows], names))
-            own.insert(2, "correct", (preds[rows] == target[rows]).int().numpy())
-            table = without_clashes(features[rows].reset_index(drop=True), own).join(own)
-            escape_formulas(table).to_csv(file, index=False, header=start == 0)
+            pred, *others = _prediction_arrays(part, names).items()
+            right = (preds[rows] == target[rows]).int().numpy()
+            own = dict([("target", label_column(target[rows], names)), pred, ("correct", right), *others])
+            if numbers:
+                given = {_beside(own, name): features[name].to_numpy()[rows] for name in features.columns}
+                text = csv_text(
+                    {escape_formula(name): column for name, column in {**given, **own}.items()}, header=not start
+                )
+            else:
+                table = without_clashes(features[rows].reset_index(drop=True), own).join(pd.DataFrame(own))
+                text = escape_formulas(table).to_csv(index=False, header=not start, lineterminator=os.linesep)
+            file.write(text)
 
 
 def prediction_columns(predictions: Predictions, names: Sequence[Any]) -> pd.DataFrame:
     """Return the columns pred and, where there are probabilities, p0, ..., p{C-1}, or p_LABEL for other labels."""
+    return pd.DataFrame(_prediction_arrays(predictions, names))
+
+
+def _prediction_arrays(predictions: Predictions, names: Sequence[Any]) -> dict[str, NDArray[Any]]:
     columns = {"pred": label_column(predictions.preds, names)}
     if predictions.probabilities is not None:
         for name, column in zip(names, predictions.probabilities.T, strict=True):
             columns[f"p{name}" if _are_numbers(names) else f"p_{name}"] = column.numpy()
-    return pd.DataFrame(columns)
+    return columns
 
 
 def label_column(classes: Tensor, names: Sequence[Any]) -> NDArray[Any]:
@@ -253,9 +268,13 @@ def label_column(classes: Tensor, names: Sequence[Any]) -> NDArray[Any]:
     return classes.numpy() if _are_numbers(names) else np.array(names, dtype=object)[classes.numpy()]
 
 
-def without_clashes(features: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+def without_clashes(features: pd.DataFrame, own: Container[str]) -> pd.DataFrame:
     """Return features of which those that are named like a column of another table are called ``feature.NAME``."""
-    return features.rename(columns={name: f"feature.{name}" for name in features.columns if name in own.columns})
+    return features.rename(columns=lambda name: _beside(own, name))
+
+
+def _beside(own: Container[str], name: Any) -> Any:
+    return f"feature.{name}" if name in own else name
 
 
 def _are_numbers(names: Sequence[Any]) -> bool:
@@ -283,8 +302,12 @@ def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Tra
 
 def write_seed(folder: Path, results: Results, training: Training) -> None:
     """Write the files that every seed leaves, failed or not; the results last."""
-    training.history.to_csv(folder / schema.HISTORY, index=False)
+    (folder / schema.HISTORY).write_bytes(csv_text(_arrays(training.history)).encode())
     schema.write_results(folder, results)
+
+
+def _arrays(table: pd.DataFrame) -> dict[Any, NDArray[Any]]:
+    return {name: table[name].to_numpy() for name in table.columns}
 
 
 def hparams(results: Results) -> dict[str, str | int | float | bool]:

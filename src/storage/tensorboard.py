@@ -1,8 +1,8 @@
 """The TensorBoard event file of one seed, written in bulk after training.
 
 Every seed is one TensorBoard run: its curves, final metrics, hyperparameters and figures are in one event file in its
-directory. The file is written with tensorboard's protos, one event per epoch, as a writer that is called for every
-value takes several times as long.
+directory. The file is written with tensorboard's protos, one event per epoch, and the events of all epochs at once, as
+a writer that is called for every value takes many times as long.
 """
 
 import struct
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from src.storage.atomic import replacing_file
+from src.storage.event_records import record, scalar_records
 
 EVENTS = "events.out.tfevents.losslab"
 """TensorBoard reads every file with ``tfevents`` in its name; with a fixed name, a second write replaces the first."""
@@ -74,25 +75,21 @@ def write_events(
     last = steps[-1] if steps else 0
     curves = [column for column in history.columns if column not in _AXES] if steps else []
     finals = {name: value for name, value in metrics.items() if name not in curves}
-    events = [
+    before = [
         Event(wall_time=started, file_version=_FILE_VERSION),
         Event(wall_time=started, step=0, summary=_session_start(hparams, started)),
-        *_epochs(history[curves], steps, started, ended),
+    ]
+    after = [
         Event(wall_time=ended, step=last, summary=_scalars(finals)),
         *_frames(movie, [0, *steps], started, ended),
         *(Event(wall_time=ended, step=last, summary=_image(tag, _png(tag, path))) for tag, path in images.items()),
         Event(wall_time=ended, step=last, summary=_session_end(ended, failed)),
     ]
-    return _write(folder, events)
-
-
-def _write(folder: Path, events: list[Event]) -> Path:
-    """Write events to the folder's event file, which appears whole or not at all."""
     path = folder / EVENTS
     with replacing_file(path, durable=False) as scratch, scratch.open("wb") as file:
-        writer = RecordWriter(file)
-        for event in events:
-            writer.write(event.SerializeToString())
+        file.writelines(map(record, before))
+        file.write(_epochs({name: history[name].to_numpy(np.float64) for name in curves}, steps, started, ended))
+        file.writelines(map(record, after))
     return path
 
 
@@ -106,14 +103,12 @@ def _steps(history: pd.DataFrame) -> list[int]:
     return steps
 
 
-def _epochs(curves: pd.DataFrame, steps: list[int], started: float, ended: float) -> Iterator[Event]:
-    """Yield one event per row, with the values of all columns."""
-    times = _times(steps, started, ended)
+def _epochs(curves: Mapping[str, NDArray[np.float64]], steps: list[int], started: float, ended: float) -> bytes:
+    """Return the records of one event per row, with the values of all columns."""
     # Scalars are stored in single precision; a value that overflows becomes infinite, as in training.
     with np.errstate(over="ignore"):
-        rows = curves.to_numpy(np.float64).astype(np.float32).tolist()
-    for step, time, row in zip(steps, times, rows, strict=True):
-        yield Event(wall_time=time, step=step, summary=_scalars(dict(zip(curves.columns, row, strict=True))))
+        scalars = {name: column.astype(np.float32) for name, column in curves.items()}
+    return scalar_records(_times(steps, started, ended), steps, scalars)
 
 
 def _frames(movie: Mapping[int, bytes], steps: list[int], started: float, ended: float) -> Iterator[Event]:

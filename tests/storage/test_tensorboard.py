@@ -160,10 +160,10 @@ def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
 def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = write(tmp_path).read_bytes()
 
-    def write_on_full_disk(self: object, data: bytes) -> None:
+    def write_on_full_disk(event: object) -> bytes:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("src.storage.tensorboard.RecordWriter.write", write_on_full_disk)
+    monkeypatch.setattr("src.storage.tensorboard.record", write_on_full_disk)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path, metrics={})
     assert [child.read_bytes() for child in tmp_path.iterdir()] == [before]
