@@ -32,10 +32,6 @@ class Curves:
         names = [each.name for each in fields(self) if each.name != "step_loss"]
         return {name.replace("_", "/"): getattr(self, name) for name in names}
 
-    def of_seeds(self, indices: Tensor) -> "Curves":
-        """Return the curves of some seeds of the stack."""
-        return Curves(**{name: [tensor[..., indices] for tensor in curve] for name, curve in vars(self).items()})
-
 
 @dataclass(frozen=True)
 class Training:

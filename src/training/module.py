@@ -27,6 +27,7 @@ from src.engines.select import select_engine
 from src.losses.base import Objective
 from src.metrics.predictions import by_blocks
 from src.training.callbacks.base import SeedCallback
+from src.training.callbacks.seed_history import SeedHistory
 from src.training.history import Curves
 from src.training.schedulers import SeedPlateau
 
@@ -58,7 +59,7 @@ class StackedClassifier(L.LightningModule):
 
     Attributes:
         after_step: What a callback wants to be called after each step of the optimizer, by ``on_fit_start``.
-        curves: Losses and accuracies of the finished epochs.
+        history: The callback that keeps the losses and accuracies of each seed.
         ended: The number of epochs, (S,), after which a callback stopped each seed, 0 for one that trains on; None
             without such a callback.
     """
@@ -97,10 +98,17 @@ class StackedClassifier(L.LightningModule):
             accumulate=accumulate_grad_batches,
         )
         self.after_step: Callable[[], None] | None = None
-        self.curves = Curves()
+        self.history = SeedHistory()
         self.ended: Tensor | None = None
-        self._blocks: list[tuple[Tensor, list[int], Tensor]] = []  # of the running epoch: losses, sizes, correct
-        self._validated: list[tuple[Tensor, Tensor, int]] = []  # batches of a validation: loss, accuracy, size
+
+    @property
+    def curves(self) -> Curves:
+        """Losses and accuracies of each seed in the finished epochs."""
+        return self.history.curves
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Return the callback that keeps the curves of each seed."""
+        return [self.history]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the network's outputs: (S, B, D) -> (S, B, O)."""
@@ -150,8 +158,13 @@ class StackedClassifier(L.LightningModule):
             rules=replace(self.step_rules, after_step=self.after_step, scale=by_seed),
         )
 
-    def training_step(self, batch: Block | Batch, batch_idx: int) -> None:
-        """Take a step on each mini-batch of a block, or on one mini-batch; the last block of an epoch ends it."""
+    def training_step(self, batch: Block | Batch, batch_idx: int) -> dict[str, Any]:
+        """Take a step on each mini-batch of a block, or on one mini-batch.
+
+        Returns:
+            Of each step the losses, (steps, S), and the number of samples, sizes, and the number of correct
+            decisions of each seed in all steps, (S,).
+        """
         batches = batch if isinstance(batch, Block) else [self._stacked(batch)]
         if self.step_rules.accumulate > 1 and not isinstance(batch, Block):
             raise ValueError(
@@ -159,9 +172,11 @@ class StackedClassifier(L.LightningModule):
             )
         optimizer: Any = self.optimizers()
         outputs = optimizer.step(closure=partial(self._train, batches))
-        self._keep(outputs, [target for _, target in batches])
-        if self.trainer.is_last_batch or self.trainer.global_step == self.trainer.max_steps:
-            self._end_epoch()
+        with torch.no_grad():
+            targets = [target for _, target in batches]
+            correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)
+            losses = self._losses(outputs, targets)
+        return {"losses": losses, "sizes": [target.shape[1] for target in targets], "correct": correct}
 
     def on_train_epoch_start(self) -> None:
         """Give each seed the rate that a scheduler by seed has for it."""
@@ -184,38 +199,24 @@ class StackedClassifier(L.LightningModule):
         else:
             cast(LRScheduler, scheduler).step()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the loss and the accuracy of a batch, mostly the whole validation split, and keep those of each seed."""
-        loss, accuracy, size = self._evaluate(batch, "val")
-        self._validated.append((loss.cpu(), accuracy.cpu(), size))
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Log the loss and the accuracy of a batch of validation samples, and return those of each seed, (S,)."""
+        return self._evaluate(batch, "val")
 
-    def on_validation_epoch_end(self) -> None:
-        """Store the validation loss and accuracy of each seed after an epoch of training."""
-        validated, self._validated = self._validated, []
-        if self.trainer.state.fn != TrainerFn.FITTING or self.trainer.sanity_checking:
-            return
-        *values, sizes = zip(*validated, strict=True)
-        for curve, batches in zip((self.curves.val_loss, self.curves.val_accuracy), values, strict=True):
-            unmeasured = len(self.curves.step_loss) - 1 - len(curve)  # epochs before, see check_val_every_n_epoch
-            curve += [torch.full_like(batches[0], torch.nan)] * unmeasured
-            curve.append(batches[0] if len(batches) == 1 else _weighted_mean(torch.stack(batches), sizes))
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the loss and the accuracy of a batch of test samples."""
-        self._evaluate(batch, "test")
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Log the loss and the accuracy of a batch of test samples, and return those of each seed, (S,)."""
+        return self._evaluate(batch, "test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the decisions of each seed for a batch, (S, B)."""
         return self.objective.decode(by_blocks(self.network, self._stacked(batch)[0]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the curves, and the random states of a network that draws numbers itself, to a checkpoint."""
-        checkpoint["curves"] = {name: list(curve) for name, curve in vars(self.curves).items()}
+        """Add the random states of a network that draws numbers itself to a checkpoint."""
         checkpoint["random_states"] = getattr(self.network, "random_states", [])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the curves and the random states; the checkpoint of a finished seed has none."""
-        self.curves = Curves(**checkpoint.get("curves", {}))
+        """Restore the random states; the checkpoint of a finished seed has none."""
         if states := checkpoint.get("random_states"):
             network: Any = self.network
             network.random_states = states
@@ -253,17 +254,17 @@ class StackedClassifier(L.LightningModule):
         group.update(following)
         return outputs
 
-    def _evaluate(self, batch: Batch, split: str) -> tuple[Tensor, Tensor, int]:
-        """Log the mean loss and accuracy of a batch, and return those of each seed, (S,), and the number of samples."""
+    def _evaluate(self, batch: Batch, split: str) -> dict[str, Any]:
+        """Log the mean loss and accuracy of a batch, and return those of each seed, (S,), and the size of the batch."""
         x, target = self._stacked(batch)
         output = by_blocks(self.network, x)  # (S, N, O)
         loss = self.objective.loss(output, target)
         accuracy = (self.objective.decode(output) == target).float().mean(-1)
         size = target.shape[1]
-        self._log_means(split, loss, accuracy, size)
-        return loss, accuracy, size
+        self.log_means(split, loss, accuracy, size)
+        return {"loss": loss, "accuracy": accuracy, "size": size}
 
-    def _log_means(self, split: str, loss: Tensor, accuracy: Tensor, size: int) -> None:
+    def log_means(self, split: str, loss: Tensor, accuracy: Tensor, size: int) -> None:
         """Log the means over the seeds of a loss and an accuracy, (S,), which weigh by the size within an epoch."""
         if not self._means_are_read():
             return
@@ -279,25 +280,6 @@ class StackedClassifier(L.LightningModule):
         others = [callback for callback in callbacks if not isinstance(callback, SeedCallback)]
         return bool(others) or trainer.current_epoch + 1 == trainer.max_epochs
 
-    @torch.no_grad()
-    def _keep(self, outputs: list[Tensor], targets: list[Tensor]) -> None:
-        """Store the losses and correct decisions of a block from each step's outputs (S, B, O) and target (S, B)."""
-        correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)  # (S,)
-        self._blocks.append((self._losses(outputs, targets), [target.shape[1] for target in targets], correct))
-
-    def _end_epoch(self) -> None:
-        """Store the losses and the accuracy of an epoch."""
-        blocks, self._blocks = self._blocks, []
-        losses = torch.cat([losses for losses, _, _ in blocks])  # (steps, S)
-        samples = [size for _, sizes, _ in blocks for size in sizes]
-        mean = _weighted_mean(losses, samples)  # (S,)
-        correct = torch.stack([correct for _, _, correct in blocks]).sum(0)  # (S,)
-        accuracy = correct.float() / sum(samples)
-        self.curves.step_loss.append(losses.cpu())
-        self.curves.train_loss.append(mean.cpu())
-        self.curves.train_accuracy.append(accuracy.cpu())
-        self._log_means("train", mean, accuracy, 1)
-
     def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
         """Return the loss of every step, (steps, S), in one call for all mini-batches of one size."""
         parts = []
@@ -305,10 +287,3 @@ class StackedClassifier(L.LightningModule):
             output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)
             parts.append(self.objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
         return torch.cat(parts)
-
-
-def _weighted_mean(values: Tensor, sizes: Iterable[int]) -> Tensor:
-    """Return the mean over mini-batches, (steps, S) -> (S,), weighted by their numbers of samples."""
-    weights = values.new_tensor(list(sizes))  # (steps,)
-    # A sum over the steps would round by S; a running sum does not.
-    return (values * weights[:, None]).cumsum(0)[-1] / weights.sum()

@@ -18,7 +18,6 @@ from src.storage.atomic import replacing_file
 from src.storage.schema import ArtifactError
 from src.training.callbacks.base import SeedCallback
 from src.training.checkpoint_file import load_checkpoint
-from src.training.history import Curves
 from src.training.module import StackedClassifier
 from src.utils.errors import first_line
 
@@ -88,7 +87,6 @@ class StackCheckpoint(SeedCallback, Checkpoint):
             "buffers": dict(classifier.network.named_buffers()),
             "random_states": getattr(classifier.network, "random_states", []),
             "generators": [generator.get_state() for generator in _generators(trainer)],
-            "curves": vars(classifier.curves),
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -122,7 +120,6 @@ def _restore(classifier: StackedClassifier, content: dict[str, Any], rows: Tenso
         buffer.copy_(content["buffers"][name][rows])
     if content["random_states"]:
         network.random_states = [content["random_states"][row] for row in rows.tolist()]
-    classifier.curves = Curves(**content["curves"]).of_seeds(rows)
 
 
 def _restore_callbacks(trainer: L.Trainer, states: dict[str, dict[str, Any]], rows: Tensor) -> None:

@@ -26,7 +26,7 @@ def killed(train, monkeypatch):
         def dies(self, batches, index):
             if len(self.curves.step_loss) == epoch - 1:
                 raise Killed
-            step(self, batches, index)
+            return step(self, batches, index)
 
         with monkeypatch.context() as patched:
             patched.setattr(StackedClassifier, "training_step", dies)

@@ -110,7 +110,7 @@ def test_a_killed_training_stops_where_it_would_have(settings, tmp_path, monkeyp
     def dies(self, batch, batch_idx):
         if len(self.curves.step_loss) == cut:
             raise KilledError
-        step(self, batch, batch_idx)
+        return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patched:
         patched.setattr(StackedClassifier, "training_step", dies)

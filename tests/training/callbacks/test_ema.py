@@ -61,7 +61,7 @@ def test_a_killed_training_continues_the_average(settings, tmp_path, monkeypatch
     def dies(self, batch, batch_idx):
         if len(self.curves.step_loss) == 2:
             raise KilledError
-        step(self, batch, batch_idx)
+        return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patched:
         patched.setattr(StackedClassifier, "training_step", dies)
