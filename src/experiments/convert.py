@@ -41,8 +41,8 @@ def to_tables(condition: Path) -> tuple[int, list[str]]:
             part = free[start : start + SEEDS_PER_STACK]
             with new_stack(condition, part) as tables:
                 for name in part:
-                    with tables.run(name) as folder:
-                        shutil.copytree(condition / name, folder, symlinks=True, dirs_exist_ok=True)
+                    with tables.run(name) as run:
+                        shutil.copytree(condition / name, run.path, symlinks=True, dirs_exist_ok=True)
     return len(free), problems + _busy(condition, names, free)
 
 

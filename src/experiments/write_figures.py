@@ -12,11 +12,11 @@ from torch import Tensor
 from src.config.instantiate import Components
 from src.data.datamodule import Split
 from src.data.protocols import DataSource, Distribution
+from src.experiments.run_folder import RunFolder
 from src.losses.base import Objective
 from src.metrics.predictions import predict, seed_network, seed_state
 from src.plotting.run_figures import Regions, loss_figure, scatter_figure
 from src.plotting.style import save
-from src.storage.csv_text import csv_text
 from src.storage.schema import CONFUSION, FIGURES, REGIONS
 from src.storage.spreadsheet import escape_formulas
 from src.training.history import Training
@@ -51,7 +51,7 @@ def decision_regions(
 
 
 def write_regions(
-    folder: Path, network: Callable[[Tensor], Tensor], objective: Objective, distribution: DataSource, test: Split
+    files: RunFolder, network: Callable[[Tensor], Tensor], objective: Objective, distribution: DataSource, test: Split
 ) -> None:
     """Write ``regions.csv``, one row per grid point, for a known distribution of two features."""
     if distribution.features != 2 or not isinstance(distribution, Distribution):
@@ -59,7 +59,7 @@ def write_regions(
     regions = decision_regions(network, objective, distribution, test, FILE_RESOLUTION)
     x1, x2 = np.meshgrid(regions.x1, regions.x2)
     columns = {"x1": x1, "x2": x2, "pred": regions.pred, "bayes": regions.bayes}
-    (folder / REGIONS).write_bytes(csv_text({name: each.ravel() for name, each in columns.items()}).encode())
+    files.write_numbers(REGIONS, [{name: values.ravel() for name, values in columns.items()}])
 
 
 def write_scatter(

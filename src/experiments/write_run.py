@@ -1,9 +1,7 @@
 """Evaluation of one trained seed, and the files that it leaves."""
 
-import io
 import logging
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -21,6 +19,7 @@ from src.config.instantiate import Components
 from src.data.protocols import Distribution
 from src.experiments import write_figures
 from src.experiments.condition import Condition
+from src.experiments.run_folder import RunFolder
 from src.experiments.write_stack import Store
 from src.metrics.classification import compute_metrics
 from src.metrics.collapse import COLLAPSE_EPOCH, DECIDED_CLASSES, collapse_epoch, collapsed
@@ -29,7 +28,6 @@ from src.metrics.log_odds import log_odds
 from src.metrics.predictions import Predictions, predict, seed_network
 from src.storage import schema
 from src.storage.atomic import replacing_file
-from src.storage.csv_text import csv_text
 from src.storage.schema import Results
 from src.storage.spreadsheet import escape_formula, escape_formulas
 from src.training.history import Training
@@ -67,8 +65,8 @@ def write_run_safely(
 def write_failure(condition: Condition, store: Store, member: SeedStreams, error: Exception, seconds: float) -> Results:
     """Write the results of a seed that failed before it could be evaluated, and return them."""
     results = condition.results(member, seconds, {}, versions(), error=f"{type(error).__name__}: {first_line(error)}")
-    with store.run(condition.seed_folder(member).name) as folder:
-        schema.write_results(folder, results)
+    with store.run(condition.seed_folder(member).name) as files:
+        files.write_results(results)
     return results
 
 
@@ -103,7 +101,8 @@ def write_run(
     movie: dict[int, bytes] = {}
     metrics: dict[str, float] = {}
     error = training.error
-    with store.run(condition.seed_folder(member).name) as folder:
+    with store.run(condition.seed_folder(member).name) as files:
+        folder = files.path
         if condition.draws(member):
             images |= write_figures.write_loss_curve(folder, training, components.objective)
         if error is None:
@@ -112,9 +111,9 @@ def write_run(
             if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
-                write_checkpoint(folder, components.network, index, training)
+                write_checkpoint(files, components.network, index, training)
                 _write_table(condition, components, index, folder)
-                images |= _write_test_set(folder, condition, components, index, network, metrics)
+                images |= _write_test_set(files, condition, components, index, network, metrics)
                 if states:
                     title = condition.folder.name
                     movie = write_figures.write_movie(folder, title, components, index, training, states)
@@ -133,7 +132,7 @@ def write_run(
                 movie=movie,
                 failed=error is not None,
             )
-        write_seed(folder, results, training)
+        write_seed(files, results, training)
     return results
 
 
@@ -189,7 +188,7 @@ def table_copy(path: str, sha256: str) -> str:
 
 
 def _write_test_set(
-    folder: Path,
+    files: RunFolder,
     condition: Condition,
     components: Components,
     index: int,
@@ -206,48 +205,59 @@ def _write_test_set(
     if unknown:
         draws = condition.draws(data.streams[index])
         images = write_figures.write_confusion(
-            folder, predictions.preds, test.target[0], data.source.class_names, draws
+            files.path, predictions.preds, test.target[0], data.source.class_names, draws
         )
     if condition.config["predictions"]:
-        write_predictions(folder, data.test_features(index), test.target[0], predictions, data.source.class_names)
+        write_predictions(files, data.test_features(index), test.target[0], predictions, data.source.class_names)
     if condition.config["figures"] != "none":
-        write_figures.write_regions(folder, network, objective, data.source, test)
+        write_figures.write_regions(files, network, objective, data.source, test)
     if condition.draws(data.streams[index]):
-        images |= write_figures.write_scatter(folder, network, objective, data.source, test, metrics)
+        images |= write_figures.write_scatter(files.path, network, objective, data.source, test, metrics)
     return images
 
 
 def write_predictions(
-    folder: Path, features: pd.DataFrame, target: Tensor, predictions: Predictions, names: Sequence[Any]
+    files: RunFolder, features: pd.DataFrame, target: Tensor, predictions: Predictions, names: Sequence[Any]
 ) -> None:
     """Write ``predictions.csv``: one row per test sample with features, target, pred, correct, probabilities.
 
     Args:
-        folder: The directory of the seed.
+        files: Where the seed's files go.
         features: The features of the samples; one named like another column of the file becomes ``feature.NAME``.
         target: Their classes, (N,).
         predictions: What was predicted for them.
         names: The label of each class, (C,).
     """
-    preds, probabilities = predictions.preds, predictions.probabilities
     kinds = [kind.kind if isinstance(kind, np.dtype) else "" for kind in features.dtypes]
-    numbers = _are_numbers(names) and set(kinds) <= set("iuf") and features.columns.is_unique
-    with (folder / schema.PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
-        for start in range(0, len(target), ROWS_PER_WRITE):
-            rows = slice(start, start + ROWS_PER_WRITE)
-            part = Predictions(preds[rows], None if probabilities is None else probabilities[rows])
-            pred, *others = _prediction_arrays(part, names).items()
-            right = (preds[rows] == target[rows]).int().numpy()
-            own = dict([("target", label_column(target[rows], names)), pred, ("correct", right), *others])
-            if numbers:
-                given = {_beside(own, name): features[name].to_numpy()[rows] for name in features.columns}
-                text = csv_text(
-                    {escape_formula(name): column for name, column in {**given, **own}.items()}, header=not start
-                )
-            else:
-                table = without_clashes(features[rows].reset_index(drop=True), own).join(pd.DataFrame(own))
-                text = escape_formulas(table).to_csv(index=False, header=not start, lineterminator=os.linesep)
-            file.write(text)
+    starts = range(0, len(target), ROWS_PER_WRITE)
+    parts = (_part(target, predictions, names, slice(start, start + ROWS_PER_WRITE)) for start in starts)
+    if _are_numbers(names) and set(kinds) <= set("iuf") and features.columns.is_unique:
+        given = {name: features[name].to_numpy() for name in features.columns}
+        files.write_numbers(schema.PREDICTIONS, (_with_features(given, *part) for part in parts))
+        return
+    with (files.path / schema.PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
+        for rows, own in parts:
+            table = without_clashes(features[rows].reset_index(drop=True), own).join(pd.DataFrame(own))
+            escape_formulas(table).to_csv(file, index=False, header=rows.start == 0)
+
+
+def _part(
+    target: Tensor, predictions: Predictions, names: Sequence[Any], rows: slice
+) -> tuple[slice, dict[str, NDArray[Any]]]:
+    """Return some rows of the predictions, and what they are."""
+    probabilities = predictions.probabilities
+    part = Predictions(predictions.preds[rows], None if probabilities is None else probabilities[rows])
+    pred, *others = _prediction_arrays(part, names).items()
+    right = (part.preds == target[rows]).int().numpy()
+    return rows, dict([("target", label_column(target[rows], names)), pred, ("correct", right), *others])
+
+
+def _with_features(
+    features: Mapping[Any, NDArray[Any]], rows: slice, own: Mapping[str, NDArray[Any]]
+) -> dict[Any, NDArray[Any]]:
+    """Return rows of the predictions after the features of the samples, which are numbers."""
+    given = {_beside(own, name): column[rows] for name, column in features.items()}
+    return {escape_formula(name): column for name, column in {**given, **own}.items()}
 
 
 def prediction_columns(predictions: Predictions, names: Sequence[Any]) -> pd.DataFrame:
@@ -282,7 +292,7 @@ def _are_numbers(names: Sequence[Any]) -> bool:
     return [*map(str, names)] == [*map(str, range(len(names)))]
 
 
-def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Training) -> None:
+def write_checkpoint(files: RunFolder, network: nn.Module, index: int, training: Training) -> None:
     """Write one seed's weights, with a leading axis S = 1, so that they load with ``weights_only=True``."""
     state = {
         f"network.{name}": value[index : index + 1].cpu().clone(memory_format=torch.contiguous_format)
@@ -295,19 +305,14 @@ def write_checkpoint(folder: Path, network: nn.Module, index: int, training: Tra
         "global_step": steps,
         "pytorch-lightning_version": L.__version__,
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    (folder / schema.CHECKPOINT).write_bytes(buffer.getbuffer())  # torch itself hides why a file cannot be written
+    files.write_checkpoint(content)
 
 
-def write_seed(folder: Path, results: Results, training: Training) -> None:
+def write_seed(files: RunFolder, results: Results, training: Training) -> None:
     """Write the files that every seed leaves, failed or not; the results last."""
-    (folder / schema.HISTORY).write_bytes(csv_text(_arrays(training.history)).encode())
-    schema.write_results(folder, results)
-
-
-def _arrays(table: pd.DataFrame) -> dict[Any, NDArray[Any]]:
-    return {name: table[name].to_numpy() for name in table.columns}
+    history = training.history
+    files.write_numbers(schema.HISTORY, [{name: history[name].to_numpy() for name in history.columns}])
+    files.write_results(results)
 
 
 def hparams(results: Results) -> dict[str, str | int | float | bool]:

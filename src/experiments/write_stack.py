@@ -4,18 +4,21 @@ import io
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from src.experiments.condition import Condition
+from src.experiments.run_folder import RunFolder, StackedRun
 from src.storage import stack_table
 from src.storage.atomic import numbered_folder, remove_folder, replacing_folder
+from src.storage.csv_text import csv_text
 from src.storage.schema import CHECKPOINT, RESULTS, TABLE, ArtifactError, Results, read_results
 from src.storage.stack_table import Stack
 from src.training.checkpoint_file import load_checkpoint
@@ -30,8 +33,8 @@ _BESIDE_WEIGHTS = {"epoch", "global_step", "pytorch-lightning_version"}
 class Store(Protocol):
     """Where the files of some seeds of a condition go."""
 
-    def run(self, name: str) -> AbstractContextManager[Path]:
-        """Yield an empty directory for the files of a run, which are stored when the body ends without an error."""
+    def run(self, name: str) -> AbstractContextManager[RunFolder]:
+        """Yield where the files of a run are written, which are stored when the body ends without an error."""
 
 
 class SeedFolders:
@@ -44,9 +47,11 @@ class SeedFolders:
     def __init__(self, condition: Path) -> None:
         self.condition = condition
 
-    def run(self, name: str) -> AbstractContextManager[Path]:
+    @contextmanager
+    def run(self, name: str) -> Iterator[RunFolder]:
         """Yield a directory that takes the place of that of the run."""
-        return replacing_folder(self.condition / name)
+        with replacing_folder(self.condition / name) as folder:
+            yield RunFolder(folder)
 
 
 @contextmanager
@@ -100,40 +105,55 @@ class StackTables:
         self._weights: list[dict[str, Tensor]] = []
 
     @contextmanager
-    def run(self, name: str) -> Iterator[Path]:
-        """Yield a directory, from which the files are moved into the tables; figures and the like stay in it."""
-        folder = self.folder / name
-        folder.mkdir()
-        try:
-            yield folder
-            self.add(folder)
-        except BaseException:
-            shutil.rmtree(folder)
-            raise
-
-    def add(self, folder: Path) -> None:
-        """Move the files of a run from its directory into the tables; what they cannot hold exactly stays there.
+    def run(self, name: str) -> Iterator[StackedRun]:
+        """Yield where a run is written, and move the files of its directory into the tables where these can hold them.
 
         Raises:
             ArtifactError: If a row cannot hold its results.
         """
-        row = row_of(read_results(folder), folder.name)
-        row[stack_table.WRITTEN] = (folder / RESULTS).stat().st_mtime
-        (folder / RESULTS).unlink()
-        for path in sorted(folder.iterdir()):
-            if path.is_symlink():
-                kept = False
-            elif path.name == CHECKPOINT:
-                kept = self._add_weights(path, row)
-            elif path.suffix == ".csv":
-                kept = self._add_table(path, row) or _add_text(path, row)
-            else:
-                kept = path.name == TABLE and _add_text(path, row)
-            if kept:
-                path.unlink()
+        folder = self.folder / name
+        folder.mkdir()
+        try:
+            run = StackedRun(folder)
+            yield run
+            self._add(run)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+
+    def _add(self, run: StackedRun) -> None:
+        """Move a run into the tables; what they cannot hold exactly stays in its directory."""
+        folder = run.path
+        if run.results is None:
+            run.results, run.written = read_results(folder), (folder / RESULTS).stat().st_mtime
+            (folder / RESULTS).unlink()
+        row = row_of(run.results, folder.name)
+        row[stack_table.WRITTEN] = run.written
+        if run.checkpoint is not None and not self._add_weights(run.checkpoint, row):
+            RunFolder(folder).write_checkpoint(run.checkpoint)
+        for name in sorted({*run.tables, *(path.name for path in folder.iterdir())}):
+            if name in run.tables:
+                if not self._add_table(name, run.tables[name], row):
+                    row[stack_table.TEXT + name] = csv_text(run.tables[name])
+            elif self._add_file(folder / name, row):
+                (folder / name).unlink()
         self.rows.append(row)
         with suppress(OSError):  # something is left in it
             folder.rmdir()
+
+    def _add_file(self, path: Path, row: dict[str, Any]) -> bool:
+        """Add a file to the tables and return True, or False where they cannot hold it exactly."""
+        if path.is_symlink():
+            return False
+        if path.name == CHECKPOINT:
+            try:
+                return self._add_weights(load_checkpoint(path), row)
+            except Exception:  # torch's unpickler raises errors of any type for a broken file, which stays what it is
+                return False
+        if path.suffix == ".csv":
+            table = _exact(path)
+            return (table is not None and self._add_table(path.name, table, row)) or _add_text(path, row)
+        return path.name == TABLE and _add_text(path, row)
 
     def finish(self) -> None:
         """Write what is left to write."""
@@ -158,48 +178,53 @@ class StackTables:
             with suppress(OSError):
                 table.close()
 
-    def _add_weights(self, path: Path, row: dict[str, Any]) -> bool:
-        try:
-            content = load_checkpoint(path)
-        except Exception:  # torch's unpickler raises errors of any type for a broken file, which stays what it is
-            return False
-        weights = content.pop("state_dict")
+    def _add_weights(self, content: dict[str, Any], row: dict[str, Any]) -> bool:
+        weights = content.get("state_dict", {})
         shapes = {name: (value.shape, value.dtype) for name, value in weights.items()}
         if self._weights and shapes != {name: (value.shape, value.dtype) for name, value in self._weights[0].items()}:
             return False
-        if content.keys() != _BESIDE_WEIGHTS or any(value.shape[:1] != (1,) for value in weights.values()):
+        about = {name: value for name, value in content.items() if name != "state_dict"}
+        if about.keys() != _BESIDE_WEIGHTS or any(value.shape[:1] != (1,) for value in weights.values()):
             return False
         self._weights.append(weights)
-        row[stack_table.CHECKPOINT] = json.dumps(content)
+        row[stack_table.CHECKPOINT] = json.dumps(about)
         return True
 
-    def _add_table(self, path: Path, row: dict[str, Any]) -> bool:
-        table = _exact(path)
-        if table is None:
+    def _add_table(self, name: str, columns: Mapping[str, Any], row: dict[str, Any]) -> bool:
+        stem = Path(name).stem
+        if stem not in self._tables:
+            self._tables[stem] = _Table(self.folder / f"{stem}.parquet", columns)
+        if not self._tables[stem].add(row[stack_table.RUN], columns):
             return False
-        if path.stem not in self._tables:
-            self._tables[path.stem] = _Table(self.folder / f"{path.stem}.parquet", table.dtypes)
-        if not self._tables[path.stem].add(row[stack_table.RUN], table):
-            return False
-        row[stack_table.ROWS + path.stem] = len(table)
+        row[stack_table.ROWS + stem] = len(next(iter(columns.values())))
         return True
 
 
 class _Table:
-    """A table of a stack: blocks of rows, of which each has all rows of some runs."""
+    """A table of a stack: blocks of rows, of which each has all rows of some runs.
 
-    def __init__(self, path: Path, dtypes: pd.Series) -> None:
-        self.dtypes = dtypes
+    Args:
+        path: Its file.
+        columns: The columns of the first run.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, Any]) -> None:
+        self.dtypes = _dtypes(columns)
         self.file = path.open("wb")
-        self.parts: list[pd.DataFrame] = []
+        self.runs: list[str] = []
+        self.sizes: list[int] = []
+        self.columns: dict[str, list[Any]] = {name: [] for name in columns}
         self.writer: Any = None
 
-    def add(self, run: str, table: pd.DataFrame) -> bool:
+    def add(self, run: str, columns: Mapping[str, Any]) -> bool:
         """Add the rows of a run and return True, or False where its columns are not those of the first one."""
-        if list(table.columns) != list(self.dtypes.index) or list(table.dtypes) != list(self.dtypes):
+        if _dtypes(columns) != self.dtypes:
             return False
-        self.parts.append(table.assign(**{stack_table.RUN: run})[[stack_table.RUN, *table.columns]])
-        if sum(map(len, self.parts)) >= ROWS_PER_BLOCK:
+        for name, values in columns.items():
+            self.columns[name].append(values)
+        self.runs.append(run)
+        self.sizes.append(len(values))
+        if sum(self.sizes) >= ROWS_PER_BLOCK:
             self.write()
         return True
 
@@ -208,18 +233,26 @@ class _Table:
         import pyarrow as pa  # an optional extra
         from pyarrow import parquet
 
-        if self.parts:
-            table = pa.Table.from_pandas(pd.concat(self.parts), preserve_index=False).replace_schema_metadata(None)
+        if self.runs:
+            runs = pd.Series(self.runs).repeat(self.sizes).reset_index(drop=True)
+            joined = {name: pd.concat(map(pd.Series, parts), ignore_index=True) for name, parts in self.columns.items()}
+            frame = pd.DataFrame({stack_table.RUN: runs, **joined})
+            table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
             if self.writer is None:
                 self.writer = parquet.ParquetWriter(self.file, table.schema, **_FORMAT)
             self.writer.write_table(table, row_group_size=len(table))
-            self.parts = []
+            self.runs, self.sizes = [], []
+            self.columns = {name: [] for name in self.columns}
 
     def close(self) -> None:
         """Close the file."""
         if self.writer is not None:
             self.writer.close()
         self.file.close()
+
+
+def _dtypes(columns: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, values.dtype) for name, values in columns.items()]
 
 
 def row_of(results: Results, run: str) -> dict[str, Any]:
@@ -255,8 +288,8 @@ def _column(name: str, values: list[Any]) -> Any:
     return pa.array(values, pa.string() if name in texts else None)
 
 
-def _exact(path: Path) -> pd.DataFrame | None:
-    """Return a CSV file as a table from which the same bytes can be written, or None where there is no such table."""
+def _exact(path: Path) -> dict[str, Any] | None:
+    """Return a CSV file as columns from which the same bytes can be written, or None where there are none."""
     content = path.read_bytes()
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
@@ -269,7 +302,12 @@ def _exact(path: Path) -> pd.DataFrame | None:
         pd.api.types.is_numeric_dtype(column) or column.map(lambda cell: isinstance(cell, str)).all()
         for _, column in table.items()
     )
-    return table if uniform else None
+    if not uniform:
+        return None
+    return {
+        str(name): column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+        for name, column in table.items()
+    }
 
 
 def _add_text(path: Path, row: dict[str, Any]) -> bool:

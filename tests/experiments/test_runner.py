@@ -114,9 +114,9 @@ def test_a_seed_too_large_for_memory_alone_fails(train, raising, statuses):
 def test_a_disk_that_is_full_is_one_line_and_what_is_finished_stays(train, statuses, monkeypatch, tmp_path):
     train("seed=0", *SHORT)
 
-    def full(folder, *_):
-        (folder / "checkpoint.ckpt").write_bytes(b"half")
-        raise OSError(28, "No space left on device", str(folder / "checkpoint.ckpt"))
+    def full(files, *_):
+        (files.path / "checkpoint.ckpt").write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(files.path / "checkpoint.ckpt"))
 
     monkeypatch.setattr(write_run, "write_checkpoint", full)
     done = train("seed=[0,1]", *SHORT, code=1)

@@ -8,6 +8,7 @@ from matplotlib.image import imread
 
 import src.experiments.write_figures as figures
 from src.config.instantiate import build_components, stack
+from src.experiments.run_folder import RunFolder
 from src.metrics.classification import compute_metrics
 from src.metrics.predictions import predict, seed_network, seed_state
 from src.plotting import movie
@@ -76,7 +77,7 @@ def test_scatter_shows_at_most_max_samples(parts, tmp_path, monkeypatch):
 
 def test_stored_regions_are_a_full_grid_of_the_networks_labels(parts, tmp_path):
     data, network = parts.datamodule, seed_network(parts.network, 0)
-    figures.write_regions(tmp_path, network, parts.objective, data.source, data.test)
+    figures.write_regions(RunFolder(tmp_path), network, parts.objective, data.source, data.test)
     table = pd.read_csv(tmp_path / "regions.csv")
     assert list(table.columns) == ["x1", "x2", "pred", "bayes"]
     assert len(table) == figures.FILE_RESOLUTION**2 == table["x1"].nunique() * table["x2"].nunique()
@@ -90,7 +91,7 @@ def test_no_scatter_for_other_than_two_features(parts, tmp_path, monkeypatch):
     data = parts.datamodule
     network = seed_network(parts.network, 0)
     assert figures.write_scatter(tmp_path, network, parts.objective, data.source, data.test, {}) == {}
-    figures.write_regions(tmp_path, network, parts.objective, data.source, data.test)
+    figures.write_regions(RunFolder(tmp_path), network, parts.objective, data.source, data.test)
     assert not list(tmp_path.iterdir())
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from src.experiments import write_run
+from src.experiments.run_folder import RunFolder
 from src.experiments.write_run import (
     hparams,
     prediction_columns,
@@ -43,7 +44,11 @@ def test_predictions_have_the_documented_columns_and_values(tmp_path: Path) -> N
     probabilities = torch.tensor([[0.2, 0.5, 0.3], [1 / 3, 1 / 3, 1 / 3], [1e-30, 0.0, 1.0]], dtype=torch.float64)
     features = pd.DataFrame({"x1": x[:, 0].numpy(), "x2": x[:, 1].numpy()})
     write_predictions(
-        tmp_path, features, torch.tensor([1, 2, 2]), Predictions(torch.tensor([1, 0, 2]), probabilities), range(3)
+        RunFolder(tmp_path),
+        features,
+        torch.tensor([1, 2, 2]),
+        Predictions(torch.tensor([1, 0, 2]), probabilities),
+        range(3),
     )
     assert (tmp_path / "predictions.csv").read_text().startswith("x1,x2,target,pred,correct,p0,p1,p2\n")
     table = read_table(tmp_path / "predictions.csv", ("x1",))
@@ -59,7 +64,7 @@ def test_predictions_do_not_depend_on_the_rows_per_write(tmp_path: Path, monkeyp
     texts = []
     for rows in (3, 7, 100):
         monkeypatch.setattr(write_run, "ROWS_PER_WRITE", rows)
-        write_predictions(tmp_path, features, torch.ones(7, dtype=torch.int64), predictions, range(2))
+        write_predictions(RunFolder(tmp_path), features, torch.ones(7, dtype=torch.int64), predictions, range(2))
         texts.append((tmp_path / "predictions.csv").read_text())
     assert texts[0] == texts[1] == texts[2]
     assert len(texts[0].splitlines()) == 8
@@ -68,7 +73,7 @@ def test_predictions_do_not_depend_on_the_rows_per_write(tmp_path: Path, monkeyp
 def test_predictions_without_probabilities_end_with_correct(tmp_path: Path) -> None:
     predictions = Predictions(torch.tensor([1, 0]), None)
     features = pd.DataFrame({"width": [0.5, 1.5], "colour": ["red", "blue"]})
-    write_predictions(tmp_path, features, torch.tensor([1, 1]), predictions, range(2))
+    write_predictions(RunFolder(tmp_path), features, torch.tensor([1, 1]), predictions, range(2))
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert lines == ["width,colour,target,pred,correct", "0.5,red,1,1,1", "1.5,blue,1,0,0"]
 
@@ -85,7 +90,7 @@ def test_prediction_columns_are_pred_and_probabilities() -> None:
 def test_a_checkpoint_holds_one_seed_and_loads_with_weights_only(tmp_path: Path, seed: int) -> None:
     classifier = make_classifier()
     classifier.configure_model()  # makes the parameters views of one buffer, as training does
-    write_checkpoint(tmp_path, classifier.network, seed, trainings(classifier.curves)[seed])
+    write_checkpoint(RunFolder(tmp_path), classifier.network, seed, trainings(classifier.curves)[seed])
     content = torch.load(tmp_path / "checkpoint.ckpt", weights_only=True)
     assert (content["epoch"], content["global_step"]) == (3, 12)
     assert content["pytorch-lightning_version"] == importlib.metadata.version("lightning")
@@ -114,7 +119,7 @@ def test_a_seed_leaves_its_history_and_then_its_results(tmp_path: Path, monkeypa
         write(folder, results)
 
     monkeypatch.setattr(write_run.schema, "write_results", watch)
-    write_run.write_seed(tmp_path, make_results(seed=1), training)
+    write_run.write_seed(RunFolder(tmp_path), make_results(seed=1), training)
     assert written == [["history.csv"]]
     assert read_results(tmp_path) == make_results(seed=1)
     stored = read_table(tmp_path / "history.csv", ("epoch", "step", "train/loss"))
@@ -124,7 +129,7 @@ def test_a_seed_leaves_its_history_and_then_its_results(tmp_path: Path, monkeypa
 def test_a_failed_seed_leaves_where_its_loss_broke(tmp_path: Path) -> None:
     history = pd.DataFrame({"epoch": [1, 2], "step": [4, 8], "train/loss": [0.5, math.nan]})
     failed = make_results(status=FAILED, error="the loss became NaN in epoch 2, step 5")
-    write_run.write_seed(tmp_path, failed, Training(history, np.zeros(8), failed.error))
+    write_run.write_seed(RunFolder(tmp_path), failed, Training(history, np.zeros(8), failed.error))
     assert read_results(tmp_path) == failed
     pd.testing.assert_frame_equal(read_table(tmp_path / "history.csv", ("train/loss",)), history)
 

@@ -270,8 +270,8 @@ def test_results_that_a_row_cannot_hold_are_refused(finished, tmp_path):
     content = json.loads((finished / "results.json").read_text())
     content["metrics"]["fingerprint"] = 1.0
     with pytest.raises(ValueError, match="seed=7: a row of a table cannot hold"):  # noqa: SIM117
-        with new_stack(tmp_path / "condition", ["seed=7"]) as store, store.run("seed=7") as folder:
-            Path(folder / "results.json").write_text(json.dumps(content))
+        with new_stack(tmp_path / "condition", ["seed=7"]) as store, store.run("seed=7") as files:
+            Path(files.path / "results.json").write_text(json.dumps(content))
     assert list((tmp_path / "condition").iterdir()) == []
 
 

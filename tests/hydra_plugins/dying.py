@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -18,13 +17,13 @@ class DieAfterOneSeed(Callback):
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         from src.experiments import write_run
 
-        write_seed, written = write_run.write_seed, set[Path]()
+        write_seed, written = write_run.write_seed, set[Any]()
 
-        def write_once(folder: Path, *content: Any) -> None:
+        def write_once(files: Any, *content: Any) -> None:
             if written:
                 os.kill(os.getpid(), signal.SIGKILL)
-            written.add(folder)
-            write_seed(folder, *content)
+            written.add(files)
+            write_seed(files, *content)
 
         if config.hydra.job.num == self.num:
             write_run.write_seed = write_once
