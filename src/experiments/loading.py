@@ -79,7 +79,7 @@ class Run:
         """Return all metrics, computed again from the data, weights and curves: bit for bit the stored ones."""
         if isinstance(self.components.datamodule.source, MissingTable):
             raise ArtifactError(f"{self.folder}: {self.note}")
-        return seed_metrics(self.components, 0, self.network, self.history)
+        return seed_metrics(self.components, 0, self.history)
 
     @single_threaded()
     def predict(self, samples: pd.DataFrame, unknown: str | None = None) -> pd.DataFrame:

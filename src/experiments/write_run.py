@@ -25,7 +25,7 @@ from src.metrics.classification import compute_metrics
 from src.metrics.collapse import COLLAPSE_EPOCH, DECIDED_CLASSES, collapse_epoch, collapsed
 from src.metrics.dead_units import dead_units
 from src.metrics.log_odds import log_odds
-from src.metrics.predictions import Predictions, predict, seed_network
+from src.metrics.predictions import Predictions, predict, seed_network, seed_state, with_weights
 from src.storage import schema
 from src.storage.atomic import replacing_file
 from src.storage.schema import Results
@@ -107,7 +107,7 @@ def write_run(
             images |= write_figures.write_loss_curve(folder, training, components.objective)
         if error is None:
             network = seed_network(components.network, index)
-            metrics = seed_metrics(components, index, network, training.history)
+            metrics = seed_metrics(components, index, training.history)
             if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
                 metrics, error = {}, f"not finite after the last epoch: {', '.join(wrong)}"
             else:
@@ -136,27 +136,28 @@ def write_run(
     return results
 
 
-def seed_metrics(
-    components: Components, index: int, network: Callable[[Tensor], Tensor], history: pd.DataFrame
-) -> dict[str, float]:
+def seed_metrics(components: Components, index: int, history: pd.DataFrame) -> dict[str, float]:
     """Return all final metrics of one seed.
 
     Args:
         components: Data, objective and trained network of the stack.
         index: Index of the seed in the stack, in [0, S).
-        network: The seed's network (N, D) -> (N, O).
         history: The curves of the seed, one row per epoch.
     """
-    data = components.datamodule
+    data, objective = components.datamodule, components.objective
     train, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
-    metrics = compute_metrics(network, components.objective, data.source, train, test, val, components.population)
+    metrics = with_weights(
+        components.network,
+        seed_state(components.network, index),
+        lambda network: compute_metrics(network, objective, data.source, train, test, val, components.population),
+    )
     metrics |= dead_units(components.network, index, train.x[0])
     if collapsed(metrics[DECIDED_CLASSES]) and "train/accuracy" in history.columns:
         count = train.target.numel()
         share = int(train.target.unique(return_counts=True)[1].max()) / count
         epoch = collapse_epoch(history["train/accuracy"], share, count)
         metrics |= {} if epoch is None else {COLLAPSE_EPOCH: epoch}
-    return metrics | log_odds(components.network, components.objective, index)
+    return metrics | log_odds(components.network, objective, index)
 
 
 def _write_table(condition: Condition, components: Components, index: int, folder: Path) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from src.losses.base import Objective
+
+Network = Callable[[Tensor], Tensor]
+Value = TypeVar("Value")
 
 MAX_BLOCK = 8192  # samples per forward pass; the hidden layers of more would not fit the processor's cache
 
@@ -24,17 +28,43 @@ def seed_state(network: nn.Module, index: int) -> dict[str, Tensor]:
     return {name: value[index : index + 1].cpu() for name, value in network.state_dict().items()}
 
 
-def seed_network(network: nn.Module, index: int, state: dict[str, Tensor] | None = None) -> Callable[[Tensor], Tensor]:
+def seed_network(network: nn.Module, index: int, state: dict[str, Tensor] | None = None) -> Network:
     """Return one seed of a stacked network, or another state of it, as a function (N, D) -> (N, O) on the CPU."""
-    state = seed_state(network, index) if state is None else state
+    own = seed_state(network, index) if state is None else state
+    return lambda x: with_weights(network, own, lambda outputs: outputs(x))
+
+
+def with_weights(network: nn.Module, state: dict[str, Tensor], body: Callable[[Network], Value]) -> Value:
+    """Return what a function makes of one seed of a stacked network, of which the network has the weights meanwhile.
+
+    Giving a network its weights takes as long as some hundred samples, which its many calls by ``body`` share.
+
+    Args:
+        network: S networks.
+        state: The state of one of them, (1, ...) each, on the CPU.
+        body: A function of the seed as a function (N, D) -> (N, O) on the CPU.
+    """
     dtype = next(iter(state.values())).dtype
     network.eval()
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():
-            return by_blocks(lambda block: torch.func.functional_call(network, state, (block,)), x.to(dtype)[None])[0]
+            return by_blocks(network, x.to(dtype)[None])[0]
 
-    return outputs
+    named = {f"network.{name}": value for name, value in state.items()}
+    found: Value = torch.func.functional_call(_Holder(network), named, (lambda: body(outputs),))
+    return found
+
+
+class _Holder(nn.Module):
+    """A network whose weights ``functional_call`` replaces while a function runs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, body: Callable[[], Any]) -> Any:
+        return body()
 
 
 def by_blocks(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

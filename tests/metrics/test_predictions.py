@@ -7,7 +7,7 @@ import torch
 from src.losses.base import Objective
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
-from src.metrics.predictions import predict, seed_network
+from src.metrics.predictions import predict, seed_network, seed_state, with_weights
 from tests.metrics.references import (
     every_objective,
     generators,
@@ -61,3 +61,14 @@ def test_a_seed_of_a_stack_is_bitwise_the_network_alone_in_its_precision() -> No
     assert alone.dtype == torch.float32
     assert torch.equal(stacked, alone)
     assert seed_network(make_stack(CrossEntropy(2)).double(), 0)(x).dtype == torch.float64
+
+
+def test_a_network_has_the_weights_of_one_seed_for_a_while_only() -> None:
+    stack = make_stack(CrossEntropy(3), seeds=3)
+    x = torch.randn(20, 2, generator=generators(1)[0])
+    before = {name: value.clone() for name, value in stack.state_dict().items()}
+    expected = stack(x.expand(3, -1, -1))
+    twice = with_weights(stack, seed_state(stack, 1), lambda network: [network(x), network(x[:7])])
+    assert torch.equal(twice[0], expected[1])
+    assert torch.equal(twice[1], expected[1, :7])
+    assert all(torch.equal(value, before[name]) for name, value in stack.state_dict().items())
