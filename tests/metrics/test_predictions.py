@@ -68,7 +68,6 @@ def test_a_network_has_the_weights_of_one_seed_for_a_while_only() -> None:
     x = torch.randn(20, 2, generator=generators(1)[0])
     before = {name: value.clone() for name, value in stack.state_dict().items()}
     expected = stack(x.expand(3, -1, -1))
-    twice = with_weights(stack, seed_state(stack, 1), lambda network: [network(x), network(x[:7])])
-    assert torch.equal(twice[0], expected[1])
-    assert torch.equal(twice[1], expected[1, :7])
+    twice = with_weights(stack, seed_state(stack, 1), lambda network: [network(x), network(x)])
+    assert all(torch.equal(outputs, expected[1]) for outputs in twice)
     assert all(torch.equal(value, before[name]) for name, value in stack.state_dict().items())
