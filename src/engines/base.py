@@ -13,7 +13,8 @@ from src.engines.flat_parameters import FlatParameters
 from src.engines.fused_adam import stepper
 from src.losses.base import Objective
 
-Schedule = Sequence[dict[str, Any]]  # of each step, the settings of the optimizer's group, such as lr
+Settings = Sequence[dict[str, Any]]  # of each group of an optimizer, such as lr
+Schedule = Sequence[Settings]  # of each step
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,14 @@ class Engine(ABC):
 
         Args:
             batches: The mini-batches, (S, B, D) and (S, B).
-            schedule: For each step the settings that the optimizer's group has; empty to keep them.
+            schedule: For each step the settings that the optimizer's groups have; empty to keep them.
         """
+
+
+def change_settings(optimizer: Optimizer, settings: Settings) -> None:
+    """Change the settings of each group of an optimizer."""
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
 
 
 def take_steps(
@@ -69,17 +76,18 @@ def take_steps(
     """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B), or on each few of them.
 
     Args:
-        backward: Fills the gradient of the optimizer's parameter from a mini-batch and returns the outputs (S, B, O).
-        optimizer: The optimizer of ``flat.values``.
+        backward: Fills the gradient of ``flat.values`` from a mini-batch and returns the outputs (S, B, O).
+        optimizer: The optimizer of ``flat.parts``.
         flat: The network's parameters.
         batches: The mini-batches.
-        schedule: For each step the settings that the optimizer's group has; empty to keep them.
+        schedule: For each step the settings that the optimizer's groups have; empty to keep them.
         rules: What happens before and after a step.
 
     Returns:
         The outputs of each mini-batch before the step on it.
     """
-    step = stepper(optimizer)
+    step = flat.by_parts(stepper(optimizer))
+    flat.gather()
     outputs = []
     batches = list(batches)
     for index, (x, target) in enumerate(batches):
@@ -94,7 +102,7 @@ def take_steps(
         if rules.clip_value is not None:
             flat.clip_value(rules.clip_value)
         if schedule:
-            optimizer.param_groups[0].update(schedule[index // rules.accumulate])
+            change_settings(optimizer, schedule[index // rules.accumulate])
         if rules.scale:
             flat.scaled_step(step)
         else:

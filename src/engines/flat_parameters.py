@@ -1,7 +1,7 @@
 """One flat buffer for all parameters of a stacked network, so that one optimizer step updates every seed."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -22,11 +22,18 @@ class FlatParameters:
     A module can have blocks larger than its parameters, by an attribute ``storage``: their shapes without S, by the
     parameter's name. The padding stays zero.
 
+    The networks can be parts of several conditions, each with settings of the optimizer of its own. An optimizer has
+    one value of a setting per group, so each part then has a buffer for a group, which is laid out as if the part were
+    alone: its steps round as they do alone. ``gather`` and ``scatter`` copy between these and ``values``.
+
     Args:
         network: A module all of whose parameters lead with the axis S.
+        sizes: The number of networks of each part; None for one part.
 
     Attributes:
         values: The buffer (P,), a parameter for the optimizer; P is a multiple of 16.
+        parts: The buffer of each part for the optimizer, which is ``values`` where there is one part.
+        sizes: The number of networks of each part.
         step_factors: What ``scaled_step`` scales the change of each value by, (P,); None before there are any.
 
     Example:
@@ -35,28 +42,90 @@ class FlatParameters:
         torch.Size([48])
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, sizes: Sequence[int] | None = None) -> None:
         parameters, shapes = zip(*_blocks(network), strict=True)
         self._parameters: tuple[nn.Parameter, ...] = parameters
-        sizes = [len(parameter) * math.prod(shape) for parameter, shape in zip(parameters, shapes, strict=True)]
-        *starts, total = accumulate((-(-size // SIMD_WIDTH) * SIMD_WIDTH for size in sizes), initial=0)
+        self._widths = [math.prod(shape) for shape in shapes]  # of one network in each block
+        self._seeds = len(parameters[0])
+        self._spans, total = self._layout(self._seeds)
         self.values = nn.Parameter(parameters[0].new_zeros(total))
         self.values.grad = self._gradient = torch.zeros_like(self.values.data)
         self.step_factors: Tensor | None = None
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []
-        self._spans = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
-        self._seeds = len(parameters[0])
-        for parameter, shape, start, size in zip(parameters, shapes, starts, sizes, strict=True):
+        for parameter, shape, span in zip(parameters, shapes, self._spans, strict=True):
             block, gradient = (
-                buffer[start : start + size].view(len(parameter), *shape)
-                for buffer in (self.values.data, self.values.grad)
+                buffer[span].view(len(parameter), *shape) for buffer in (self.values.data, self.values.grad)
             )
             own = tuple(slice(length) for length in parameter.shape)
             block[own] = parameter.data
             parameter.data = block[own]
             self._storage[parameter] = block, gradient
             self._gradients.append(gradient[own])
+        self.sizes = [self._seeds] if sizes is None else list(sizes)
+        self.parts = [self.values]
+        if len(self.sizes) > 1:
+            self.parts = [self._part(size) for size in self.sizes]
+            self._value_views = self._views(lambda buffer: buffer.data)
+            self._gradient_views = self._views(lambda buffer: buffer.grad)
+            self.gather()
+
+    def _layout(self, seeds: int) -> tuple[list[slice], int]:
+        """Return where the blocks of so many networks are in a buffer, and its size."""
+        sizes = [seeds * width for width in self._widths]
+        *starts, total = accumulate((-(-size // SIMD_WIDTH) * SIMD_WIDTH for size in sizes), initial=0)
+        return [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)], total
+
+    def _part(self, seeds: int) -> nn.Parameter:
+        """Return a buffer for so many networks, with its gradient."""
+        part = nn.Parameter(self.values.new_zeros(self._layout(seeds)[1], requires_grad=False))
+        part.grad = torch.zeros_like(part.data)
+        return part
+
+    def _views(self, of: Callable[[nn.Parameter], Any]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return views of each block of each part, in the whole buffer and in that of the part."""
+        whole, own = [], []
+        first = 0
+        for part, seeds in zip(self.parts, self.sizes, strict=True):
+            for span, width, place in zip(self._spans, self._widths, self._layout(seeds)[0], strict=True):
+                start = span.start + first * width
+                whole.append(of(self.values)[start : start + seeds * width])
+                own.append(of(part)[place])
+            first += seeds
+        return whole, own
+
+    def part_starts(self, part: int) -> dict[nn.Parameter, int]:
+        """Return the index of the block of each parameter in the buffer of a part."""
+        spans, _ = self._layout(self.sizes[part])
+        return {parameter: span.start for parameter, span in zip(self._parameters, spans, strict=True)}
+
+    @torch.no_grad()
+    def gather(self) -> None:
+        """Copy ``values`` into the buffers of the parts."""
+        if len(self.parts) > 1:
+            whole, own = self._value_views
+            torch._foreach_copy_(own, whole)
+
+    @torch.no_grad()
+    def scatter(self) -> None:
+        """Copy the buffers of the parts into ``values``."""
+        if len(self.parts) > 1:
+            whole, own = self._value_views
+            torch._foreach_copy_(whole, own)
+
+    def by_parts(self, step: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a function that changes ``values`` by its gradient, from one that does so for each part."""
+        if len(self.parts) == 1:
+            return step
+
+        @torch.no_grad()
+        def step_of_parts() -> None:
+            whole, own = self._gradient_views
+            torch._foreach_copy_(own, whole)
+            step()
+            self.scatter()
+
+        return step_of_parts
 
     def storage(self, parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
         """Return the contiguous blocks of a parameter's values and of its gradient, padding included."""
@@ -95,7 +164,8 @@ class FlatParameters:
     def clip_norm(self, max_norm: float) -> None:
         """Scale the gradient of each seed down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does of one network."""
         gradients = self._seed_gradients()
-        norms = torch.stack([gradient.norm(dim=1) for gradient in gradients]).norm(dim=0)  # (S,)
+        blocks = torch.stack([gradient.norm(dim=1) for gradient in gradients], dim=1)  # (S, blocks)
+        norms = blocks.norm(dim=1)  # over the last axis, as over another it would be rounded differently for S = 1
         factors = (max_norm / (norms + 1e-6)).clamp(max=1)
         for gradient in gradients:
             gradient.mul_(factors[:, None])

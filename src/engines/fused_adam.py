@@ -13,23 +13,26 @@ PAGE = 1024  # floats in a memory page
 
 
 def stepper(optimizer: Optimizer) -> Callable[[], Any]:
-    """Return a function that does what ``optimizer.step`` does, for an optimizer of one parameter.
+    """Return a function that does what ``optimizer.step`` does, for an optimizer with one parameter in each group.
 
     ``step`` looks up groups, states, hooks and devices each time, which takes longer than Adam's arithmetic for one
     network. For a fused Adam or AdamW the function calls torch's kernel directly, on the same state, so that the
     optimizer can still be saved and its learning rate changed. Any other optimizer keeps its own step.
 
     Args:
-        optimizer: An optimizer whose one parameter always has a gradient.
+        optimizer: An optimizer whose parameters always have gradients.
     """
-    (group,) = optimizer.param_groups
-    (parameter,) = group["params"]
     if not is_fused_adam(optimizer):
         return optimizer.step
-    kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
 
     def step() -> None:
-        state = adam_state(optimizer)
+        for group in optimizer.param_groups:
+            step_group(group)
+
+    def step_group(group: dict[str, Any]) -> None:
+        (parameter,) = group["params"]
+        kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
+        state = adam_state(optimizer, parameter)
         state["step"].add_(1)
         beta1, beta2 = group["betas"]
         kernel(
@@ -52,18 +55,18 @@ def stepper(optimizer: Optimizer) -> Callable[[], Any]:
 
 
 def is_fused_adam(optimizer: Optimizer) -> bool:
-    """Return whether an optimizer of one parameter is a fused Adam or AdamW without special modes."""
-    (group,) = optimizer.param_groups
+    """Return whether an optimizer is a fused Adam or AdamW without special modes."""
     special_modes = ("amsgrad", "capturable", "differentiable", "foreach")
-    return type(optimizer) in (Adam, AdamW) and bool(group["fused"]) and not any(group[mode] for mode in special_modes)
+    return type(optimizer) in (Adam, AdamW) and all(
+        group["fused"] and not any(group[mode] for mode in special_modes) for group in optimizer.param_groups
+    )
 
 
-def adam_state(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Return the state of a fused Adam of one parameter: step, a scalar, and exp_avg and exp_avg_sq like it.
+def adam_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """Return the state of a parameter of a fused Adam: step, a scalar, and exp_avg and exp_avg_sq like it.
 
     It is created before the first step, as the optimizer itself does.
     """
-    ((parameter,),) = [group["params"] for group in optimizer.param_groups]
     state: dict[str, Tensor] = optimizer.state[parameter]
     if not state:
         state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from src.data.datamodule import Batch, Block
-from src.engines.base import StepRules
+from src.engines.base import StepRules, change_settings
 from src.engines.block_optimizer import BlockOptimizer
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
@@ -56,6 +56,8 @@ class StackedClassifier(L.LightningModule):
         gradient_clip_val: As of ``lightning.Trainer``, which cannot clip each seed alone; None for none.
         gradient_clip_algorithm: ``norm`` of each seed's gradient, or ``value`` of its elements.
         accumulate_grad_batches: As of ``lightning.Trainer``: mini-batches of a block for one step.
+        parts: Of consecutive networks their number and the optimizer's settings that are theirs alone, such as lr;
+            empty where all have the same settings.
 
     Attributes:
         after_step: What a callback wants to be called after each step of the optimizer, by ``on_fit_start``.
@@ -70,7 +72,7 @@ class StackedClassifier(L.LightningModule):
         self,
         network: nn.Module,
         objective: Objective,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        optimizer: Callable[[Iterable[Any]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         *,
         interval: str = "epoch",
@@ -79,6 +81,7 @@ class StackedClassifier(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
+        parts: Sequence[tuple[int, dict[str, Any]]] = (),
     ) -> None:
         super().__init__()
         # Without its frame, Lightning's own would refer to itself, and keep the network until a garbage collection.
@@ -92,6 +95,7 @@ class StackedClassifier(L.LightningModule):
         self.interval = interval
         self.monitor = monitor
         self.requested_engine = engine
+        self.parts = parts
         self.step_rules = StepRules(
             clip_norm=gradient_clip_val if gradient_clip_algorithm == "norm" else None,
             clip_value=gradient_clip_val if gradient_clip_algorithm == "value" else None,
@@ -119,11 +123,12 @@ class StackedClassifier(L.LightningModule):
         if self._trainer is not None:
             self.trainer.strategy.precision_plugin.convert_module(self.network)
             self.network.to(self.trainer.strategy.root_device)
-        self.flat = FlatParameters(self.network)
+        self.flat = FlatParameters(self.network, [size for size, _ in self.parts] or None)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimizer of the flat buffer, and its scheduler if there is one."""
-        optimizer = BlockOptimizer(self.optimizer([self.flat.values]))
+        """Return the optimizer of the flat buffer, with a group for each part, and its scheduler if there is one."""
+        groups = [{"params": [part], **own} for part, (_, own) in zip(self.flat.parts, self.parts)]
+        optimizer = BlockOptimizer(self.optimizer(groups or [self.flat.values]))
         if self.scheduler is None:
             return optimizer
         config = {"scheduler": self.scheduler(optimizer), "name": "lr"}
@@ -244,14 +249,14 @@ class StackedClassifier(L.LightningModule):
         scheduler = self.lr_schedulers()
         if scheduler is None or self.interval != "step":
             return self.engine.train(batches)
-        (group,) = self.trainer.optimizers[0].param_groups
+        optimizer = self.trainer.optimizers[0]
         schedule = []
         for _ in batches[:: self.step_rules.accumulate]:
-            schedule.append({name: value for name, value in group.items() if name != "params"})
+            schedule.append(_settings(optimizer))
             cast(LRScheduler, scheduler).step()
-        following = dict(group)
+        following = _settings(optimizer)
         outputs = self.engine.train(batches, schedule)
-        group.update(following)
+        change_settings(optimizer, following)
         return outputs
 
     def _evaluate(self, batch: Batch, split: str) -> dict[str, Any]:
@@ -287,3 +292,8 @@ class StackedClassifier(L.LightningModule):
             output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)
             parts.append(self.objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
         return torch.cat(parts)
+
+
+def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Return the settings of each group of an optimizer."""
+    return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]

@@ -64,7 +64,7 @@ def test_only_adam_is_taken_past_its_own_step() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_buffer_and_its_moments_start_at_different_places_of_a_page(size: int, dtype: torch.dtype) -> None:
     parameter = torch.nn.Parameter(torch.zeros(size, dtype=dtype))
-    state = adam_state(Adam([parameter], lr=0.1, fused=True))
+    state = adam_state(Adam([parameter], lr=0.1, fused=True), parameter)
     moments = state["exp_avg"], state["exp_avg_sq"]
     addresses = sorted(tensor.data_ptr() % 4096 for tensor in (parameter, *moments))
     gaps = [(after - before) % 4096 for before, after in zip(addresses, addresses[1:] + addresses[:1], strict=True)]

@@ -6,6 +6,7 @@ processor's cache, which is not so when every operation runs over the whole stac
 
 import ctypes
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule
+from src.engines.base import Engine, Schedule, change_settings
 from src.engines.flat_parameters import SIMD_WIDTH, FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.engines.native.compile import load_kernel
@@ -47,6 +48,16 @@ class _Adam(ctypes.Structure):
     )
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """Consecutive networks of one part, which the kernel trains by one call."""
+
+    part: int  # index of the part, whose buffer they are in
+    offset: int  # index of the first of them in the chunk that trains together
+    seeds: int  # number of them
+    layers: Any  # structs of the layers
+
+
 class NativeEngine(Engine):
     """Trains affine layers with Adam in the kernel; torch computes the gradient of the loss only.
 
@@ -54,7 +65,7 @@ class NativeEngine(Engine):
         layers: The affine layers in order, each with the activation of its output.
         gradient: The gradient of the summed loss with respect to the outputs: (S, B, O), (S, B) -> (S, B, O).
         flat: The network's parameters.
-        optimizer: A fused Adam or AdamW of ``flat.values``.
+        optimizer: A fused Adam or AdamW of ``flat.parts``.
     """
 
     name = "native"
@@ -72,83 +83,116 @@ class NativeEngine(Engine):
     def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
         kernel, _ = library()
-        first, last = self._layers[0][0].weight, self._layers[-1][0].weight
+        depth, first, last = len(self._layers), self._layers[0][0].weight, self._layers[-1][0].weight
         batches = [(_checked("x", x, (*target.shape, first.shape[1])), target) for x, target in batches]
-        state = adam_state(self._optimizer)
-        adam = self._adam(state)
-        layers = self._layer_structs(max(target.shape[1] for _, target in batches))
+        self._flat.gather()
+        states = [adam_state(self._optimizer, part) for part in self._flat.parts]
+        adams = self._adams(states)
+        self._allocate(max(target.shape[1] for _, target in batches))
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
-        done = int(state["step"])
-        chunks = self._chunks()
-        for chunk in chunks:
-            self._point_to(layers, chunk)
+        done = int(states[0]["step"])
+        for chunk, pieces in self._pieces:
             for index, ((x, target), y) in enumerate(zip(batches, outputs, strict=True)):
                 if schedule:
-                    self._optimizer.param_groups[0].update(schedule[index])
-                    adam = self._adam(state)
-                self._correct_bias(adam, done + index + 1)
-                if len(chunks) > 1:
+                    change_settings(self._optimizer, schedule[index])
+                    adams = self._adams(states)
+                self._correct_bias(adams, done + index + 1)
+                if len(self._pieces) > 1:
                     x, y, target = x[chunk], y[chunk], target[chunk]
-                layers[-1].y = y.data_ptr()
-                kernel.forward(layers, len(layers), adam.values, *target.shape, x.data_ptr())
+                samples = target.shape[1]
+                for piece in pieces:
+                    piece.layers[-1].y = _from(y, piece)
+                    values = adams[piece.part].values
+                    kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x, piece))
                 gradient = _checked("the gradient of the loss", self._gradient(y, target), y.shape)
-                kernel.backward(layers, len(layers), adam, *target.shape, x.data_ptr(), gradient.data_ptr())
-        state["step"].fill_(done + len(batches))
+                for piece in pieces:
+                    adam, at = adams[piece.part], (_from(x, piece), _from(gradient, piece))
+                    kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at)
+        for state in states:
+            state["step"].fill_(done + len(batches))
+        self._flat.scatter()
         return outputs
 
     def _chunks(self) -> list[slice]:
         """Return the seeds that train together through all mini-batches: as many as stay in the cache."""
         seeds = len(self._layers[0][0].weight)
         size = max(1, MAX_CHUNK_BYTES * seeds // (3 * self._flat.values.nbytes))  # values and two moments
-        return [slice(start, start + size) for start in range(0, seeds, size)]
+        return [slice(start, min(start + size, seeds)) for start in range(0, seeds, size)]
 
-    def _adam(self, state: dict[str, Tensor]) -> _Adam:
-        (group,) = self._optimizer.param_groups
-        decoupled, weight_decay = group["decoupled_weight_decay"], group["weight_decay"]
-        return _Adam(
-            values=self._flat.values.data_ptr(),
-            exp_avg=state["exp_avg"].data_ptr(),
-            exp_avg_sq=state["exp_avg_sq"].data_ptr(),
-            one_minus_beta1=1 - group["betas"][0],
-            one_minus_beta2=1 - group["betas"][1],
-            eps=group["eps"],
-            weight_decay=0 if decoupled else weight_decay,
-            weight_scale=1 - group["lr"] * weight_decay if decoupled else 1,
-        )
+    def _adams(self, states: list[dict[str, Tensor]]) -> list[_Adam]:
+        """Return the optimizer of each part."""
+        parts = zip(self._flat.parts, states, self._optimizer.param_groups, strict=True)
+        return [_adam(part, state, group) for part, state, group in parts]
 
-    def _correct_bias(self, adam: _Adam, step: int) -> None:
+    def _correct_bias(self, adams: list[_Adam], step: int) -> None:
         """Set the factors that change from step to step."""
-        (group,) = self._optimizer.param_groups
-        beta1, beta2 = group["betas"]
-        adam.step_size = group["lr"] / (1 - beta1**step)
-        adam.inv_bias_correction2_sqrt = (1 - beta2**step) ** -0.5
+        for adam, group in zip(adams, self._optimizer.param_groups, strict=True):
+            beta1, beta2 = group["betas"]
+            adam.step_size = group["lr"] / (1 - beta1**step)
+            adam.inv_bias_correction2_sqrt = (1 - beta2**step) ** -0.5
 
-    def _layer_structs(self, samples: int) -> Any:
-        """Return the structs of the layers, with memory for a chunk of seeds and mini-batches of this size."""
-        if samples > self._max_samples:
-            self._max_samples = samples
-            self._structs = (_Layer * len(self._layers))()
-            self._buffers = []
-            largest = self._chunks()[0]
-            for struct, (layer, activation) in zip(self._structs, self._layers, strict=True):
-                weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
-                seeds, inputs, outputs = layer.weight[largest].shape
-                rows = ROW_TILE if outputs >= SIMD_WIDTH else max(ROW_TILE, inputs)  # all rows of a narrow layer
-                shapes = (seeds, samples, outputs), (samples, outputs), (rows, weight.stride(1)), (inputs,)
-                buffers = [weight.new_zeros(shape) for shape in shapes]
-                self._buffers += buffers  # whose memory the structs point to
-                struct.inputs, struct.outputs, struct.stride = inputs, outputs, weight.stride(1)
-                struct.activation = CODES[activation]
-                struct.weight_step, struct.bias_step = weight.stride(0), bias.stride(0)
-                struct.y, struct.dz, struct.gradient, struct.column = (buffer.data_ptr() for buffer in buffers)
-        return self._structs
+    def _allocate(self, samples: int) -> None:
+        """Allocate memory for a chunk of seeds and mini-batches of this size, and make the structs that point to it."""
+        if samples <= self._max_samples:
+            return
+        self._max_samples = samples
+        chunks = self._chunks()
+        seeds = chunks[0].stop
+        self._buffers = []  # whose memory the structs point to
+        for layer, _ in self._layers:
+            _, inputs, outputs = layer.weight.shape
+            stride = self._flat.storage(layer.weight)[0].stride(1)
+            rows = ROW_TILE if outputs >= SIMD_WIDTH else max(ROW_TILE, inputs)  # all rows of a narrow layer
+            shapes = (seeds, samples, outputs), (samples, outputs), (rows, stride), (inputs,)
+            self._buffers.append([layer.weight.new_zeros(shape) for shape in shapes])
+        self._pieces = [(chunk, self._pieces_of(chunk)) for chunk in chunks]
 
-    def _point_to(self, structs: Any, chunk: slice) -> None:
-        """Set the indices of the first seed of a chunk in the structs of the layers."""
-        for struct, (layer, _) in zip(structs, self._layers, strict=True):
+    def _pieces_of(self, chunk: slice) -> list[_Piece]:
+        """Return the pieces of the parts that are in a chunk."""
+        pieces, start = [], 0
+        for part, size in enumerate(self._flat.sizes):
+            first, last = max(chunk.start, start), min(chunk.stop, start + size)
+            if first < last:
+                layers = self._structs(part, first - start, first - chunk.start)
+                pieces.append(_Piece(part, first - chunk.start, last - first, layers))
+            start += size
+        return pieces
+
+    def _structs(self, part: int, first: int, offset: int) -> Any:
+        """Return the structs of the layers, for networks from the first of a part on, at an offset in the chunk."""
+        starts = self._flat.part_starts(part)
+        structs = (_Layer * len(self._layers))()
+        for struct, (layer, activation), buffers in zip(structs, self._layers, self._buffers, strict=True):
             weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
-            struct.weight = weight.storage_offset() + chunk.start * struct.weight_step
-            struct.bias = bias.storage_offset() + chunk.start * struct.bias_step
+            _, struct.inputs, struct.outputs = layer.weight.shape
+            struct.stride, struct.activation = weight.stride(1), CODES[activation]
+            struct.weight_step, struct.bias_step = weight.stride(0), bias.stride(0)
+            struct.weight = starts[layer.weight] + first * struct.weight_step
+            struct.bias = starts[layer.bias] + first * struct.bias_step
+            y, dz, gradient, column = buffers
+            struct.y = y[offset].data_ptr()
+            struct.dz, struct.gradient, struct.column = dz.data_ptr(), gradient.data_ptr(), column.data_ptr()
+        return structs
+
+
+def _from(values: Tensor, piece: _Piece) -> int:
+    """Return the address of the first network of a piece in contiguous values of a chunk, (S, ...), in float32."""
+    return values.data_ptr() + 4 * piece.offset * values.stride(0)
+
+
+def _adam(values: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> _Adam:
+    """Return the optimizer of a buffer, without the factors that change from step to step."""
+    decoupled, weight_decay = group["decoupled_weight_decay"], group["weight_decay"]
+    return _Adam(
+        values=values.data_ptr(),
+        exp_avg=state["exp_avg"].data_ptr(),
+        exp_avg_sq=state["exp_avg_sq"].data_ptr(),
+        one_minus_beta1=1 - group["betas"][0],
+        one_minus_beta2=1 - group["betas"][1],
+        eps=group["eps"],
+        weight_decay=0 if decoupled else weight_decay,
+        weight_scale=1 - group["lr"] * weight_decay if decoupled else 1,
+    )
 
 
 def _checked(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
