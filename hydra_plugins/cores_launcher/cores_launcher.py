@@ -9,7 +9,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.cluster_launcher._job import prepare_jobs
+from hydra_plugins.cluster_launcher._job import prepare_jobs, run_together, trained_together
 from src.parallel.cpu import available_cpus
 from src.parallel.process_pool import ProcessPool
 from src.parallel.progress import Display
@@ -53,21 +53,35 @@ class CoresLauncher(BasicLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs and return their results in the order of the jobs; a single one runs in this process."""
-        workers = min(self.workers, len(job_overrides))
-        if workers < 2:
-            return [self._run_here(job, num) for num, job in enumerate(job_overrides, start=initial_job_idx)]
+        """Run all jobs and return their results in the order of the jobs; a single stack trains in this process."""
         assert self.config is not None  # noqa: S101 - set by setup
+        stacks = Schedule.of(self.config, job_overrides, self.workers).stacks
+        workers = min(self.workers, len(stacks))
+        if workers < 2:
+            returned = self._run_stacks_here(stacks, job_overrides, initial_job_idx)
+            return [returned[index] for index in range(len(job_overrides))]
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         jobs = prepare_jobs(self, job_overrides, initial_job_idx, f"on {workers} cores")
-        order = Schedule.of(self.config, job_overrides, workers).order
-        with Display(len(jobs)) as display:
-            results = ProcessPool(lambda _, index: jobs[index](), workers).run(order, display.on_message)
-        returned = {
-            index: jobs[index].failed(result.error) if result.error is not None else result.value
-            for index, result in zip(order, results, strict=True)
-        }
+        with Display([len(stack) for stack in stacks]) as display:
+            pool = ProcessPool(lambda _, stack: run_together([jobs[index] for index in stack]), workers)
+            results = pool.run(stacks, display.on_message)
+        returned = {}
+        for stack, result in zip(stacks, results, strict=True):
+            values = result.value if result.error is None else [jobs[index].failed(result.error) for index in stack]
+            returned |= dict(zip(stack, values, strict=True))
         return [returned[index] for index in range(len(jobs))]
+
+    def _run_stacks_here(
+        self, stacks: Sequence[Sequence[int]], job_overrides: Sequence[Sequence[str]], first: int
+    ) -> dict[int, JobReturn]:
+        """Run the jobs in this process, in their order except that those of a stack follow its first."""
+        assert self.config is not None  # noqa: S101 - set by setup
+        returned = {}
+        for stack in sorted(stacks):
+            jobs = [(first + index, job_overrides[index]) for index in stack]
+            with trained_together(self.task_function, self.hydra_context, self.config, jobs):
+                returned |= {num - first: self._run_here(job, num) for num, job in jobs}
+        return returned
 
     def _run_here(self, job: Sequence[str], num: int) -> JobReturn:
         """Run a job in this process; an error of Hydra's own, such as a full disk, is the failure of this job only."""

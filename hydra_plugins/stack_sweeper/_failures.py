@@ -26,6 +26,11 @@ class KeepTraceback:
 
     task_function: TaskFunction
 
+    @property
+    def together(self) -> Any:
+        """What the application trains several jobs together with, or None."""
+        return getattr(self.task_function, "together", None)
+
     def __call__(self, config: DictConfig) -> Any:
         """Run the task."""
         try:

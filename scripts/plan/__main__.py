@@ -143,6 +143,8 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
 
     sweep = plan_sweep(words, workers)
     count = min(sweep.batches[0].workers, max(len(batch.jobs) for batch in sweep.batches))
+    stacks = [[batch.jobs[number] for number in stack] for batch in sweep.batches for stack in sweep.stacks(batch)]
+    stack_of = {job.overrides: stack for stack in stacks for job in stack}
     rows: list[Row] = []
     seconds: dict[tuple[str, ...], float] = {}  # of each job, by its overrides
     conditions = sweep.conditions.values()
@@ -152,9 +154,14 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
     processes = min(count, available_cpus())
     for condition in track(conditions, "measuring", console=progress, transient=True, disable=not progress.is_terminal):
         sizes = [job.networks for job in condition.jobs]
-        costs = calibrate(condition.settings, condition.choices, max(sizes), processes, budgeted)
+        joined = [stack_of[job.overrides] for job in condition.jobs]
+        largest = max(sum(job.networks for job in stack) for stack in joined)
+        costs = calibrate(condition.settings, condition.choices, largest, processes, budgeted)
         process = costs.first + imports if sweep.launcher == "slurm" else 0.0  # which starts one per job
-        durations = [process + sweep.compose(size) + costs.seconds(size) for size in sizes]
+        durations = [
+            process + sweep.compose(size) + costs.seconds(size) - costs.training(0) * (1 - 1 / len(stack))
+            for size, stack in zip(sizes, joined, strict=True)
+        ]
         seconds |= {job.overrides: duration for job, duration in zip(condition.jobs, durations, strict=True)}
         start_up += sum(map(sweep.compose, sizes))  # all are checked before the first begins
         rows.append(
@@ -164,7 +171,7 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
                 seeds=sum(sizes),
                 longest=max(durations),
                 seconds=sum(durations),
-                memory=costs.peak(max(sizes)),
+                memory=costs.peak(largest),
                 disk=sum(JOB_FILES + costs.disk(size) for size in sizes),
             )
         )
@@ -173,8 +180,8 @@ def predict(words: Sequence[str], workers: int | None, progress: Console) -> Pre
     start_up += costs.first + (imports if sweep.launcher in ("joblib", "ray") else 0.0)  # once per worker
     span = 0.0
     for batch in sweep.batches:
-        order = batch.order if sweep.launcher == "cores" else range(len(batch.jobs))
-        span += makespan([seconds[batch.jobs[number].overrides] for number in order], batch.workers)
+        durations = [sum(seconds[batch.jobs[number].overrides] for number in stack) for stack in sweep.stacks(batch)]
+        span += makespan(durations, batch.workers)
     return Prediction(rows, count, shared, start_up, start_up + span, measured)
 
 

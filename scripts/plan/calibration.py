@@ -76,7 +76,11 @@ class Costs:
 
     def seconds(self, seeds: int) -> float:
         """Return how long a job takes."""
-        return self.start(seeds) + self.epochs * self.epoch(seeds) + self.write(seeds)
+        return self.training(seeds) + self.write(seeds)
+
+    def training(self, seeds: int) -> float:
+        """Return how long the training of a stack takes; that of no seeds is what each stack takes beside its seeds."""
+        return self.start(seeds) + self.epochs * self.epoch(seeds)
 
     def peak(self, seeds: int) -> float:
         """Return the peak bytes in memory of the process of a job."""

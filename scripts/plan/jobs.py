@@ -58,6 +58,10 @@ class Sweep:
     launcher: str
     compose: Line
 
+    def stacks(self, batch: Schedule) -> list[list[int]]:
+        """Return the numbers of the jobs that train as one stack each, in the order in which they start."""
+        return batch.stacks if self.launcher == "cores" else [[number] for number in range(len(batch.jobs))]
+
 
 def plan_sweep(words: Sequence[str], workers: int | None = None) -> Sweep:
     """Return the schedule of what ``python -m src.train --multirun`` would run.

@@ -34,6 +34,7 @@ from src.losses.class_weighted import class_weighted
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
 from src.models.base import ClosedForm
+from src.parallel.schedule import JOINED_SETTINGS
 from src.training.callbacks.base import SeedCallback
 from src.training.callbacks.early_stopping import BestEpoch, EarlyStopping
 from src.training.callbacks.ema import ExponentialMovingAverage
@@ -107,7 +108,10 @@ def stack(config: dict[str, Any]) -> list[SeedStreams]:
 
 
 def build_components(
-    config: dict[str, Any], members: list[SeedStreams], source: DataSource | None = None
+    config: dict[str, Any],
+    members: list[SeedStreams],
+    source: DataSource | None = None,
+    parts: Sequence[tuple[int, dict[str, Any]]] = (),
 ) -> Components:
     """Build data, objective, network and classifier from the resolved settings.
 
@@ -115,6 +119,7 @@ def build_components(
         config: The resolved settings.
         members: The random streams of each member of the stack.
         source: The data in place of those of the settings.
+        parts: Of consecutive members their number and the values that they have in place of ``JOINED_SETTINGS``.
 
     Raises:
         SettingsError: If a setting is wrong; it is named in full, such as ``data.samples_per_class``.
@@ -148,9 +153,10 @@ def build_components(
     classifier = StackedClassifier(
         network,
         trained,
-        factory(config, "optimizer"),
+        factory(config, "optimizer", without=JOINED_SETTINGS if parts else ()),
         scheduler(config, datamodule),
         engine=config.get("engine", "auto"),
+        parts=parts,
         **{name: schedule[name] for name in SCHEDULER_SETTINGS if name in schedule},
         **{name: config["trainer"][name] for name in GRADIENT_SETTINGS if name in config["trainer"]},
     )

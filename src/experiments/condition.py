@@ -60,12 +60,17 @@ class Condition:
             figures in ("first", "movie") and self.first_part and member == stack(self.config)[0]
         )
 
-    def snapshots(self, members: list[SeedStreams]) -> list[WeightSnapshots]:
-        """Return the callback that copies the weights of the seed that has a movie, if any."""
+    def snapshots(self, members: list[SeedStreams], first: int = 0) -> list[WeightSnapshots]:
+        """Return the callback that copies the weights of the seed that has a movie, if any.
+
+        Args:
+            members: The random streams of the seeds of this condition in a stack.
+            first: Index of the first of them in the stack.
+        """
         if self.config["figures"] != "movie":
             return []
         epochs = self.config["trainer"]["max_epochs"]
-        return [WeightSnapshots(index, epochs) for index, member in enumerate(members) if self.draws(member)]
+        return [WeightSnapshots(index, epochs) for index, member in enumerate(members, first) if self.draws(member)]
 
     def checkpoints(self, members: list[SeedStreams]) -> list[L.Callback]:
         """Return the callback that saves checkpoints of a stack in training, if any."""

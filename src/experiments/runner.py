@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from hydra.errors import CompactHydraException
@@ -53,11 +54,15 @@ class FailedSeedsError(CompactHydraException):
             raise error
 
 
-def run_condition(condition: Condition) -> list[Results]:
+def run_condition(condition: Condition, trained: Mapping[Path, Results] = MappingProxyType({})) -> list[Results]:
     """Train the seeds of a condition that are not finished, and return the results of all seeds, failed ones included.
 
     Seeds that another launch has locked are left to it. When its lock is released, the seeds it finished are kept and
     those it left, because it was killed or failed, are trained here.
+
+    Args:
+        condition: The condition.
+        trained: Results by directory of a seed, of those that have just been trained with other conditions.
 
     Raises:
         OSError: If a file cannot be written.
@@ -66,16 +71,18 @@ def run_condition(condition: Condition) -> list[Results]:
     members = {condition.seed_folder(member): member for member in stack(condition.config)}
     for problem in broken_stacks(condition.folder):
         log.warning("%s", problem)
-    done = _kept(condition, members)
+    just = {folder: trained[folder] for folder in members if folder in trained}
+    done = kept(condition, [folder for folder in members if folder not in just])
     if done:
         log.info("%d of %d seeds are finished and kept; resume=false trains them again", len(done), len(members))
+    done |= just
     waiting = [folder for folder in members if folder not in done]
     while waiting:
         with lock_free(condition.folder, [folder.name for folder in waiting]) as names:
             mine = {folder: members[folder] for folder in waiting if folder.name in names}
             for folder in mine:
                 recover(folder)
-            found = _kept(condition, mine)
+            found = kept(condition, mine)
             left = [member for folder, member in mine.items() if folder not in found]
             done |= found | (_train_stack(condition, left) if left else {})
         waiting = [folder for folder in waiting if folder not in mine]
@@ -87,7 +94,8 @@ def run_condition(condition: Condition) -> list[Results]:
     return [done[folder] for folder in members]
 
 
-def _kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
+def kept(condition: Condition, folders: Iterable[Path]) -> dict[Path, Results]:
+    """Return the results of the seeds that are finished, none with ``resume=false``."""
     return completed(folders, condition.fingerprint) if condition.config["resume"] else {}
 
 

@@ -1,6 +1,7 @@
 """The progress of the jobs of all workers, on one console."""
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,13 +13,13 @@ from src.parallel.worker import JobResult, Progress, StdoutChunk
 
 
 class Display:
-    """One progress bar for all jobs and one for each that runs, below what they print; no bars without a terminal.
+    """One progress bar for all jobs and one for each stack that trains, below what they print, in a terminal only.
 
     Args:
-        jobs: Number of jobs.
+        jobs: Number of jobs of each stack; a message has the number of the stack.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: Sequence[int]) -> None:
         console = Console()
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
@@ -31,7 +32,8 @@ class Display:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._jobs = self._bars.add_task("jobs", total=jobs, note="")
+        self._jobs = jobs
+        self._finished = self._bars.add_task("jobs", total=sum(jobs), note="")
         self._running: dict[int, TaskID] = {}
 
     def __enter__(self) -> "Display":
@@ -44,7 +46,7 @@ class Display:
         self._bars.stop()
 
     def on_message(self, number: int, message: Any) -> None:
-        """Show a message of a job."""
+        """Show a message of a stack."""
         match message:
             case StdoutChunk(stream, text):
                 file = getattr(sys, stream)
@@ -57,4 +59,4 @@ class Display:
             case JobResult():
                 if number in self._running:
                     self._bars.remove_task(self._running.pop(number))
-                self._bars.advance(self._jobs)
+                self._bars.advance(self._finished, self._jobs[number])

@@ -18,15 +18,16 @@ POLL_SECONDS = 0.2
 
 
 @contextmanager
-def lock_free(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
+def lock_free(folder: Path, names: Sequence[str], *, wait: bool = True) -> Iterator[list[str]]:
     """Lock those names in a directory that no other process has locked, and yield them; wait until one is free.
 
     Args:
         folder: A directory that exists.
         names: At least one name.
+        wait: Whether to wait; otherwise there may be none.
 
     Yields:
-        At least one of the names, in their order.
+        At least one of the names where it waits, in their order.
 
     Raises:
         OSError: If the directory is gone or cannot be written.
@@ -37,7 +38,7 @@ def lock_free(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
         with _locked(guard):
             taken = _locked_names(folder)
             free = [name for name in names if name not in taken]
-            if free:
+            if free or not wait:
                 _names_of(own).write_text("\n".join(free), encoding="utf-8")
                 own.acquire()
                 break

@@ -127,8 +127,10 @@ class StackedClassifier(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer of the flat buffer, with a group for each part, and its scheduler if there is one."""
-        groups = [{"params": [part], **own} for part, (_, own) in zip(self.flat.parts, self.parts)]
-        optimizer = BlockOptimizer(self.optimizer(groups or [self.flat.values]))
+        groups: list[Any] = [self.flat.values]
+        if self.parts:
+            groups = [{"params": [part], **own} for part, (_, own) in zip(self.flat.parts, self.parts, strict=True)]
+        optimizer = BlockOptimizer(self.optimizer(groups))
         if self.scheduler is None:
             return optimizer
         config = {"scheduler": self.scheduler(optimizer), "name": "lr"}

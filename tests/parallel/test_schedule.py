@@ -1,12 +1,19 @@
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from src.parallel.schedule import MIN_SEEDS, Schedule, ScheduledJob
+from src.parallel.schedule import MAX_JOINED, MIN_SEEDS, Schedule, ScheduledJob
 
 CPU = OmegaConf.create(
     {"classes": 2, "seed": 0, "data": {"samples": 80}, "trainer": {"max_epochs": 20, "accelerator": "cpu"}}
+)
+CHOICES = dict.fromkeys(("scheduler", "callbacks", "logger", "profiler"), "none")
+TRAINER = {"max_epochs": 20, "accelerator": "cpu", "checkpoint_every": None}
+LOSSLAB = OmegaConf.create(
+    {"seed": 0, "data": {"class_weights": "none"}, "trainer": TRAINER, "hydra": {"runtime": {"choices": CHOICES}}}
 )
 
 
@@ -21,8 +28,8 @@ CPU = OmegaConf.create(
     ],
 )
 def test_jobs_start_by_networks_points_classes_and_epochs(jobs: list[list[str]], order: list[int]) -> None:
-    assert Schedule.of(CPU, jobs, workers=2).order == order
-    assert Schedule.of(OmegaConf.create({}), [["x=1"], ["x=2"]], workers=2).order == [0, 1]
+    assert Schedule.of(CPU, jobs, workers=2).stacks == [[number] for number in order]
+    assert Schedule.of(OmegaConf.create({}), [["x=1"], ["x=2"]], workers=2).stacks == [[0], [1]]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +90,69 @@ def test_seeds_of_a_configuration_are_cut_too() -> None:
         ("loss=ce", "seed=[0,1,2,3,4,5,6,7,8,9]"),
         ("loss=ce", "seed=[10,11,12,13,14,15,16,17,18,19]"),
     ]
+
+
+def sweep(*lists: list[str], seeds: int) -> list[list[str]]:
+    """Return the jobs of a product of overrides, each with so many seeds."""
+    return [[*words, f"seed=[{','.join(map(str, range(seeds)))}]"] for words in product(*lists)]
+
+
+RATES = [f"optimizer.lr={rate}" for rate in (0.1, 0.2, 0.3, 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "workers", "networks"),
+    [
+        (sweep(RATES[:3], seeds=3), 1, [[3, 3, 3]]),
+        (sweep(RATES[:3], seeds=3), 2, [[3, 3], [3]]),
+        (sweep(RATES[:2], seeds=5), 2, [[5], [5]]),
+        (sweep(RATES, seeds=5), 2, [[5, 5], [5, 5]]),
+        (sweep(RATES[:3], seeds=20), 2, [[10, 10, 10], [10, 10, 10]]),
+        (sweep(RATES[:2], seeds=20), 4, [[5, 5], [5, 5], [5, 5], [5, 5]]),
+        (sweep(RATES, seeds=20), 1, [[20, 20], [20, 20]]),
+        (sweep(RATES[:3], seeds=61), 1, [[61], [61], [61]]),
+        (sweep(["loss=mse", "loss=ce"], RATES[:3], seeds=3), 2, [[3, 3, 3], [3, 3, 3]]),
+        (
+            sweep(["loss=mse", "loss=ce", "loss=brier"], RATES[:2], seeds=20),
+            2,
+            [[20, 20], [20, 20], [10, 10], [10, 10]],
+        ),
+        (sweep(RATES[:2], ["+optimizer.weight_decay=0", "+optimizer.weight_decay=1"], seeds=1), 1, [[1, 1, 1, 1]]),
+        ([["seed=[0]"], ["optimizer.lr=0.1", "tuned=optimizer.lr", "seed=[0]"]], 1, [[1, 1]]),
+    ],
+)
+def test_jobs_that_differ_in_scalars_are_joined(jobs: list[list[str]], workers: int, networks: list[list[int]]) -> None:
+    filled = Schedule.of(LOSSLAB, jobs, workers).filled()
+    assert [[filled.jobs[number].networks for number in stack] for stack in filled.stacks] == networks
+    for stack in filled.stacks:
+        assert len({filled.jobs[number].alike for number in stack}) == 1
+    assert sorted(number for stack in filled.stacks for number in stack) == list(range(len(filled.jobs)))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("trainer.accelerator=gpu", "trainer.checkpoint_every=5", "data.class_weights=balanced", "logger=csv"),
+        *("scheduler=plateau", "scheduler=one_cycle", "callbacks=ema", "profiler=simple"),
+    ],
+)
+def test_jobs_in_which_something_acts_on_a_stack_are_not_joined(word: str) -> None:
+    jobs = sweep(RATES[:2], [word], seeds=2)
+    assert Schedule.of(LOSSLAB, jobs, workers=1).stacks == [[0], [1]]
+
+
+def test_jobs_that_differ_in_seeds_or_other_settings_are_not_joined() -> None:
+    jobs = [["optimizer.lr=0.1", "seed=[0]"], ["optimizer.lr=0.2", "seed=[1]"], ["optimizer.beta=0.2", "seed=[0]"]]
+    assert Schedule.of(LOSSLAB, jobs, workers=1).stacks == [[0], [1], [2]]
+
+
+@given(rates=st.integers(1, 9), losses=st.integers(1, 4), seeds=st.integers(1, 70), workers=st.integers(1, 9))
+def test_joined_jobs_leave_no_worker_idle_that_had_a_job(rates: int, losses: int, seeds: int, workers: int) -> None:
+    jobs = sweep(
+        [f"loss={loss}" for loss in range(losses)], [f"optimizer.lr={rate}" for rate in range(rates)], seeds=seeds
+    )
+    filled = Schedule.of(LOSSLAB, jobs, workers).filled()
+    assert len(filled.stacks) >= min(workers // losses, rates) * losses
+    largest = max(sum(filled.jobs[number].networks for number in stack) for stack in filled.stacks)
+    assert largest <= max(MAX_JOINED, seeds)
+    assert sum(job.networks for job in filled.jobs) == rates * losses * seeds

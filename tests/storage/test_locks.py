@@ -104,3 +104,11 @@ def test_a_directory_that_is_gone(moment: str, tmp_path: Path):
             path.unlink()
         folder.rmdir()
     assert not folder.exists()
+
+
+def test_without_waiting_there_may_be_no_free_name(tmp_path: Path) -> None:
+    with lock_free(tmp_path, ["seed=0"]), lock_free(tmp_path, ["seed=0", "seed=1"], wait=False) as names:
+        assert names == ["seed=1"]
+        with lock_free(tmp_path, ["seed=0", "seed=1"], wait=False) as none:
+            assert none == []
+    assert not list(tmp_path.glob(".lock-*"))
