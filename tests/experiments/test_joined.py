@@ -72,7 +72,7 @@ def test_joined_conditions_leave_what_each_leaves_alone(
 
 
 @pytest.mark.integration
-def test_only_missing_seeds_are_trained_and_each_condition_alone_if_only_it_has_some(
+def test_only_missing_seeds_train_together_or_in_one_condition_alone(
     train: Any, tmp_path: Path, counted: list[list[int]]
 ) -> None:
     train(*SWEEP, "seed=0,1")
