@@ -13,10 +13,11 @@ from src.utils.seeds import SEED_KEYS
 # Jobs that differ in nothing but these are joined: one worker trains them as one stack.
 JOINED_SETTINGS = ("lr", "weight_decay", "eps", "momentum")  # of the optimizer
 JOINED_KEYS = (*(f"optimizer.{name}" for name in JOINED_SETTINGS), "tuned")
-# A stack costs as much as 8 networks of the default size beside its own networks. So joining is always faster than
+# A stack costs as much as 8 networks of the default size beside its own networks. So joining few is faster than
 # training one after another on the same worker: 3 conditions of 1, 3, 5, 10, 20 and 40 seeds took 42, 48, 63, 69, 87
-# and 87 % of the time. Beyond so many networks there is little left to gain, and much to lose when a worker is killed.
-MAX_JOINED = 60
+# and 87 % of the time. With more networks there is little or nothing left to gain: 60 took up to 107 % in short
+# trainings, and without the kernel 30 took 100 %.
+MAX_JOINED = 30
 JOINED_WITH = {  # the settings and choices with which jobs are joined; others see or keep a stack as a whole
     "trainer.accelerator": ("cpu",),
     "trainer.checkpoint_every": ("None", "null"),
