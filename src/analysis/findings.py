@@ -94,7 +94,7 @@ def _notes(
 ) -> list[str]:
     runs = collection.completed
     notes = [
-        *(_ANYTIME if plan.anytime else "", replicate.note, replicate.fold_note, _skewed_sentence(comparisons)),
+        *(_ANYTIME if plan.anytime else _skewed_sentence(comparisons), replicate.note, replicate.fold_note),
         *(test_set_sentence(variance), _tuned_sentence(collection)),
     ]
     if runs.groupby("fingerprint").size().max() == 1:
@@ -119,7 +119,7 @@ def _notes(
 
 
 def _skewed_sentence(comparisons: pd.DataFrame) -> str:
-    """Return the comparisons whose t interval rests on skewed differences as a sentence; empty where none does."""
+    """Return the comparisons whose differences are visibly skewed as a sentence; empty where there are none."""
     skewed = comparisons[comparisons["learned_p_skewness"] < _SKEWED]
     names = [f"{row['loss']} {where(row)}" for _, row in skewed.head(_MAX_NAMED).iterrows()]
     if not names:
@@ -127,8 +127,8 @@ def _skewed_sentence(comparisons: pd.DataFrame) -> str:
     names += [f"{len(skewed) - len(names)} more"] if len(skewed) > len(names) else []
     return (
         f"Where both learned, the differences are skewed for {join_words(names)} (D'Agostino's test, p < {_SKEWED}). "
-        f"A t interval and its test hold their level for symmetric differences; of strongly skewed ones a 95% interval "
-        f"contains the mean in 88 to 94% of simulated studies. Read the Hodges-Lehmann estimate beside it."
+        f"Their intervals are extended on the longer side (Hall 1992), as a t interval would be too short there. Read "
+        f"the Hodges-Lehmann estimate beside the mean."
     )
 
 

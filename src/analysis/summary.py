@@ -1,5 +1,6 @@
 """Summary statistics of each condition, and its median run."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def summarize(
         The columns of ``runs`` that name the condition; n, the number of completed runs, and failed; of the runs that
         record it, collapsed n, and collapsed, the number of collapsed ones, with collapsed low and high, the
         Clopper-Pearson interval of their probability, where single runs are independent; for each metric
-        its n, mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the t interval of the mean, as
+        its n, mean, sd (over n - 1), median, q1, q3, min, max, and low and high, the interval of ``mean_of``, as
         columns such as ``test/accuracy mean``; the mean regret, and the Bayes and ideal accuracy. Runs without a
         metric do not count in its row; what cannot be computed is NaN.
     """
@@ -70,12 +71,21 @@ def _collapses(runs: pd.DataFrame, confidence: float, replicate: Replicate) -> d
     return {"collapsed": count, "collapsed n": n, "collapsed low": low, "collapsed high": high}
 
 
+def mean_of(runs: pd.DataFrame, metric: str, confidence: float, replicate: Replicate) -> tuple[float, float, float]:
+    """Return the mean of a metric and its t interval, over runs of one condition or of several.
+
+    The ends are NaN where a run collapsed: the t interval of a mean over two kinds of networks, one of them rare,
+    contains it in as few as half of all studies.
+    """
+    values = replicate.means(runs, metric)
+    mean, low, high = mean_interval(values, confidence, replicate.overlap_of(runs["fingerprint"].unique()))
+    return (mean, math.nan, math.nan) if (collapsed_runs(runs) == 1).any() else (mean, low, high)
+
+
 def _spread(metric: str, runs: pd.DataFrame, confidence: float, replicate: Replicate) -> dict[str, float]:
     values = runs[metric].dropna()
     q1, median, q3 = values.quantile([0.25, 0.5, 0.75])
-    mean, low, high = mean_interval(
-        replicate.means(runs, metric), confidence, replicate.overlap_of(runs["fingerprint"].unique())
-    )
+    mean, low, high = mean_of(runs, metric, confidence, replicate)
     return {
         f"{metric} n": len(values),
         f"{metric} mean": mean,

@@ -70,7 +70,8 @@ def condition_table(findings: Findings) -> ReportTable:
     note = (
         f"A collapsed network makes one decision for every training sample; their number, with the {level} "
         f"Clopper-Pearson interval of the probability. Mean [{level} {findings.replicate.interval} "
-        f"{over}] (standard deviation over runs); where seeds collapse, a mean describes neither these nor the others. "
+        f"{over}] (standard deviation over runs); where seeds collapse, a mean describes neither these nor the others, "
+        "and a t interval would contain it too rarely, so that there is none. "
         "Accuracies and regret in points."
     )
     if "ideal/accuracy" in ends:
@@ -144,7 +145,10 @@ def comparison_table(findings: Findings) -> ReportTable:
             "t confidence sequence and e-value",
         )
         if plan.anytime
-        else ("McNemar's exact test, and Tango's interval", f"paired {findings.replicate.interval} and test")
+        else (
+            "McNemar's exact test, and Tango's interval",
+            f"paired {findings.replicate.interval} and test, extended for skewness (Hall 1992)",
+        )
     )
     p = " Each p is 1/e, and holds however the study grew." if plan.anytime else ""
     note = (

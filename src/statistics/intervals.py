@@ -8,7 +8,10 @@ from scipy import special, stats
 from statsmodels.stats.proportion import proportion_confint
 
 RESAMPLES = 2_000
-MIN_VALUES = {"P(better)": 4, "interquartile mean": 20}  # with fewer, a 95% interval covers less than 93.5%
+# With fewer, a 95% interval covers less than 93.5%, or a skewness cannot be estimated.
+MIN_VALUES = {"difference": 3, "P(better)": 4, "interquartile mean": 20}
+FEW = 8  # differences below which their interval is that of half the error rate
+_SYMMETRIC = 1e-6  # skewness of a mean from which on Hall's interval differs from Student's by more than rounding
 BATCH = 2**20  # random numbers held in memory at a time
 
 
@@ -43,6 +46,71 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, overlap: float = 
     quantile = float(special.stdtrit(len(sample) - 1, (1 + confidence) / 2))
     half_width = quantile * float(sample.std(ddof=1)) * math.sqrt(1 / len(sample) + overlap)
     return mean, mean - half_width, mean + half_width
+
+
+def difference_interval(differences: ArrayLike, confidence: float = 0.95, overlap: float = 0.0) -> tuple[float, float]:
+    r"""Return an interval of a mean difference that holds for symmetric and for skewed differences.
+
+    It spans Student's t interval, which covers too rarely where the differences are skewed, and Hall's, which does
+    where they are symmetric with heavy tails. Hall (1992) compares Student's quantiles with ``hall_statistic``, which
+    grows with t; solved for the mean, with the skewness g of the sample:
+
+    .. math:: \bar x - \frac{3 s}{g}
+              \left(\sqrt[3]{1 + \frac{g}{\sqrt n} \left(\pm t - \frac{g}{6 \sqrt n}\right)} - 1\right)
+
+    Args:
+        differences: The sample, (n,), finite.
+        confidence: Coverage of the true mean, in (0, 1). Below ``FEW`` differences, whose skewness is hardly known, the
+            interval is that of half the error rate.
+        overlap: See ``mean_interval``.
+
+    Returns:
+        Both ends; NaN where n < 3 or all differences are equal.
+
+    Raises:
+        ValueError: If ``confidence`` is outside (0, 1).
+
+    Example:
+        >>> low, high = difference_interval([0.1, 0.2, 0.1, 0.4, 0.0, 0.1, 0.2, 0.9])
+        >>> print(f"{low:.2f} {high:.2f}")
+        0.01 0.83
+    """
+    sample = np.asarray(differences, dtype=float)
+    n = len(sample)
+    if n < MIN_VALUES["difference"] or not np.ptp(sample) > 0:
+        check_range("confidence", confidence)
+        return math.nan, math.nan
+    level = confidence if n >= FEW else (1 + confidence) / 2
+    mean, low, high = mean_interval(sample, level, overlap)
+    half_width = (high - low) / 2
+    t = float(special.stdtrit(n - 1, (1 + level) / 2))
+    g = skewness(sample) / math.sqrt(n)
+    if abs(g) < _SYMMETRIC:
+        return low, high
+    lower, upper = (3 / g * (np.cbrt(1 + g * (end - g / 6)) - 1) for end in (-t, t))
+    return min(low, mean - upper / t * half_width), max(high, mean - lower / t * half_width)
+
+
+def hall_statistic(t: float, skewness: float, n: int) -> float:
+    r"""Return a t statistic that is transformed to be closer to Student's distribution for a skewed sample (Hall 1992).
+
+    .. math:: t + \frac{g t^2}{3 \sqrt n} + \frac{g^2 t^3}{27 n} + \frac{g}{6 \sqrt n}
+
+    Args:
+        t: The statistic.
+        skewness: The skewness g of the sample.
+        n: The size of the sample.
+    """
+    g = skewness / math.sqrt(n)
+    return t + g * t**2 / 3 + g**2 * t**3 / 27 + g / 6
+
+
+def skewness(values: NDArray[np.floating]) -> float:
+    """Return the adjusted Fisher-Pearson skewness of at least three values that are not all equal."""
+    # Not scipy.stats.skew(values, bias=False), whose checks take 100 times as long.
+    n, deviations = len(values), values - values.mean()
+    moments = float((deviations**3).mean()), float((deviations**2).mean())
+    return moments[0] / moments[1] ** 1.5 * math.sqrt(n * (n - 1)) / (n - 2)
 
 
 def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -11,10 +11,13 @@ from scipy.special import stdtr
 from src.statistics.anytime import sign_e_value, t_confidence_sequence, t_e_value
 from src.statistics.betting import betting_interval, e_value
 from src.statistics.intervals import (
+    FEW,
     MIN_VALUES,
     clopper_pearson_interval,
+    difference_interval,
+    hall_statistic,
     interquartile_mean_interval,
-    mean_interval,
+    skewness,
     wilson_interval,
 )
 from src.statistics.proportions import mcnemar_test, paired_difference_interval
@@ -56,22 +59,22 @@ class CollapseComparison:
 class LearnedComparison:
     """Comparison of A and B in the pairs in which both learned.
 
-    Without two pairs, or where all differences are equal, the interval is NaN.
+    Without three pairs, or where all differences are equal, the interval is NaN.
 
     Attributes:
         n: Number of pairs.
         mean_a: Mean of A; NaN where n = 0.
         mean_b: Mean of B.
         difference: Mean of A - B.
-        low: Lower end of the paired t interval, or of the t confidence sequence.
+        low: Lower end of ``difference_interval``, or of the t confidence sequence.
         high: Upper end.
         hodges_lehmann: Median of the means of all pairs of differences, which a few outliers do not move.
         sd: Standard deviation of the differences.
-        p_skewness: p value of D'Agostino's test that the differences are not skewed, as the t interval takes them to
-            be; NaN below eight pairs and where all differences are equal.
-        p: Two-sided p value of the paired t test, or 1 / e of ``t_e_value``, which agrees with the interval; 1 where
-            all differences are 0.
-        p_margin: p value of two one-sided t tests that the difference is beyond the margin; NaN without a margin.
+        p_skewness: p value of D'Agostino's test that the differences are not skewed; NaN below eight pairs and where
+            all differences are equal.
+        p: p value of ``difference_test``, or 1 / e of ``t_e_value``, which agrees with the interval; 1 where all
+            differences are 0.
+        p_margin: p value of ``equivalence_test``, that the difference is beyond the margin; NaN without a margin.
     """
 
     n: int
@@ -187,8 +190,8 @@ def compare_learned(
     left, right = _pairs(a, b)
     differences = np.round(left - right, DECIMALS)
     n = len(differences)
-    _, low, high = mean_interval(differences if _varies(differences) else [], 1 - alpha, overlap)
-    p = t_test(differences, overlap)
+    low, high = difference_interval(differences, 1 - alpha, overlap)
+    p = difference_test(differences, overlap)
     p_margin = math.nan if margin is None else equivalence_test(differences, margin, overlap)
     if anytime:
         low, high = t_confidence_sequence(differences, 1 - alpha)
@@ -267,29 +270,28 @@ def _varies(differences: NDArray[np.floating]) -> bool:
     return len(differences) > 1 and bool(np.ptp(differences) > 0)
 
 
-def _standard_error(sample: NDArray[np.floating], overlap: float) -> float:
-    return float(sample.std(ddof=1)) * math.sqrt(1 / len(sample) + overlap)
+def difference_test(differences: ArrayLike, overlap: float = 0.0) -> float:
+    """Return the two-sided p value of a test that the mean of differences is 0.
 
-
-def t_test(differences: ArrayLike, overlap: float = 0.0) -> float:
-    """Return the two-sided p value of Student's t test that the mean of a sample is 0.
+    It is the larger one of Student's t test and of the same test of ``hall_statistic``, so that it holds its level for
+    symmetric and for skewed differences, and twice that below ``FEW`` differences.
 
     Args:
         differences: The sample, (n,), finite.
         overlap: See ``mean_interval``.
 
     Returns:
-        The p value; 1 where all differences are 0; NaN where n < 2 or all are equal but not 0, as the standard error
-        is then unknown.
+        The p value: at most alpha exactly where ``difference_interval`` of confidence 1 - alpha does not contain 0. 1
+        where all differences are 0; NaN where n < 3 or all are equal but not 0, as the standard error is then unknown.
     """
     sample = np.asarray(differences, dtype=float)
-    if _varies(sample):
-        return 2 * float(stdtr(len(sample) - 1, -abs(sample.mean()) / _standard_error(sample, overlap)))
+    if _is_tested(sample):
+        return min(1.0, 2 * min(_one_sided(sample, 0.0, overlap)))
     return 1.0 if len(sample) > 1 and not sample.any() else math.nan
 
 
 def equivalence_test(differences: ArrayLike, margin: float, overlap: float = 0.0) -> float:
-    """Return the p value of two one-sided t tests that the mean of a sample is within a margin (Schuirmann 1987).
+    """Return the p value of two one-sided tests that the mean of differences is within a margin (Schuirmann 1987).
 
     Args:
         differences: The sample, (n,), finite.
@@ -297,13 +299,26 @@ def equivalence_test(differences: ArrayLike, margin: float, overlap: float = 0.0
         overlap: See ``mean_interval``.
 
     Returns:
-        The larger of both p values: at most alpha exactly where the t interval of confidence 1 - 2 alpha is inside of
-        (-margin, margin). NaN where n < 2 or all differences are equal.
+        The larger of both p values: at most alpha exactly where ``difference_interval`` of confidence 1 - 2 alpha is
+        inside of (-margin, margin). NaN where n < 3 or all differences are equal.
     """
     sample = np.asarray(differences, dtype=float)
-    if not _varies(sample):
+    if not _is_tested(sample):
         return math.nan
-    return float(stdtr(len(sample) - 1, (abs(sample.mean()) - margin) / _standard_error(sample, overlap)))
+    return min(1.0, max(_one_sided(sample, -margin, overlap)[0], _one_sided(sample, margin, overlap)[1]))
+
+
+def _is_tested(sample: NDArray[np.floating]) -> bool:
+    return len(sample) >= MIN_VALUES["difference"] and _varies(sample)
+
+
+def _one_sided(sample: NDArray[np.floating], mean: float, overlap: float) -> tuple[float, float]:
+    """Return the p values of the hypotheses that the mean is at most, and at least, a number."""
+    n = len(sample)
+    t = float((sample.mean() - mean) / (sample.std(ddof=1) * math.sqrt(1 / n + overlap)))
+    both = t, hall_statistic(t, skewness(sample), n)
+    factor = 1 if n >= FEW else 2
+    return factor * float(stdtr(n - 1, -min(both))), factor * float(stdtr(n - 1, max(both)))
 
 
 def anytime_equivalence_test(differences: ArrayLike, margin: float) -> float:

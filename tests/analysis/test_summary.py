@@ -56,6 +56,7 @@ def test_collapsed_runs_are_counted_among_those_that_record_it(tmp_path: Path):
     ends = stats.beta.ppf(0.025, 2, 6), stats.beta.ppf(0.975, 3, 5)
     assert tuple(summary.loc["ce", ["collapsed low", "collapsed high"]]) == pytest.approx(ends)
     assert summary.loc["mse", ["collapsed low", "collapsed high"]].isna().all()
+    assert summary.loc["ce", ["test/accuracy low", "test/accuracy high"]].isna().all()  # of a mixture
 
 
 def test_failed_runs_are_counted_but_not_averaged(tmp_path: Path):

@@ -2,12 +2,14 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from src.statistics.intervals import (
     clopper_pearson_interval,
+    difference_interval,
     interquartile_mean_interval,
     mean_interval,
+    skewness,
     wilson_interval,
 )
 
@@ -106,3 +108,42 @@ def test_the_interval_of_folds_is_that_of_nadeau_and_bengio(folds: int, repeats:
     ratio = (100 / folds) / (100 - 100 / folds)  # of test to training samples
     expected = stats.t.interval(0.9, n - 1, values.mean(), math.sqrt((1 / n + ratio) * variance))
     assert mean_interval(values, 0.9, 1 / (folds - 1))[1:] == pytest.approx(expected, rel=1e-12)
+
+
+def interval_by_root_finding(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the hull of the t interval and of the means for which Hall's statistic is Student's quantile."""
+    n, mean, error = len(values), values.mean(), stats.sem(values)
+    g = stats.skew(values, bias=False)
+
+    def statistic(true: float) -> float:
+        t = (mean - true) / error
+        return t + g * t**2 / (3 * n**0.5) + g**2 * t**3 / (27 * n) + g / (6 * n**0.5)
+
+    quantiles = stats.t.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1)
+    hall = [
+        optimize.brentq(lambda true, quantile=quantile: statistic(true) - quantile, mean - 1e3, mean + 1e3, xtol=1e-13)
+        for quantile in quantiles
+    ]
+    low, high = stats.t.interval(confidence, n - 1, mean, error)
+    return min(low, hall[0]), max(high, hall[1])
+
+
+@pytest.mark.parametrize("n", [8, 10, 50])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_difference_interval_spans_those_of_student_and_hall(n: int, sign: int):
+    values = sign * np.random.default_rng(n).exponential(size=n)
+    found = difference_interval(values, 0.9)
+    assert found == pytest.approx(interval_by_root_finding(values, 0.9), abs=1e-9)
+    student = mean_interval(values, 0.9)[1:]
+    assert found != pytest.approx(student, rel=0.01)
+    assert difference_interval(values[:7], 0.9) == pytest.approx(interval_by_root_finding(values[:7], 0.95), abs=1e-9)
+
+
+def test_difference_interval_needs_three_different_values():
+    assert all(map(math.isnan, (*difference_interval([1.0, 2.0]), *difference_interval([1.0, 1.0, 1.0]))))
+
+
+@pytest.mark.parametrize("n", [3, 8, 20])
+def test_skewness_is_that_of_scipy(n: int):
+    values = np.random.default_rng(n).exponential(size=n)
+    assert skewness(values) == pytest.approx(stats.skew(values, bias=False), rel=1e-9)

@@ -10,15 +10,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from src.statistics.betting import betting_interval
-from src.statistics.intervals import clopper_pearson_interval, wilson_interval
+from src.statistics.intervals import clopper_pearson_interval, difference_interval, wilson_interval
 from src.statistics.paired import (
     compare_all,
     compare_collapse,
     compare_learned,
+    difference_test,
     equivalence_test,
     hodges_lehmann,
     holm,
-    t_test,
 )
 from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
@@ -45,28 +45,58 @@ def test_collapses_are_counted_over_the_pairs_in_which_both_are_known():
     assert math.isnan(compare_collapse([], []).difference)
 
 
-@pytest.mark.parametrize(("n", "alpha"), [(2, 0.05), (3, 0.01), (20, 0.05), (200, 0.01)])
-def test_interval_and_p_value_are_scipys_paired_t_test(n: int, alpha: float):
-    a, b = sample(n)
-    expected = stats.ttest_rel(a, b)
+def symmetric(n: int, mean: float = 0.01) -> np.ndarray:
+    """Return n differences without skewness."""
+    half = np.random.default_rng(n).normal(0, 0.02, n // 2)
+    return mean + np.concatenate([half, -half, [0.0] * (n % 2)])
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(8, 0.05), (20, 0.05), (201, 0.01)])
+def test_symmetric_differences_have_scipys_t_test_and_interval(n: int, alpha: float):
+    differences = symmetric(n)
+    expected = stats.ttest_1samp(differences, 0)
     interval = expected.confidence_interval(1 - alpha)
-    result = compare_learned(a, b, alpha=alpha)
-    assert result.n == n
-    assert (result.mean_a, result.mean_b) == (a.mean(), b.mean())
-    assert result.difference == pytest.approx(a.mean() - b.mean(), abs=1e-12)
-    assert result.p == pytest.approx(expected.pvalue, rel=1e-8)
-    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), rel=1e-8)
-    assert result.sd == pytest.approx(np.std(a - b, ddof=1))
+    result = compare_learned(0.7 + differences, np.full(n, 0.7), alpha=alpha)
+    assert (result.n, result.mean_b) == (n, pytest.approx(0.7))
+    assert result.difference == pytest.approx(0.01, abs=1e-12)
+    assert result.p == pytest.approx(expected.pvalue, rel=1e-6)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), rel=1e-6)
+    assert result.sd == pytest.approx(np.std(differences, ddof=1))
     assert math.isnan(result.p_margin)
 
 
-@pytest.mark.parametrize("margin", [0.005, 0.02, 0.1])
-def test_equivalence_is_that_of_statsmodels_and_of_the_interval(margin: float):
-    a, b = sample(20)
-    expected = DescrStatsW(a - b).ttost_mean(-margin, margin)[0]
-    assert compare_learned(a, b, margin=margin).p_margin == pytest.approx(expected, rel=1e-6)
-    low, high = stats.ttest_1samp(a - b, 0).confidence_interval(0.9)
-    assert (equivalence_test(a - b, margin) <= 0.05) == (-margin < low and high < margin)
+@pytest.mark.parametrize("n", [3, 4, 7])
+def test_few_differences_have_half_the_error_rate(n: int):
+    differences = symmetric(n)
+    expected = stats.ttest_1samp(differences, 0)
+    assert difference_test(differences) == pytest.approx(min(1, 2 * expected.pvalue), rel=1e-6)
+    assert equivalence_test(differences, 0.05) == pytest.approx(
+        2 * DescrStatsW(differences).ttost_mean(-0.05, 0.05)[0], rel=1e-6
+    )
+    assert difference_interval(differences) == pytest.approx(tuple(expected.confidence_interval(0.975)), rel=1e-6)
+
+
+@few
+@given(
+    arrays(float, st.integers(3, 30), elements=st.floats(-1, 1).map(lambda value: round(value, 3))),
+    st.sampled_from([0.01, 0.05, 0.2]),
+    st.sampled_from([0.0, 0.25]),
+)
+def test_p_values_agree_with_the_intervals(differences: np.ndarray, alpha: float, overlap: float):
+    low, high = difference_interval(differences, 1 - alpha, overlap)
+    if math.isnan(low):
+        assert np.ptp(differences) == 0
+        return
+    assert low <= differences.mean() <= high
+    assert (difference_test(differences, overlap) <= alpha) == (low > 0 or high < 0)
+    low, high = difference_interval(differences, 1 - 2 * alpha, overlap)
+    assert (equivalence_test(differences, 0.3, overlap) <= alpha) == (low > -0.3 and high < 0.3)
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.05, 0.1])
+def test_equivalence_of_symmetric_differences_is_that_of_statsmodels(margin: float):
+    expected = DescrStatsW(symmetric(20)).ttost_mean(-margin, margin)[0]
+    assert compare_learned(symmetric(20), np.zeros(20), margin=margin).p_margin == pytest.approx(expected, rel=1e-5)
 
 
 def test_equivalence_is_rarely_found_at_the_margin():
@@ -188,15 +218,15 @@ def test_holm_is_that_of_statsmodels():
     np.testing.assert_allclose(holm([math.nan, *values, math.nan]), [math.nan, *expected, math.nan], rtol=1e-12)
 
 
-def test_t_test_has_no_p_value_without_spread():
-    assert t_test([0.0, 0.0]) == 1
-    assert all(map(math.isnan, (t_test([]), t_test([0.0]), t_test([0.1, 0.1]))))
-    assert t_test([0.01, 0.03]) == pytest.approx(stats.ttest_1samp([0.01, 0.03], 0).pvalue)
+def test_differences_without_spread_or_skewness_have_no_p_value():
+    assert difference_test([0.0, 0.0, 0.0]) == 1
+    assert all(map(math.isnan, map(difference_test, ([], [0.0], [0.1, 0.1, 0.1], [0.01, 0.03]))))
+    assert all(map(math.isnan, map(equivalence_test, ([0.0], [0.01, 0.03]), (1.0, 1.0))))
 
 
 @pytest.mark.parametrize("overlap", [0.25, 1.0])
 def test_overlapping_folds_have_the_corrected_resampled_t_test(overlap):
-    differences = np.random.default_rng(3).normal(0.02, 0.03, 10)
+    differences = symmetric(10, mean=0.02)
     n, mean = len(differences), differences.mean()
     variance = sum((each - mean) ** 2 for each in differences) / (n - 1)
     error = math.sqrt((1 / n + overlap) * variance)

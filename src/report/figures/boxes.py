@@ -66,10 +66,11 @@ def plot_accuracy_boxes(ax: Axes, groups: Sequence[Group], confidence: float = 0
     """Draw one row per group, from the top, grouped by class count.
 
     A row has a box from quartile to quartile with the median in it, whiskers to the furthest value within 1.5 times
-    the box, one dot per seed, hollow where it is collapsed, and the mean with its t interval; a single seed is only a
-    dot. More than 300 seeds have a kernel density estimate in the place of the dots. The dashed line is the Bayes
-    accuracy, the dotted one the linear discriminant, and the dash-dotted one the accuracy of the decision rule of the
-    loss at its minimiser: the gap to its right is the cost of the rule, that to its left the cost of training.
+    the box, one dot per seed, hollow where it is collapsed, and the mean with its t interval, which a mean over
+    collapsed and other seeds has not; a single seed is only a dot. More than 300 seeds have a kernel density estimate
+    in the place of the dots. The dashed line is the Bayes accuracy, the dotted one the linear discriminant, and the
+    dash-dotted one the accuracy of the decision rule of the loss at its minimiser: the gap to its right is the cost of
+    the rule, that to its left the cost of training.
 
     Args:
         ax: Where to draw.
@@ -127,7 +128,8 @@ def _draw_group(ax: Axes, row: float, group: Group, color: str, confidence: floa
         capprops={"color": color, "linewidth": 0.9},
     )
     mean, low, high = mean_interval(values if group.replicates is None else group.replicates, confidence, group.overlap)
-    ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
+    if group.collapsed is None or not group.collapsed.any():
+        ax.plot([low, high], [row, row], color="black", linewidth=1.6, solid_capstyle="butt", zorder=4)
     ax.plot([mean], [row], linestyle="none", zorder=5, label=_MEAN, **_DIAMOND)
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from src.analysis.replicate import Replicate
+from src.analysis.summary import mean_of
 from src.plotting.style import class_markers, plain, series_colors, style, wrapped
-from src.statistics.intervals import mean_interval
 
 _MAX_LINES = 10  # distinguishable by colour and marker
 _SPREAD = 0.7  # of the means of one class count, in steps between class counts
@@ -19,34 +18,36 @@ _SPREAD = 0.7  # of the means of one class count, in steps between class counts
 
 @dataclass(frozen=True)
 class Line:
-    """Regret of one loss in percentage points: values of all replicates, (n,), by number of classes."""
+    """Regret of one loss in percentage points: by number of classes the mean and both ends of its interval."""
 
     label: str
-    values: dict[int, NDArray[np.floating]]
+    intervals: dict[int, tuple[float, float, float]]
 
 
-def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Axes:
-    """Draw the mean regret of each loss with its t interval at each class count, joined by a line.
+def regret_points(runs: pd.DataFrame, confidence: float, replicate: Replicate) -> tuple[float, float, float]:
+    """Return the mean regret of some runs and both ends of its interval, see ``mean_of``, in percentage points."""
+    mean, low, high = mean_of(runs, "population/regret", confidence, replicate)
+    return 100 * mean, 100 * low, 100 * high
+
+
+def plot_regret(ax: Axes, lines: Sequence[Line]) -> Axes:
+    """Draw the mean regret of each loss with its interval at each class count, joined by a line.
 
     The losses are drawn side by side at each class count, so that their intervals do not overlap.
 
     Args:
         ax: Where to draw.
         lines: The losses, in order.
-        confidence: Of the intervals.
 
     Returns:
         The same axes.
     """
-    counts = sorted({classes for line in lines for classes in line.values})
+    counts = sorted({classes for line in lines for classes in line.intervals})
     offsets = (np.arange(len(lines)) - (len(lines) - 1) / 2) / max(len(lines), 6) * _SPREAD
     looks = zip(series_colors(len(lines)), class_markers(len(lines)), strict=True)
     for line, offset, (color, marker) in zip(lines, offsets, looks, strict=True):
-        positions = np.array([index for index, classes in enumerate(counts) if classes in line.values]) + offset
-        found = np.array(
-            [mean_interval(line.values[classes], confidence) for classes in counts if classes in line.values]
-        )
-        mean, low, high = found.T
+        positions = np.array([index for index, classes in enumerate(counts) if classes in line.intervals]) + offset
+        mean, low, high = np.array([line.intervals[classes] for classes in counts if classes in line.intervals]).T
         ax.plot(positions, mean, color=color, linewidth=0.9, alpha=0.6, zorder=2)
         ax.vlines(positions, low, high, color=color, linewidth=1.6, zorder=3)
         ax.plot(
@@ -67,23 +68,21 @@ def plot_regret(ax: Axes, lines: Sequence[Line], confidence: float = 0.95) -> Ax
     return ax
 
 
-def plot_regret_rows(axes: Sequence[Axes], lines: Sequence[Line], confidence: float = 0.95) -> Sequence[Axes]:
-    """Draw the mean regret with its t interval, one row per loss and one panel per class count.
+def plot_regret_rows(axes: Sequence[Axes], lines: Sequence[Line]) -> Sequence[Axes]:
+    """Draw the mean regret with its interval, one row per loss and one panel per class count.
 
     Args:
         axes: One panel per class count, in rising order.
         lines: The losses, from the top.
-        confidence: Of the intervals.
 
     Returns:
         The same axes.
     """
-    counts = sorted({classes for line in lines for classes in line.values})
+    counts = sorted({classes for line in lines for classes in line.intervals})
     color = series_colors(1)[0]
     for ax, classes in zip(axes, counts, strict=True):
-        rows = [row for row, line in enumerate(lines) if classes in line.values]
-        found = np.array([mean_interval(lines[row].values[classes], confidence) for row in rows])
-        mean, low, high = found.T
+        rows = [row for row, line in enumerate(lines) if classes in line.intervals]
+        mean, low, high = np.array([lines[row].intervals[classes] for row in rows]).T
         ax.hlines(rows, low, high, color=color, linewidth=1.6, zorder=2)
         ax.plot(mean, rows, linestyle="none", marker="o", markersize=4, color=color, zorder=3)
         ax.axvline(0, color="black", linewidth=0.7, zorder=1)
@@ -106,10 +105,7 @@ def regret_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -> Fig
     lines = [
         Line(
             str(label),
-            {
-                int(classes): 100 * replicate.means(each, "population/regret")
-                for classes, each in group.groupby("classes")
-            },
+            {int(classes): regret_points(each, 1 - alpha, replicate) for classes, each in group.groupby("classes")},
         )
         for label, group in known.groupby("label", sort=False)
     ]
@@ -120,14 +116,12 @@ def regret_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -> Fig
         if len(lines) > _MAX_LINES:
             panels = known["classes"].nunique()
             figure = Figure(figsize=(1.6 + max(2.4, 1.6 * panels), 1.2 + 0.19 * rows))
-            plot_regret_rows(
-                list(figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]), lines, 1 - alpha
-            )
+            plot_regret_rows(list(figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]), lines)
             figure.suptitle(title, fontsize="medium")
         else:
             width = (5.6 if max(map(len, names)) > 18 else 4.8) + 0.15 * max(0, len(names) - 6)
             figure = Figure(figsize=(width, max(2.9, 0.6 + 0.16 * rows)))
-            ax = plot_regret(figure.subplots(), lines, 1 - alpha)
+            ax = plot_regret(figure.subplots(), lines)
             ax.set_title(title)
             handles, labels = ax.get_legend_handles_labels()
             figure.legend(handles, list(map(wrapped, labels)), loc="outside right upper", alignment="left")

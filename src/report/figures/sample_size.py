@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from src.analysis.comparison_groups import name_methods
 from src.analysis.replicate import Replicate
 from src.plotting.style import MUTED, class_markers, plain, series_colors, style, wrapped
-from src.statistics.intervals import mean_interval
+from src.report.figures.regret import regret_points
 
 SIZES = ("data.samples", "data.samples_per_class", "data.samples_per_corner")
 _MIN_SIZES = 3  # points of one line
@@ -20,15 +19,15 @@ _MIN_SIZES = 3  # points of one line
 
 @dataclass(frozen=True)
 class Decay:
-    """Regret of one method in percentage points: values of all replicates, (n,), by sample size."""
+    """Regret of one method in percentage points: by sample size the mean and both ends of its interval."""
 
     label: str
-    values: dict[int, NDArray[np.floating]]
+    intervals: dict[int, tuple[float, float, float]]
 
     @property
     def means(self) -> dict[int, float]:
         """The mean regret by size, where it is above 0, as required by a logarithmic scale."""
-        means = {size: float(np.mean(self.values[size])) for size in sorted(self.values)}
+        means = {size: self.intervals[size][0] for size in sorted(self.intervals)}
         return {size: mean for size, mean in means.items() if mean > 0}
 
     @property
@@ -40,15 +39,14 @@ class Decay:
         return float(np.polyfit(np.log([*means]), np.log([*means.values()]), 1)[0])
 
 
-def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Axes:
-    """Draw the mean regret of each method with its t interval against sample size.
+def plot_decay(ax: Axes, lines: Sequence[Decay]) -> Axes:
+    """Draw the mean regret of each method with its interval against sample size.
 
     A grey line falls like 1/N from the first mean of the method whose slope is nearest to -1.
 
     Args:
         ax: Where to draw.
         lines: The methods, in order.
-        confidence: Of the intervals.
 
     Returns:
         The same axes.
@@ -60,8 +58,8 @@ def plot_decay(ax: Axes, lines: Sequence[Decay], confidence: float = 0.95) -> Ax
     ax.plot(sizes, sizes[0] * nearest[sizes[0]] / sizes, color=MUTED, linewidth=0.9, linestyle="--", label="1/N")
     for line, color, marker in zip(lines, series_colors(len(lines)), class_markers(len(lines)), strict=True):
         means = line.means
-        found = np.array([mean_interval(line.values[size], confidence) for size in means])
-        low, high = np.maximum(found[:, 1], found[:, 0] / 100), found[:, 2]  # two decades below the mean are drawn as 0
+        mean, low, high = np.array([line.intervals[size] for size in means]).T
+        low = np.maximum(low, mean / 100)  # two decades below the mean are drawn as 0
         ax.vlines([*means], low, high, color=color, linewidth=1.4)
         label = f"{plain(wrapped(line.label))}\n(slope {line.slope:.2f})"
         ax.plot([*means], [*means.values()], color=color, marker=marker, markersize=4, linewidth=0.9, label=label)
@@ -90,11 +88,11 @@ def sample_size_figure(runs: pd.DataFrame, alpha: float, replicate: Replicate) -
     lines = []
     for (method, setting, classes), group in table.groupby(names, sort=False):
         label = ", ".join(filter(None, [method, setting, f"{classes} classes" * several]))
-        values = {int(n): 100 * replicate.means(each, "population/regret") for n, each in group.groupby(size)}
-        lines.append(Decay(label, values))
+        found = {int(n): regret_points(each, 1 - alpha, replicate) for n, each in group.groupby(size)}
+        lines.append(Decay(label, found))
     with style():
         figure = Figure(figsize=(5.4, 3.2))
-        ax = plot_decay(figure.subplots(), [line for line in lines if len(line.means) >= _MIN_SIZES], 1 - alpha)
+        ax = plot_decay(figure.subplots(), [line for line in lines if len(line.means) >= _MIN_SIZES])
         ax.set_title(f"regret by sample size\nmean over {replicate.name}, {1 - alpha:.0%} interval")
         figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", alignment="left")
     return figure

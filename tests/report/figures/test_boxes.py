@@ -139,3 +139,10 @@ def test_collapsed_seeds_are_hollow(ax: Axes):
     np.testing.assert_array_equal(np.asarray(empty.get_offsets())[:, 0], values[hollow])
     np.testing.assert_array_equal(empty.get_facecolors(), [[1, 1, 1, 1]])
     assert "one collapsed seed" in [entry.get_label() for entry in box_legend([ax])]
+
+
+def test_only_a_mean_without_collapsed_seeds_has_an_interval(ax: Axes):
+    values = np.array([0.7, 0.71, 0.72, 0.5])
+    plot_accuracy_boxes(ax, [Group("ce", 2, values, collapsed=values < 0.6), Group("mse", 2, values[:3])])
+    intervals = [line for line in ax.lines if line.get_color() == "black" and line.get_linewidth() == 1.6]
+    assert [list(line.get_ydata()) for line in intervals] == [[2, 2]]

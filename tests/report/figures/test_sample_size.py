@@ -24,10 +24,10 @@ def write_sizes(study: Path, sizes: tuple[int, ...] = SIZES) -> Path:
 
 
 def test_a_line_holds_the_means_and_their_slope_on_logarithmic_scales() -> None:
-    line = Decay("a", {size: np.array([50.0, 150.0]) / size for size in SIZES})
+    line = Decay("a", {size: (100 / size, np.nan, np.nan) for size in SIZES})
     assert line.means == pytest.approx({20: 5, 200: 0.5, 2000: 0.05})
     assert line.slope == pytest.approx(-1)
-    assert list(Decay("b", {20: np.array([1.0]), 200: np.array([-1.0])}).means) == [20]
+    assert list(Decay("b", {20: (1.0, 0.5, 1.5), 200: (-1.0, -1.5, -0.5)}).means) == [20]
 
 
 def test_there_is_a_line_per_method_and_one_that_falls_like_1_over_n(tmp_path: Path) -> None:
