@@ -170,7 +170,8 @@ def _captions(findings: Findings) -> dict[str, tuple[str, str]]:
         ),
         "regret": (
             "Regret" if findings.metric != REGRET else "Regret by class count",
-            "Bayes accuracy minus population accuracy: 0 is the best that any classifier can achieve.",
+            "Bayes accuracy minus population accuracy: 0 is the best that any classifier can achieve. A mean over "
+            "collapsed and other seeds has no interval.",
         ),
         "scatter": (
             "Test samples",

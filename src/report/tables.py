@@ -20,6 +20,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 def summary_table(summary: pd.DataFrame, metrics: list[str], confidence: float = 0.95) -> Table:
     """Return the console table: one row per condition, with mean, standard deviation and interval of some metrics.
 
+    Where seeds collapsed, there is no interval: see ``mean_of``.
+
     Args:
         summary: What ``src.analysis.summary.summarize`` returns.
         metrics: Metrics to show: mean (sd) and the interval of the mean.
@@ -27,7 +29,7 @@ def summary_table(summary: pd.DataFrame, metrics: list[str], confidence: float =
     """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("condition", overflow="fold")
-    for name in ("classes", "n", "failed"):
+    for name in ("classes", "n", "failed", "collapsed"):
         table.add_column(name, justify="right")
     for metric in metrics:
         table.add_column(Text(f"{metric}\nmean (sd) [{confidence:.0%} interval]"), justify="right")
@@ -37,15 +39,15 @@ def summary_table(summary: pd.DataFrame, metrics: list[str], confidence: float =
     for _, row in summary.iterrows():
         spreads = [_spread(row, metric) for metric in metrics]
         counts = [str(row[name]) for name in ("classes", "n", "failed")]
+        counts.append(str(row["collapsed"]) if row["collapsed n"] else "-")
         table.add_row(Text(str(row["label"])), *counts, *spreads, *(_number(row[name]) for name in ends))
     return table
 
 
 def _spread(row: pd.Series, metric: str) -> str:
     mean, sd, low, high = (row[f"{metric} {part}"] for part in ("mean", "sd", "low", "high"))
-    if pd.isna(sd):
-        return _number(mean)
-    return f"{_number(mean)} ({_number(sd)}) [{_number(low)}, {_number(high)}]"
+    spread = "" if pd.isna(sd) else f" ({_number(sd)})"
+    return _number(mean) + spread + ("" if pd.isna(low) else f" [{_number(low)}, {_number(high)}]")
 
 
 def _number(value: float) -> str:
