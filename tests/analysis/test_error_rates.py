@@ -14,13 +14,14 @@ from statsmodels.stats.power import NormalIndPower, TTestPower
 
 from src.statistics.anytime import sign_e_value, t_e_value
 from src.statistics.betting import betting_interval
-from src.statistics.intervals import MIN_VALUES, interquartile_mean_interval, wilson_interval
+from src.statistics.intervals import FEW, MIN_VALUES, interquartile_mean_interval, wilson_interval
 from src.statistics.paired import compare_learned, difference_test, holm
 from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
 NUMBERS = (3, 5, 10, 20, 50)
 STUDIES, SLOW_STUDIES = 2_000, 200  # of a coverage; the latter for intervals by betting and by resampling
-NULL_STUDIES, FEWER_STUDIES = 2_000, 300  # of the tables of false findings and power, and of a test
+NULL_STUDIES, POWER_STUDIES = 10_000, 2_000  # of the tables of false findings and of power
+FEWER_STUDIES = 300  # of a test
 KINDS = {  # of the differences where both learn, and how often each loss collapses; "shared": on the same seeds
     "normal": ("normal", 0.0, 0.0, False),
     "skewed": ("skewed", 0.0, 0.0, False),
@@ -169,7 +170,7 @@ def collapse_power_table() -> list[str]:
     lines = ["| power of (a) (of the oracle) | " + " | ".join(f"n = {n}" for n in COLLAPSE_NUMBERS) + " |"]
     lines.append("|---|" + "---:|" * len(COLLAPSE_NUMBERS))
     for kind in COLLAPSE_KINDS:
-        rates = [(collapse_power(kind, n, NULL_STUDIES), 1 - (1 - KINDS[kind][2]) ** n) for n in COLLAPSE_NUMBERS]
+        rates = [(collapse_power(kind, n, POWER_STUDIES), 1 - (1 - KINDS[kind][2]) ** n) for n in COLLAPSE_NUMBERS]
         lines.append(f"| {kind} | " + " | ".join(f"{100 * one:.0f}% ({100 * two:.0f}%)" for one, two in rates) + " |")
     return lines
 
@@ -178,7 +179,7 @@ def power_table() -> list[str]:
     lines = ["| power of the report (of the oracle) | " + " | ".join(f"n = {n}" for n in POWER_NUMBERS) + " |"]
     lines.append("|---|" + "---:|" * len(POWER_NUMBERS))
     for kind in POWER_KINDS:
-        rates = [power(kind, n, NULL_STUDIES) for n in POWER_NUMBERS]
+        rates = [power(kind, n, POWER_STUDIES) for n in POWER_NUMBERS]
         lines.append(f"| {kind} | " + " | ".join(f"{100 * one:.0f}% ({100 * two:.0f}%)" for one, two in rates) + " |")
     return lines
 
@@ -263,24 +264,26 @@ def documented_power(head: str = "power of the report") -> dict[str, list[list[f
     return {row[0]: [[int(each) / 100 for each in re.findall(r"\d+", cell)] for cell in row[1:]] for row in rows}
 
 
-def test_documented_power_of_normal_differences_is_that_of_statsmodels():
-    error = 2.5 * np.sqrt(0.25 / NULL_STUDIES) + 0.005
+def test_documented_power_of_normal_differences_is_nearly_that_of_the_t_test():
+    error = 2.5 * np.sqrt(0.25 / POWER_STUDIES) + 0.005
     for n, (report, oracle) in zip(POWER_NUMBERS, documented_power()["normal"], strict=True):
-        assert report == pytest.approx(TTestPower().power(EFFECT / SPREAD, n, 0.05), abs=error)
+        alpha = 0.05 if n >= FEW else 0.025
+        student = TTestPower().power(EFFECT / SPREAD, n, alpha)
+        assert student - 0.1 - error <= report <= student + error  # Hall's statistic is asked too
         assert oracle == pytest.approx(NormalIndPower(ddof=0).power(EFFECT / SPREAD, n, 0.05, ratio=0), abs=error)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("kind", POWER_KINDS)
 def test_documented_power_is_that_of_the_simulation(kind: str):
-    studies = NULL_STUDIES // 2
-    error = 3.5 * np.sqrt(0.25 / studies + 0.25 / NULL_STUDIES)  # 40 rates are compared
+    studies = POWER_STUDIES // 2
+    error = 3.5 * np.sqrt(0.25 / studies + 0.25 / POWER_STUDIES)  # 40 rates are compared
     for n, expected in zip(POWER_NUMBERS, documented_power()[kind], strict=True):
         assert power(kind, n, studies) == pytest.approx(expected, abs=error)
 
 
 def test_documented_power_to_see_collapses_is_that_of_the_binomial():
-    error = 2.5 * np.sqrt(0.25 / NULL_STUDIES) + 0.005
+    error = 2.5 * np.sqrt(0.25 / POWER_STUDIES) + 0.005
     documented = documented_power(r"power of \(a\)")
     assert list(documented) == list(COLLAPSE_KINDS)
     for kind, rates in documented.items():
@@ -296,7 +299,7 @@ def test_documented_power_to_see_collapses_is_that_of_the_binomial():
 def test_documented_power_to_see_collapses_is_that_of_the_simulation(kind: str):
     for n, (report, _) in zip(COLLAPSE_NUMBERS, documented_power(r"power of \(a\)")[kind], strict=True):
         assert collapse_power(kind, n, 500) == pytest.approx(
-            report, abs=3.5 * np.sqrt(0.25 / 500 + 0.25 / NULL_STUDIES)
+            report, abs=3.5 * np.sqrt(0.25 / 500 + 0.25 / POWER_STUDIES)
         )
 
 
@@ -306,13 +309,10 @@ def test_no_null_finds_more_than_it_may():
     assert max(rates) <= 5.5
 
 
-@pytest.mark.integration
-def test_the_cell_with_the_most_false_findings_is_below_five_percent():
-    accuracy = SPREAD * np.random.default_rng(123).normal(size=(40_000, 5, 10))
-    p_values = stats.ttest_1samp(accuracy[:, 1:] - accuracy[:, :1], 0, axis=2).pvalue
-    assert [difference_test(each) for each in (accuracy[0, 1:] - accuracy[0, 0])] == pytest.approx(p_values[0])
-    found = p_values.min(axis=1) <= 0.05 / 4  # the first step of Holm's method
-    assert 100 * found.mean() == pytest.approx(4.6, abs=0.1)
+def test_the_mean_where_both_learned_is_covered_in_every_row():
+    rows = [[percent(cell) for cell in row[2:]] for row in documented("coverage of") if row[0].startswith("mean")]
+    assert len(rows) == len(KINDS)
+    assert np.min(rows) >= 94
 
 
 if __name__ == "__main__":
