@@ -38,6 +38,7 @@ from src.parallel.schedule import JOINED_SETTINGS
 from src.training.callbacks.base import SeedCallback
 from src.training.callbacks.early_stopping import BestEpoch, EarlyStopping
 from src.training.callbacks.ema import ExponentialMovingAverage
+from src.training.callbacks.lr_finder import LearningRateFinder
 from src.training.module import GRADIENT_SETTINGS, StackedClassifier
 from src.training.schedulers import SeedPlateau
 from src.training.single_thread import single_threaded
@@ -454,7 +455,8 @@ def checked_callback(config: dict[str, Any], name: str) -> L.Callback:
     callback: L.Callback = factory(config, f"callbacks.{name}")()
     target = config["callbacks"][name]["_target_"]
     if isinstance(callback, UNSUPPORTED_CALLBACKS):
-        rule = "a callback for manual optimization, as several steps are one batch of a stack"
+        found = ", such as lr_finder" * isinstance(callback, lightning_callbacks.LearningRateFinder)
+        rule = f"a callback for manual optimization{found}, as several steps are one batch of a stack"
         raise SettingsError(Problem(f"callbacks.{name}._target_", rule, target))
     if isinstance(callback, COUPLING_CALLBACKS) and len(stack(config)) > 1:
         rule = "another with more than one seed, as it stops all of them; callbacks=early_stopping stops each alone"
@@ -463,6 +465,8 @@ def checked_callback(config: dict[str, Any], name: str) -> L.Callback:
     if isinstance(callback, SeedCallback) and str(monitor).startswith("val/") and not config["data"]["val_fraction"]:
         rule = "train/loss or train/accuracy without validation samples, see data.val_fraction"
         raise SettingsError(Problem(f"callbacks.{name}.monitor", rule, monitor))
+    if isinstance(callback, LearningRateFinder):
+        _check_rates_by_seed(config, "callbacks=lr_finder")
     if isinstance(callback, LOGGING_CALLBACKS) and not config["logger"]:
         raise SettingsError(Problem(f"callbacks.{name}", "left out without a logger, see logger=", target))
     return callback
@@ -489,12 +493,8 @@ def check_scheduler(config: dict[str, Any], components: Components, optimizer: O
         rule = "scheduler=plateau with more than one seed, as a rate that follows their mean would couple them"
         mean = isinstance(built, ReduceLROnPlateau) and len(stack(config)) > 1
         check(Problem("scheduler._target_", rule, settings["_target_"]) if mean else None)
-        by_seed = isinstance(built, SeedPlateau) and not _proportional(factory(config, "optimizer"))
-        rule = "one whose step is proportional to its rate with scheduler=plateau, as Adam's and SGD's is"
-        check(Problem("optimizer._target_", rule, config["optimizer"]["_target_"]) if by_seed else None)
-        native = isinstance(built, SeedPlateau) and config.get("engine") == "native"
-        rule = "auto or torch, as the native kernel has one rate for all seeds, which scheduler=plateau lowers by seed"
-        check(Problem("engine", rule, "native") if native else None)
+        if isinstance(built, SeedPlateau):
+            _check_rates_by_seed(config, "scheduler=plateau")
 
     def steps() -> list[float]:
         rates = []
@@ -523,6 +523,15 @@ def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
         parameter.grad = torch.cat([ramp, 1000 * (9 * ramp).sin()][:seeds]) / number
         step()
     return parameter.detach()[:6]
+
+
+def _check_rates_by_seed(config: dict[str, Any], what: str) -> None:
+    """Check that optimizer and engine can train each seed with a rate of its own, as a scheduler or callback asks."""
+    proportional = _proportional(factory(config, "optimizer"))
+    rule = f"one whose step is proportional to its rate with {what}, as Adam's and SGD's is"
+    check(None if proportional else Problem("optimizer._target_", rule, config["optimizer"]["_target_"]))
+    rule = f"auto or torch, as the native kernel has one rate for all seeds, and {what} one for each"
+    check(Problem("engine", rule, "native") if config.get("engine") == "native" else None)
 
 
 def _proportional(make: Callable[..., Optimizer]) -> bool:

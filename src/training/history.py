@@ -19,6 +19,7 @@ class Curves:
         train_accuracy: The accuracy (S,) of the mini-batches as they were trained on.
         val_loss: The loss (S,) of the validation split; empty without one.
         val_accuracy: The accuracy (S,) of the validation split; empty without one.
+        train_lr: The learning rate (S,) at the end of the epoch; empty where all seeds have that of the optimizer.
     """
 
     step_loss: list[Tensor] = field(default_factory=list)
@@ -26,6 +27,7 @@ class Curves:
     train_accuracy: list[Tensor] = field(default_factory=list)
     val_loss: list[Tensor] = field(default_factory=list)
     val_accuracy: list[Tensor] = field(default_factory=list)
+    train_lr: list[Tensor] = field(default_factory=list)
 
     def of_epochs(self) -> dict[str, list[Tensor]]:
         """Return the curves with one value per epoch by their names in ``history.csv``, such as train/loss."""
@@ -38,7 +40,8 @@ class Training:
     """The curves of one trained seed.
 
     Attributes:
-        history: One row per epoch: epoch, step, train/loss, train/accuracy, and val/* with a validation split.
+        history: One row per epoch: epoch, step, train/loss, train/accuracy, val/* with a validation split, and
+            train/lr where the seeds have rates of their own.
         step_loss: The loss of every step, (steps,).
         error: Why the seed failed, or None.
     """

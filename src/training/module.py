@@ -61,6 +61,8 @@ class StackedClassifier(L.LightningModule):
 
     Attributes:
         after_step: What a callback wants to be called after each step of the optimizer, by ``on_fit_start``.
+        rate_factors: By what a callback multiplies the rate of each seed, (S,) or one for all, set by
+            ``on_fit_start`` and before an epoch; None without such a callback.
         history: The callback that keeps the losses and accuracies of each seed.
         ended: The number of epochs, (S,), after which a callback stopped each seed, 0 for one that trains on; None
             without such a callback.
@@ -102,6 +104,7 @@ class StackedClassifier(L.LightningModule):
             accumulate=accumulate_grad_batches,
         )
         self.after_step: Callable[[], None] | None = None
+        self.rate_factors: Tensor | None = None
         self.history = SeedHistory()
         self.ended: Tensor | None = None
 
@@ -154,7 +157,7 @@ class StackedClassifier(L.LightningModule):
         """
         attached = self._trainer is not None
         mixed = attached and self.trainer.precision.endswith("mixed")
-        by_seed = attached and isinstance(self.lr_schedulers(), SeedPlateau)
+        by_seed = attached and (isinstance(self.lr_schedulers(), SeedPlateau) or self.rate_factors is not None)
         self.engine = select_engine(
             self.network,
             self.objective,
@@ -182,14 +185,13 @@ class StackedClassifier(L.LightningModule):
         with torch.no_grad():
             targets = [target for _, target in batches]
             correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)
-            losses = self._losses(outputs, targets)
+            losses = self.losses(outputs, targets)
         return {"losses": losses, "sizes": [target.shape[1] for target in targets], "correct": correct}
 
     def on_train_epoch_start(self) -> None:
-        """Give each seed the rate that a scheduler by seed has for it."""
-        scheduler = self.lr_schedulers()
-        if isinstance(scheduler, SeedPlateau) and len(scheduler.rates):
-            self.flat.set_step_factors(scheduler.factors())
+        """Give each seed the rate that a scheduler by seed or a callback has for it."""
+        if (factors := self._factors()) is not None:
+            self.flat.set_step_factors(factors)
 
     def on_train_epoch_end(self) -> None:
         """Step a scheduler whose interval is an epoch."""
@@ -237,6 +239,22 @@ class StackedClassifier(L.LightningModule):
         if self._trainer is not None:
             vars(self.trainer).clear()
         vars(self).clear()
+
+    def _factors(self) -> Tensor | None:
+        """Return by what the rate of the optimizer is multiplied for each seed, (S,), or None for one rate of all."""
+        scheduler, factors = self.lr_schedulers(), self.rate_factors
+        if isinstance(scheduler, SeedPlateau) and len(scheduler.rates):
+            factors = scheduler.factors() * (1 if factors is None else factors)
+        return factors
+
+    def rates(self) -> Tensor | None:
+        """Return the learning rate of each seed, (S,), or None where all have that of the optimizer."""
+        if self.rate_factors is None and not isinstance(self.lr_schedulers(), SeedPlateau):
+            return None
+        (group,) = self.trainer.optimizers[0].param_groups
+        factors = self._factors()
+        seeds = len(next(self.network.parameters()))
+        return float(group["lr"]) * (torch.ones(()) if factors is None else factors).float().expand(seeds)
 
     def _stacked(self, batch: Batch) -> Batch:
         """Return a batch of every seed; one without the axis S is shared by all."""
@@ -287,7 +305,7 @@ class StackedClassifier(L.LightningModule):
         others = [callback for callback in callbacks if not isinstance(callback, SeedCallback)]
         return bool(others) or trainer.current_epoch + 1 == trainer.max_epochs
 
-    def _losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
+    def losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
         """Return the loss of every step, (steps, S), in one call for all mini-batches of one size."""
         parts = []
         for _, steps in groupby(zip(outputs, targets, strict=True), lambda step: step[1].shape):

@@ -236,6 +236,12 @@ callbacks=model_summary callbacks.model_summary._target_=torch.load ~ callbacks.
 +callbacks.x._target_=torch.nn.Linear ~ callbacks.x._target_, allow_targets, torch.nn.Linear
 +callbacks.x._target_=lightning.pytorch.callbacks.LearningRateFinder ~ callbacks.x._target_, manual optimization
 seed=[0,1] +callbacks.x._target_=lightning.pytorch.callbacks.Timer ~ callbacks.x._target_, early_stopping
+callbacks=lr_finder callbacks.lr_finder.min_lr=0 ~ callbacks.lr_finder.min_lr, above 0, 0
+callbacks=lr_finder callbacks.lr_finder.max_lr=1e-6 ~ callbacks.lr_finder.max_lr, above min_lr, 1e-06
+callbacks=lr_finder callbacks.lr_finder.steps=19 ~ callbacks.lr_finder.steps, at least 20, 19
+callbacks=lr_finder callbacks.lr_finder._target_=os.system ~ callbacks.lr_finder._target_, os.system
+callbacks=lr_finder engine=native ~ engine, auto or torch, native
+callbacks=lr_finder ~optimizer.fused optimizer._target_=torch.optim.Rprop ~ optimizer._target_, proportional, lr_finder
 callbacks=early_stopping ~ callbacks.early_stopping.monitor, train/loss, data.val_fraction, val/loss
 callbacks=early_stopping callbacks.early_stopping.monitor=loss ~ callbacks.early_stopping.monitor, val/loss, loss
 callbacks=early_stopping callbacks.early_stopping.patience=0 ~ callbacks.early_stopping.patience, at least 1, 0

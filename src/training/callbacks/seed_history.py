@@ -85,6 +85,8 @@ class SeedHistory(SeedCallback):
         self.curves.step_loss.append(losses.cpu())
         self.curves.train_loss.append(mean.cpu())
         self.curves.train_accuracy.append(accuracy.cpu())
+        if (rates := pl_module.rates()) is not None:
+            self.curves.train_lr.append(rates)
         pl_module.log_means("train", mean, accuracy, 1)
 
 
