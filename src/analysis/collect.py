@@ -160,7 +160,7 @@ def _missing_seeds(study: Path, folders: Iterable[Path]) -> list[str]:
         runs.setdefault(folder.parent.name, set()).add(folder.name)
         names.setdefault(folder.name)
     existing = {name.rpartition("-")[2]: name for name in runs}  # by fingerprint, as readable parts may differ
-    for requested in read_manifests(study):
+    for requested in chain.from_iterable(read_manifests(study)):
         runs.setdefault(existing.get(requested.fingerprint, requested.name), set())
         names |= dict.fromkeys(requested.seed_folders())
     lines = []

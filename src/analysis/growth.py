@@ -23,8 +23,12 @@ def was_extended(studies: Iterable[Path], runs: pd.DataFrame) -> bool:
     """
     requests: dict[str, set[frozenset[str]]] = {}
     for study in studies:
-        for requested in read_manifests(study):
-            requests.setdefault(requested.fingerprint, set()).add(frozenset(requested.seed_folders()))
+        for sweep in read_manifests(study):
+            together: dict[str, list[str]] = {}  # a sweep with hydra.sweeper.stack_size requests a condition in parts
+            for requested in sweep:
+                together.setdefault(requested.fingerprint, []).extend(requested.seed_folders())
+            for fingerprint, names in together.items():
+                requests.setdefault(fingerprint, set()).add(frozenset(names))
     for fingerprint, group in runs.groupby("fingerprint"):
         folders = [Path(folder) for folder in group["folder"]]
         stacks = dict(zip([folder.name for folder in folders], group["seconds"], strict=True))

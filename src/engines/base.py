@@ -112,11 +112,17 @@ def take_steps(
     return outputs
 
 
-def output_gradient(objective: Objective) -> Callable[[Tensor, Tensor], Tensor]:
+def output_gradient(objective: Objective, seeds: slice | None = None) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the gradient of the summed loss with respect to the outputs: (S, B, O), (S, B) -> (S, B, O).
 
     It is the objective's method ``gradient``, a closed form, or otherwise autograd through its loss.
+
+    Args:
+        objective: The objective; one that differs by seed has a method ``of_seeds``.
+        seeds: The seeds of the stack that the outputs are of; None for all.
     """
+    if seeds is not None and hasattr(objective, "of_seeds"):
+        objective = objective.of_seeds(seeds)
 
     @torch.enable_grad()
     def by_autograd(outputs: Tensor, target: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from src.engines.autograd import AutogradEngine
-from src.engines.base import NO_RULES, Engine, StepRules, output_gradient
+from src.engines.base import NO_RULES, Engine, StepRules
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
 from src.engines.native.engine import NativeEngine, unsupported_reason
@@ -50,5 +50,5 @@ def select_engine(
     if layers is None:
         return AutogradEngine(network, objective, flat, optimizer, rules)
     if reason is None:
-        return NativeEngine(layers, output_gradient(objective), flat, optimizer)
+        return NativeEngine(layers, objective, flat, optimizer)
     return LayerwiseEngine(layers, objective, flat, optimizer, rules)

@@ -29,6 +29,10 @@ class ClassWeighted:
             raise AttributeError(name)
         return getattr(self._objective, name)
 
+    def of_seeds(self, seeds: slice) -> "ClassWeighted":
+        """Return the objective of some of the seeds."""
+        return type(self)(self._objective, lambda: self._weights()[seeds])
+
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean loss over the samples of each seed: (S, B, O), (S, B) -> (S,)."""
         single = self._objective.loss(outputs.flatten(0, 1)[:, None], target.flatten()[:, None])  # (S * B,)

@@ -47,8 +47,8 @@ def write_manifest(study: Path, conditions: Sequence[RequestedCondition]) -> Non
         scratch.write_text(text, encoding="utf-8")
 
 
-def read_manifests(study: Path) -> list[RequestedCondition]:
-    """Return what all sweeps of a study requested; files that hold anything else are skipped."""
+def read_manifests(study: Path) -> list[list[RequestedCondition]]:
+    """Return what each sweep of a study requested; files that hold anything else are skipped."""
     found = []
     for path in sorted(study.glob(f"{DIRECTORY}/*.json")):
         try:
@@ -56,7 +56,7 @@ def read_manifests(study: Path) -> list[RequestedCondition]:
         except (OSError, ValueError, RecursionError):
             continue
         entries = content if isinstance(content, list) else []
-        found += [RequestedCondition(**entry) for entry in entries if _is_condition(entry)]
+        found.append([RequestedCondition(**entry) for entry in entries if _is_condition(entry)])
     return found
 
 

@@ -264,7 +264,7 @@ def documented_power(head: str = "power of the report") -> dict[str, list[list[f
     return {row[0]: [[int(each) / 100 for each in re.findall(r"\d+", cell)] for cell in row[1:]] for row in rows}
 
 
-def test_documented_power_of_normal_differences_is_nearly_that_of_the_t_test():
+def test_documented_power_of_normal_differences_is_nearly_the_t_tests():
     error = 2.5 * np.sqrt(0.25 / POWER_STUDIES) + 0.005
     for n, (report, oracle) in zip(POWER_NUMBERS, documented_power()["normal"], strict=True):
         alpha = 0.05 if n >= FEW else 0.025

@@ -16,9 +16,9 @@ def train(study: Path, seeds: range, at: float, seconds: float) -> None:
         os.utime(folder / "results.json", (at, at))
 
 
-def request(study: Path, seeds: range) -> None:
-    folder = next(path for path in study.iterdir() if path.name.startswith("loss="))
-    write_manifest(study, [RequestedCondition(folder.name, folder.name[-8:], [], {"seed": [*seeds]})])
+def request(study: Path, *parts: range) -> None:
+    name = next(path for path in study.iterdir() if path.name.startswith("loss=")).name
+    write_manifest(study, [RequestedCondition(name, name[-8:], [], {"seed": [*seeds]}) for seeds in parts])
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,10 @@ def test_a_study_is_extended_by_a_later_request(tmp_path: Path, stacks, requests
     for seeds in requests:
         request(tmp_path, seeds)
     assert was_extended([tmp_path], collect([tmp_path]).completed) == expected
+
+
+def test_a_sweep_that_trains_in_several_stacks_is_one_request(tmp_path: Path):
+    for start in (0, 4):
+        train(tmp_path, range(start, start + 4), 1e9 + start, seconds=1 + start)
+    request(tmp_path, range(4), range(4, 8))
+    assert not was_extended([tmp_path], collect([tmp_path]).completed)

@@ -123,7 +123,7 @@ def test_a_disk_that_fills_ends_with_the_failed_jobs_and_their_reruns(
 def test_a_condition_without_a_directory_is_missing_from_its_study(train: Any, tmp_path: Path) -> None:
     train("--multirun", "loss=mse,ce", "seed=range(2)", "study=s", *SHORT)
     study = tmp_path / "outputs" / "s"
-    assert [each.seed_folders() for each in read_manifests(study)] == [["seed=0", "seed=1"]] * 2
+    assert [each.seed_folders() for sweep in read_manifests(study) for each in sweep] == [["seed=0", "seed=1"]] * 2
     assert collect([study]).missing == []
     [absent] = study.glob("loss=mse*")
     shutil.rmtree(absent)  # as if its worker had died before it wrote anything

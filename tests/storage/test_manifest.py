@@ -12,7 +12,7 @@ def test_further_sweeps_add_manifests_and_the_same_sweep_adds_none(tmp_path: Pat
     assert read_manifests(tmp_path) == []
     for conditions in ([CE], [MSE], [CE]):
         write_manifest(tmp_path / "study", conditions)
-    assert sorted(each.name for each in read_manifests(tmp_path / "study")) == [CE.name, MSE.name]
+    assert sorted(each.name for sweep in read_manifests(tmp_path / "study") for each in sweep) == [CE.name, MSE.name]
 
 
 def test_a_condition_names_the_directories_of_its_crossed_seeds() -> None:
@@ -36,4 +36,4 @@ def test_a_condition_names_the_directories_of_its_crossed_seeds() -> None:
 def test_a_file_that_is_no_manifest_is_skipped(text: str, tmp_path: Path) -> None:
     write_manifest(tmp_path, [CE])
     (tmp_path / ".sweep" / "other.json").write_text(text)
-    assert read_manifests(tmp_path) == [CE]
+    assert [each for sweep in read_manifests(tmp_path) for each in sweep] == [CE]

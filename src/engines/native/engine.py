@@ -5,7 +5,7 @@ processor's cache, which is not so when every operation runs over the whole stac
 """
 
 import ctypes
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule, change_settings
+from src.engines.base import Engine, Schedule, change_settings, output_gradient
 from src.engines.flat_parameters import SIMD_WIDTH, FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.engines.native.compile import load_kernel
+from src.losses.base import Objective
 from src.models.activations import ACTIVATIONS, IDENTITY, Activation
 from src.models.layers import StackedLinear
 
@@ -63,18 +64,16 @@ class NativeEngine(Engine):
 
     Args:
         layers: The affine layers in order, each with the activation of its output.
-        gradient: The gradient of the summed loss with respect to the outputs: (S, B, O), (S, B) -> (S, B, O).
+        objective: Loss and decision rule.
         flat: The network's parameters.
         optimizer: A fused Adam or AdamW of ``flat.parts``.
     """
 
     name = "native"
 
-    def __init__(
-        self, layers: Layers, gradient: Callable[[Tensor, Tensor], Tensor], flat: FlatParameters, optimizer: Optimizer
-    ) -> None:
+    def __init__(self, layers: Layers, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> None:
         self._layers = layers
-        self._gradient = gradient
+        self._objective = objective
         self._flat = flat
         self._optimizer = optimizer
         self._max_samples = 0  # of a mini-batch, in the memory that is allocated
@@ -92,6 +91,7 @@ class NativeEngine(Engine):
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
         done = int(states[0]["step"])
         for chunk, pieces in self._pieces:
+            output_gradients = output_gradient(self._objective, chunk)
             for index, ((x, target), y) in enumerate(zip(batches, outputs, strict=True)):
                 if schedule:
                     change_settings(self._optimizer, schedule[index])
@@ -104,7 +104,7 @@ class NativeEngine(Engine):
                     piece.layers[-1].y = _from(y, piece)
                     values = adams[piece.part].values
                     kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x, piece))
-                gradient = _checked("the gradient of the loss", self._gradient(y, target), y.shape)
+                gradient = _checked("the gradient of the loss", output_gradients(y, target), y.shape)
                 for piece in pieces:
                     adam, at = adams[piece.part], (_from(x, piece), _from(gradient, piece))
                     kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from src.engines.native.compile import TUNING
 from src.engines.native.engine import NativeEngine, unsupported_reason
 from src.engines.select import select_engine
 from src.losses.ce import CrossEntropy
+from src.losses.class_weighted import class_weighted
 from src.models.activations import ACTIVATIONS, Activation
 from src.models.mlp import MLP
 from src.training.single_thread import single_threaded
@@ -52,7 +55,7 @@ def test_training_learns_and_goes_on_bit_for_bit_from_a_saved_state() -> None:
             state = optimizer.state_dict()
             optimizer = adam(flat)
             optimizer.load_state_dict(state)
-            engine = NativeEngine(network.layers, objective.gradient, flat, optimizer)
+            engine = NativeEngine(network.layers, objective, flat, optimizer)
             outputs = [engine.train(epoch()) for _ in range(epochs)]
         after.append(flat.values.detach())
         assert optimizer.state[flat.values]["step"] == 20 * 5
@@ -72,7 +75,7 @@ def test_seeds_trained_in_chunks_end_where_they_do_all_at_once(
         monkeypatch.setattr(native, "MAX_CHUNK_BYTES", cache)
         network = stack(5)
         flat = FlatParameters(network)
-        engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+        engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
         assert [len(network.head.weight[chunk]) for chunk in engine._chunks()] == chunks
         outputs = [engine.train(epoch(5)) for _ in range(3)]
         after.append((flat.values.detach(), torch.cat(outputs[-1], dim=1)))
@@ -81,11 +84,23 @@ def test_seeds_trained_in_chunks_end_where_they_do_all_at_once(
         assert torch.equal(outputs, after[0][1])
 
 
+def test_class_weights_stay_with_their_seed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = torch.tensor([[1.0, 1.0], [0.5, 2.0], [3.0, 0.2]])
+    after = []
+    for cache in (2**30, 1):
+        monkeypatch.setattr(native, "MAX_CHUNK_BYTES", cache)
+        network = stack(3)
+        flat = FlatParameters(network)
+        NativeEngine(network.layers, class_weighted(CrossEntropy(2), lambda: weights), flat, adam(flat)).train(epoch(3))
+        after.append(flat.values.detach())
+    assert torch.equal(*after)
+
+
 def test_a_changed_rate_counts_from_the_next_epoch_on() -> None:
     network = stack()
     flat = FlatParameters(network)
     optimizer = adam(flat)
-    engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, optimizer)
+    engine = NativeEngine(network.layers, CrossEntropy(2), flat, optimizer)
     engine.train(epoch())
     before = flat.values.detach().clone()
     optimizer.param_groups[0]["lr"] = 0.0
@@ -100,7 +115,7 @@ def test_nan_and_infinity_stay_with_their_seed() -> None:
             network = stack(3)
             flat = FlatParameters(network)
             network.trunk[0].weight.data[1, 0, 0] = poison  # type: ignore[union-attr, index]
-            engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+            engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
             for _ in range(3):
                 outputs = engine.train(epoch(3))
             values[poison] = flat.rows(flat.values.detach()), torch.cat(outputs, dim=1)
@@ -113,10 +128,11 @@ def test_nan_and_infinity_stay_with_their_seed() -> None:
 def test_other_shapes_and_precisions_never_reach_the_kernel() -> None:
     network = stack()
     flat = FlatParameters(network)
-    wrong = NativeEngine(network.layers, lambda outputs, target: outputs[:, :1], flat, adam(flat))
+    narrow: Any = SimpleNamespace(gradient=lambda outputs, target: outputs[:, :1])
+    wrong = NativeEngine(network.layers, narrow, flat, adam(flat))
     with pytest.raises(ValueError, match=r"^the gradient of the loss: expected float32 of shape \(2, 5, 2\)"):
         wrong.train(epoch())
-    engine = NativeEngine(network.layers, CrossEntropy(2).gradient, flat, adam(flat))
+    engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
     for x in (torch.zeros(2, 5, 3), torch.zeros(1, 5, 2), torch.zeros(2, 5, 2, dtype=torch.float64)):
         with pytest.raises(ValueError, match=r"^x: expected float32 of shape \(2, 5, 2\), got torch.float"):
             engine.train([(x, torch.zeros(2, 5, dtype=torch.int64))])
