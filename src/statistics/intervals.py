@@ -73,7 +73,7 @@ def difference_interval(differences: ArrayLike, confidence: float = 0.95, overla
     Example:
         >>> low, high = difference_interval([0.1, 0.2, 0.1, 0.4, 0.0, 0.1, 0.2, 0.9])
         >>> print(f"{low:.2f} {high:.2f}")
-        0.01 0.83
+        0.01 1.07
     """
     sample = np.asarray(differences, dtype=float)
     n = len(sample)

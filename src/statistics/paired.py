@@ -185,7 +185,7 @@ def compare_learned(
     Example:
         >>> found = compare_learned([0.74, 0.75, 0.73, 0.76, 0.75, 0.74], [0.72, 0.74, 0.73, 0.73, 0.72, 0.73])
         >>> print(f"{found.difference:.4f} [{found.low:.4f}, {found.high:.4f}], p = {found.p:.3f}")
-        0.0167 [0.0040, 0.0294], p = 0.020
+        0.0167 [0.0005, 0.0323], p = 0.045
     """
     left, right = _pairs(a, b)
     differences = np.round(left - right, DECIMALS)
