@@ -239,7 +239,7 @@ def test_intervals_are_left_out_where_they_fall_below_their_level():
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kind", ["skewed", "one loss collapses, 15%", "both collapse, 15%, half of it shared"])
+@pytest.mark.parametrize("kind", ["skewed", "both collapse, 15%, half of it shared"])
 def test_documented_coverage_is_that_of_the_simulation(kind: str):
     column = 2 + NUMBERS.index(10)
     written = {row[0]: percent(row[column]) for row in documented("coverage of") if row[1] == kind}
@@ -254,8 +254,8 @@ def test_documented_coverage_is_that_of_the_simulation(kind: str):
 def test_documented_error_rates_are_those_of_the_simulation(kind: str):
     [row] = [row for row in documented("any false finding") if row[0] == kind]
     rate = percent(row[1]) / 100
-    error = np.sqrt(rate * (1 - rate) / FEWER_STUDIES)
-    assert false_findings(kind, 10)[0] == pytest.approx(rate, abs=2.5 * error)
+    found = round(FEWER_STUDIES * false_findings(kind, 10)[0])
+    assert stats.binomtest(found, FEWER_STUDIES, rate).pvalue > 0.001  # 9 rates are compared
 
 
 def documented_power(head: str = "power of the report") -> dict[str, list[list[float]]]:

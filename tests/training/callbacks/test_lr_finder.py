@@ -55,8 +55,14 @@ def test_the_rate_is_that_of_a_plain_loop(words, settings):
     torch.testing.assert_close(torch.stack(curves.train_lr), finder.found.float().expand(4, -1))
 
 
-@pytest.mark.parametrize("words", [(), ("optimizer=sgd",), ("+trainer.accumulate_grad_batches=2", "scheduler=cosine")])
-@pytest.mark.parametrize("other", ["none", "ema"])
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        ((), "none"),
+        (("optimizer=sgd",), "ema"),
+        (("+trainer.accumulate_grad_batches=2", "scheduler=cosine"), "none"),
+    ],
+)
 def test_a_seed_trains_as_alone_and_as_with_its_rate_at_once(words, other, settings):
     config = settings(*SMALL, *words, f"callbacks=[{other},lr_finder]", *FINDER)
     together, _, callbacks = fit(config, SEEDS)
