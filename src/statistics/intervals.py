@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 RESAMPLES = 2_000
 # With fewer, a 95% interval covers less than 93.5%, or a skewness cannot be estimated.
 MIN_VALUES = {"difference": 3, "P(better)": 4, "interquartile mean": 20}
-FEW = 8  # differences below which their interval is that of half the error rate
+MIN_FULL_LEVEL = 8  # differences below which their interval is that of half the error rate
 _SYMMETRIC = 1e-6  # skewness of a mean from which on Hall's interval differs from Student's by more than rounding
 BATCH = 2**20  # random numbers held in memory at a time
 
@@ -60,8 +60,8 @@ def difference_interval(differences: ArrayLike, confidence: float = 0.95, overla
 
     Args:
         differences: The sample, (n,), finite.
-        confidence: Coverage of the true mean, in (0, 1). Below ``FEW`` differences, whose skewness is hardly known, the
-            interval is that of half the error rate.
+        confidence: Coverage of the true mean, in (0, 1). Below ``MIN_FULL_LEVEL`` differences, whose skewness is
+            hardly known, the interval is that of half the error rate.
         overlap: See ``mean_interval``.
 
     Returns:
@@ -80,7 +80,7 @@ def difference_interval(differences: ArrayLike, confidence: float = 0.95, overla
     if n < MIN_VALUES["difference"] or not np.ptp(sample) > 0:
         check_range("confidence", confidence)
         return math.nan, math.nan
-    level = confidence if n >= FEW else (1 + confidence) / 2
+    level = confidence if n >= MIN_FULL_LEVEL else (1 + confidence) / 2
     mean, low, high = mean_interval(sample, level, overlap)
     half_width = (high - low) / 2
     t = float(special.stdtrit(n - 1, (1 + level) / 2))

@@ -11,7 +11,7 @@ from scipy.special import stdtr
 from src.statistics.anytime import sign_e_value, t_confidence_sequence, t_e_value
 from src.statistics.betting import betting_interval, e_value
 from src.statistics.intervals import (
-    FEW,
+    MIN_FULL_LEVEL,
     MIN_VALUES,
     clopper_pearson_interval,
     difference_interval,
@@ -274,7 +274,7 @@ def difference_test(differences: ArrayLike, overlap: float = 0.0) -> float:
     """Return the two-sided p value of a test that the mean of differences is 0.
 
     It is the larger one of Student's t test and of the same test of ``hall_statistic``, so that it holds its level for
-    symmetric and for skewed differences, and twice that below ``FEW`` differences.
+    symmetric and for skewed differences, and twice that below ``MIN_FULL_LEVEL`` differences.
 
     Args:
         differences: The sample, (n,), finite.
@@ -317,7 +317,7 @@ def _one_sided(sample: NDArray[np.floating], mean: float, overlap: float) -> tup
     n = len(sample)
     t = float((sample.mean() - mean) / (sample.std(ddof=1) * math.sqrt(1 / n + overlap)))
     both = t, hall_statistic(t, skewness(sample), n)
-    factor = 1 if n >= FEW else 2
+    factor = 1 if n >= MIN_FULL_LEVEL else 2
     return factor * float(stdtr(n - 1, -min(both))), factor * float(stdtr(n - 1, max(both)))
 
 

@@ -14,7 +14,7 @@ from statsmodels.stats.power import NormalIndPower, TTestPower
 
 from src.statistics.anytime import sign_e_value, t_e_value
 from src.statistics.betting import betting_interval
-from src.statistics.intervals import FEW, MIN_VALUES, interquartile_mean_interval, wilson_interval
+from src.statistics.intervals import MIN_FULL_LEVEL, MIN_VALUES, interquartile_mean_interval, wilson_interval
 from src.statistics.paired import compare_learned, difference_test, holm
 from src.statistics.proportions import mcnemar_test, paired_difference_interval
 
@@ -267,7 +267,7 @@ def documented_power(head: str = "power of the report") -> dict[str, list[list[f
 def test_documented_power_of_normal_differences_is_nearly_the_t_tests():
     error = 2.5 * np.sqrt(0.25 / POWER_STUDIES) + 0.005
     for n, (report, oracle) in zip(POWER_NUMBERS, documented_power()["normal"], strict=True):
-        alpha = 0.05 if n >= FEW else 0.025
+        alpha = 0.05 if n >= MIN_FULL_LEVEL else 0.025
         student = TTestPower().power(EFFECT / SPREAD, n, alpha)
         assert student - 0.1 - error <= report <= student + error  # Hall's statistic is asked too
         assert oracle == pytest.approx(NormalIndPower(ddof=0).power(EFFECT / SPREAD, n, 0.05, ratio=0), abs=error)
