@@ -238,7 +238,7 @@ callbacks=model_summary callbacks.model_summary._target_=torch.load ~ callbacks.
 seed=[0,1] +callbacks.x._target_=lightning.pytorch.callbacks.Timer ~ callbacks.x._target_, early_stopping
 callbacks=lr_finder callbacks.lr_finder.min_lr=0 ~ callbacks.lr_finder.min_lr, above 0, 0
 callbacks=lr_finder callbacks.lr_finder.max_lr=1e-6 ~ callbacks.lr_finder.max_lr, above min_lr, 1e-06
-callbacks=lr_finder callbacks.lr_finder.steps=19 ~ callbacks.lr_finder.steps, at least 20, 19
+callbacks=lr_finder callbacks.lr_finder.steps=19 ~ callbacks.lr_finder.steps, from 20 to 1000000, 19
 callbacks=lr_finder callbacks.lr_finder._target_=os.system ~ callbacks.lr_finder._target_, os.system
 callbacks=lr_finder engine=native ~ engine, auto or torch, native
 callbacks=lr_finder ~optimizer.fused optimizer._target_=torch.optim.Rprop ~ optimizer._target_, proportional, lr_finder
