@@ -59,6 +59,11 @@ class Engine(ABC):
         """
 
 
+def settings_of(optimizer: Optimizer) -> Settings:
+    """Return the settings of each group of an optimizer."""
+    return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+
 def change_settings(optimizer: Optimizer, settings: Settings) -> None:
     """Change the settings of each group of an optimizer."""
     for group, own in zip(optimizer.param_groups, settings, strict=True):

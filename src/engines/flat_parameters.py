@@ -1,7 +1,7 @@
 """One flat buffer for all parameters of a stacked network, so that one optimizer step updates every seed."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 SIMD_WIDTH = 16  # floats in the widest vector register
+ALL = slice(None)
 
 
 class FlatParameters:
@@ -131,22 +132,35 @@ class FlatParameters:
         """Return the contiguous blocks of a parameter's values and of its gradient, padding included."""
         return self._storage[parameter]
 
-    def rows(self, buffer: Tensor) -> Tensor:
-        """Return one row per seed of a buffer like ``values``, such as an optimizer's moments: (P,) -> (S, P / S)."""
-        return torch.cat([buffer[span].view(self._seeds, -1) for span in self._spans], dim=1)
+    def rows(self, buffer: Tensor, seeds: Tensor | slice = ALL) -> Tensor:
+        """Return one row for each of some seeds, n of them, of a buffer like ``values``: (P,) -> (n, P / S)."""
+        return torch.cat([buffer[span].view(self._seeds, -1)[seeds] for span in self._spans], dim=1)
+
+    def put_rows(self, buffer: Tensor, rows: Tensor, seeds: Tensor | slice = ALL) -> None:
+        """Write rows, (n, P / S), in the places of some seeds, n of them, into a buffer like ``values``, (P,)."""
+        for span, block in zip(self._spans, rows.split(self._widths, dim=1), strict=True):
+            buffer[span].view(self._seeds, -1)[seeds] = block
 
     def from_rows(self, rows: Tensor) -> Tensor:
         """Return the buffer with these rows, (S, P / S) -> (P,); the inverse of ``rows``."""
         buffer = self.values.new_zeros(self.values.shape, requires_grad=False)
-        widths = [(span.stop - span.start) // self._seeds for span in self._spans]
-        for span, block in zip(self._spans, rows.split(widths, dim=1), strict=True):
-            buffer[span] = block.flatten()
+        self.put_rows(buffer, rows)
         return buffer
+
+    def split_state(
+        self, state: Mapping[str, Any], seeds: Tensor | slice = ALL
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Split an optimizer's state of ``values`` into the rows of some seeds and what all seeds share."""
+        by_seed = {
+            name: self.rows(value, seeds)
+            for name, value in state.items()
+            if getattr(value, "shape", None) == self.values.shape
+        }
+        return by_seed, {name: value for name, value in state.items() if name not in by_seed}
 
     def set_step_factors(self, factors: Tensor) -> None:
         """Set the factor of each seed, (S,), for ``scaled_step``."""
-        width = sum(span.stop - span.start for span in self._spans) // self._seeds
-        self.step_factors = self.from_rows(factors.to(self.values)[:, None].expand(-1, width))
+        self.step_factors = self.from_rows(factors.to(self.values)[:, None].expand(-1, sum(self._widths)))
 
     def scaled_step(self, step: Callable[[], Any]) -> None:
         """Call what changes the values, and scale the change of each seed by its factor.

@@ -29,7 +29,7 @@ class ClassWeighted:
             raise AttributeError(name)
         return getattr(self._objective, name)
 
-    def of_seeds(self, seeds: slice) -> "ClassWeighted":
+    def of_seeds(self, seeds: slice | Tensor) -> "ClassWeighted":
         """Return the objective of some of the seeds."""
         return type(self)(self._objective, lambda: self._weights()[seeds])
 

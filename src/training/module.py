@@ -17,13 +17,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from src.data.datamodule import Batch, Block
-from src.engines.base import StepRules, change_settings
+from src.engines.base import Engine, StepRules, change_settings, settings_of
 from src.engines.block_optimizer import BlockOptimizer
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
 from src.engines.native.compile import KernelFailure
 from src.engines.native.engine import unsupported_reason
 from src.engines.select import select_engine
+from src.engines.substack import Stack, Substack
 from src.losses.base import Objective
 from src.metrics.predictions import by_blocks
 from src.training.callbacks.base import SeedCallback
@@ -43,7 +44,7 @@ class StackedClassifier(L.LightningModule):
     optimizer is element-wise on one flat buffer. One ``training_step`` consumes a block of mini-batches, usually an
     epoch, which saves Lightning's overhead per step: ``trainer.global_step`` counts blocks. Any ``lightning.Trainer``
     can train it, on mini-batches x (S, B, D) and target (S, B), or (B, D) and (B,) that all seeds share. It logs
-    train/loss, train/accuracy, val/loss and val/accuracy once per epoch, each the mean over the seeds.
+    train/loss, train/accuracy, val/loss and val/accuracy once per epoch, each the mean over the seeds that train.
 
     Args:
         network: A module (S, B, D) -> (S, B, O), whose parameters all lead with S.
@@ -66,6 +67,7 @@ class StackedClassifier(L.LightningModule):
         history: The callback that keeps the losses and accuracies of each seed.
         ended: The number of epochs, (S,), after which a callback stopped each seed, 0 for one that trains on; None
             without such a callback.
+        substack: The seeds that train on, once a callback has stopped others; None while all train.
     """
 
     flat: FlatParameters
@@ -107,6 +109,7 @@ class StackedClassifier(L.LightningModule):
         self.rate_factors: Tensor | None = None
         self.history = SeedHistory()
         self.ended: Tensor | None = None
+        self.substack: Substack | None = None
 
     @property
     def curves(self) -> Curves:
@@ -155,14 +158,18 @@ class StackedClassifier(L.LightningModule):
         Raises:
             SettingsError: If the native engine is required and cannot be used.
         """
+        self.engine = self._engine(Stack(self.network, self.flat, optimizer), self.objective)
+
+    def _engine(self, stack: Stack, objective: Objective) -> Engine:
+        """Return the engine that takes the steps of a stack."""
         attached = self._trainer is not None
         mixed = attached and self.trainer.precision.endswith("mixed")
         by_seed = attached and (isinstance(self.lr_schedulers(), SeedPlateau) or self.rate_factors is not None)
-        self.engine = select_engine(
-            self.network,
-            self.objective,
-            self.flat,
-            optimizer,
+        return select_engine(
+            stack.network,
+            objective,
+            stack.flat,
+            stack.optimizer,
             requested=self.requested_engine,
             mixed=mixed,
             rules=replace(self.step_rules, after_step=self.after_step, scale=by_seed),
@@ -173,25 +180,34 @@ class StackedClassifier(L.LightningModule):
 
         Returns:
             Of each step the losses, (steps, S), and the number of samples, sizes, and the number of correct
-            decisions of each seed in all steps, (S,).
+            decisions of each seed in all steps, (S,); NaN for a seed that a callback has stopped.
         """
         batches = batch if isinstance(batch, Block) else [self._stacked(batch)]
         if self.step_rules.accumulate > 1 and not isinstance(batch, Block):
             raise ValueError(
                 "accumulate_grad_batches accumulates within a Block of mini-batches, as of this data module"
             )
+        batches = [self._of_trained(each) for each in batches]
         optimizer: Any = self.optimizers()
         outputs = optimizer.step(closure=partial(self._train, batches))
         with torch.no_grad():
             targets = [target for _, target in batches]
             correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)
             losses = self.losses(outputs, targets)
-        return {"losses": losses, "sizes": [target.shape[1] for target in targets], "correct": correct}
+        sizes = [target.shape[1] for target in targets]
+        return {"losses": self._of_all(losses), "sizes": sizes, "correct": self._of_all(correct)}
 
     def on_train_epoch_start(self) -> None:
-        """Give each seed the rate that a scheduler by seed or a callback has for it."""
+        """Leave out the seeds that a callback has stopped, and give each the rate that is its own."""
+        self._leave_out_stopped()
         if (factors := self._factors()) is not None:
             self.flat.set_step_factors(factors)
+            if self.substack is not None:
+                self.substack.set_step_factors(factors)
+
+    def on_train_end(self) -> None:
+        """Take all seeds in again."""
+        self.substack = None
 
     def on_train_epoch_end(self) -> None:
         """Step a scheduler whose interval is an epoch."""
@@ -256,6 +272,26 @@ class StackedClassifier(L.LightningModule):
         seeds = len(next(self.network.parameters()))
         return float(group["lr"]) * (torch.ones(()) if factors is None else factors).float().expand(seeds)
 
+    def _leave_out_stopped(self) -> None:
+        """Train the seeds that were not stopped as a stack of their own; not where a callback follows each step."""
+        if self.ended is None or self.after_step is not None or self.parts:
+            return
+        seeds = (self.ended == 0).nonzero().flatten()  # (A,)
+        training = len(self.ended) if self.substack is None else len(self.substack.seeds)
+        if 0 < len(seeds) < training:
+            optimizer = cast(BlockOptimizer, self.trainer.optimizers[0]).optimizer
+            whole = Stack(self.network, self.flat, optimizer)
+            self.substack = Substack(whole, self.objective, seeds, self.optimizer, self._engine)
+
+    def _of_trained(self, batch: Batch) -> Batch:
+        """Return a batch, (S, B, D) and (S, B), of the A seeds that are trained: (A, B, D) and (A, B)."""
+        x, target = batch
+        return batch if self.substack is None else (x[self.substack.seeds], target[self.substack.seeds])
+
+    def _of_all(self, values: Tensor) -> Tensor:
+        """Return values of the A seeds that are trained, (..., A), among those of all, (..., S)."""
+        return values if self.substack is None else self.substack.spread(values)
+
     def _stacked(self, batch: Batch) -> Batch:
         """Return a batch of every seed; one without the axis S is shared by all."""
         x, target = batch
@@ -267,15 +303,16 @@ class StackedClassifier(L.LightningModule):
     def _train(self, batches: list[Batch]) -> list[Tensor]:
         """Take a step on each mini-batch, and step a scheduler whose interval is a step after each."""
         scheduler = self.lr_schedulers()
+        engine = self.substack or self.engine
         if scheduler is None or self.interval != "step":
-            return self.engine.train(batches)
+            return engine.train(batches)
         optimizer = self.trainer.optimizers[0]
         schedule = []
         for _ in batches[:: self.step_rules.accumulate]:
-            schedule.append(_settings(optimizer))
+            schedule.append(settings_of(optimizer))
             cast(LRScheduler, scheduler).step()
-        following = _settings(optimizer)
-        outputs = self.engine.train(batches, schedule)
+        following = settings_of(optimizer)
+        outputs = engine.train(batches, schedule)
         change_settings(optimizer, following)
         return outputs
 
@@ -290,9 +327,11 @@ class StackedClassifier(L.LightningModule):
         return {"loss": loss, "accuracy": accuracy, "size": size}
 
     def log_means(self, split: str, loss: Tensor, accuracy: Tensor, size: int) -> None:
-        """Log the means over the seeds of a loss and an accuracy, (S,), which weigh by the size within an epoch."""
+        """Log the means of a loss and an accuracy, (S,), over the trained seeds, weighted by the size in an epoch."""
         if not self._means_are_read():
             return
+        if self.substack is not None:
+            loss, accuracy = loss[self.substack.seeds], accuracy[self.substack.seeds]
         means = {f"{split}/loss": loss.float().mean(), f"{split}/accuracy": accuracy.mean()}
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=size)
 
@@ -306,14 +345,10 @@ class StackedClassifier(L.LightningModule):
         return bool(others) or trainer.current_epoch + 1 == trainer.max_epochs
 
     def losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
-        """Return the loss of every step, (steps, S), in one call for all mini-batches of one size."""
+        """Return the loss of every step, (steps, A), in one call for all mini-batches of one size."""
+        objective = (self.substack or self).objective
         parts = []
         for _, steps in groupby(zip(outputs, targets, strict=True), lambda step: step[1].shape):
-            output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, S, B, ...)
-            parts.append(self.objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
+            output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, A, B, ...)
+            parts.append(objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
         return torch.cat(parts)
-
-
-def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Return the settings of each group of an optimizer."""
-    return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]

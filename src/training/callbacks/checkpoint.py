@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from src.data.datamodule import EpochLoader
-from src.engines.flat_parameters import FlatParameters
 from src.storage.atomic import replacing_file
 from src.storage.schema import ArtifactError
 from src.training.callbacks.base import SeedCallback
@@ -80,7 +79,7 @@ class StackCheckpoint(SeedCallback, Checkpoint):
             "epoch": epoch,
             "global_step": trainer.global_step,
             "values": classifier.flat.rows(classifier.flat.values.detach()),
-            "optimizer": _by_seed(classifier.flat, trainer.optimizers[0].state_dict()["state"].get(0, {})),
+            "optimizer": classifier.flat.split_state(trainer.optimizers[0].state_dict()["state"].get(0, {})),
             "groups": trainer.optimizers[0].state_dict()["param_groups"],
             "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
             "callbacks": {each.state_key: each.state_dict() for each in _callbacks(trainer)},
@@ -136,13 +135,6 @@ def _of_rows(state: dict[str, Any], rows: Tensor) -> dict[str, Any]:
 
 def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
     return cast(Any, trainer).callbacks
-
-
-def _by_seed(flat: FlatParameters, state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split an optimizer's state into tensors with one row per seed and values that all seeds share."""
-    buffers = {name: value for name, value in state.items() if getattr(value, "shape", None) == flat.values.shape}
-    by_seed = {name: flat.rows(value) for name, value in buffers.items()}
-    return by_seed, {name: value for name, value in state.items() if name not in by_seed}
 
 
 def _generators(trainer: L.Trainer) -> Sequence[torch.Generator]:

@@ -16,8 +16,7 @@ MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 class _SeedMonitor(SeedCallback):
     """Follows a metric of each seed, and keeps weights of some epoch of each to give them back after the training.
 
-    Until the last seed has stopped, all are trained on. What a stopped seed learns then is discarded, so each seed is
-    bit for bit what it is alone.
+    A seed that has stopped is not trained on while the others are, and each seed is bit for bit what it is alone.
 
     Args:
         monitor: train/loss, train/accuracy, val/loss or val/accuracy.
@@ -90,6 +89,10 @@ class EarlyStopping(_SeedMonitor):
         super().__init__(monitor, min_delta)
         self.patience = patience
 
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say which seeds have stopped, in this training or in that of a checkpoint."""
+        cast(StackedClassifier, pl_module).ended = self.state["ended"]
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop the seeds whose patience has ended with this epoch."""
         classifier = cast(StackedClassifier, pl_module)
@@ -101,7 +104,6 @@ class EarlyStopping(_SeedMonitor):
             stopping = (ended == 0) & (waited >= self.patience)
             ended[stopping] = trainer.current_epoch + 1
             self.keep(classifier, stopping)
-        classifier.ended = self.state["ended"]
         trainer.should_stop = trainer.should_stop or bool(self.state["ended"].all())
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -42,7 +42,15 @@ class Weights(L.Callback):
         self.epochs.append([parameter.detach().clone() for parameter in pl_module.parameters()])
 
 
-@pytest.mark.parametrize("words", [STOPS, BEST, BOTH])
+RULES = (
+    ("scheduler=one_cycle", "scheduler.max_lr=0.05"),
+    ("scheduler=plateau", "scheduler.patience=1", "+trainer.gradient_clip_val=0.5"),
+    ("data.class_weights=balanced", "data.priors=[0.7,0.3]", "+trainer.accumulate_grad_batches=2"),
+    ("optimizer=sgd", "+optimizer.momentum=0.9", "scheduler=cosine"),
+)
+
+
+@pytest.mark.parametrize("words", [STOPS, BEST, BOTH, *((*STOPS, *rules) for rules in RULES)])
 @pytest.mark.parametrize("engine", ["auto", pytest.param("torch", marks=pytest.mark.integration)])
 def test_each_seed_is_bitwise_what_it_is_alone(words, engine, settings):
     config = settings(*SMALL, *words, f"engine={engine}")
@@ -55,6 +63,21 @@ def test_each_seed_is_bitwise_what_it_is_alone(words, engine, settings):
         assert all(torch.equal(first[index], second[0]) for first, second in zip(together, alone, strict=True))
         assert history.history.equals(histories[index].history)
         assert (history.step_loss == histories[index].step_loss).all()
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_a_seed_that_stopped_is_not_trained_on(engine, settings, monkeypatch):
+    trained, step = [], StackedClassifier._train
+
+    def counted(self, batches):
+        trained.append({len(x) for x, _ in batches})
+        return step(self, batches)
+
+    monkeypatch.setattr(StackedClassifier, "_train", counted)
+    _, histories = fit(settings(*SMALL, *BOTH, f"engine={engine}"), SEEDS)
+    lengths = [len(history.history) for history in histories]
+    assert trained == [{sum(length > epoch for length in lengths)} for epoch in range(max(lengths))]
+    assert trained[0] == {4} != trained[-1]
 
 
 @pytest.mark.parametrize("seed", SEEDS[:2])
