@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.storage.many_runs import may_have_file
 from src.storage.schema import CONFUSION, ArtifactError, file_text
 from src.storage.spreadsheet import unescape_formula
 
@@ -38,6 +39,7 @@ def read_confusion(runs: pd.DataFrame) -> tuple[dict[str, Confusion], list[str]]
     """
     found: dict[str, Confusion] = {}
     problems = []
+    runs = runs[may_have_file(list(runs["folder"]), CONFUSION)]
     for folder, fingerprint in zip(map(Path, runs["folder"]), runs["fingerprint"], strict=True):
         try:
             one = _read(folder / CONFUSION)

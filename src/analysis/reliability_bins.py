@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from src.analysis.collect import Progress, without_progress
+from src.storage.many_runs import Block, blocks
 from src.storage.schema import PREDICTIONS, ArtifactError, file_text, read_table
 from src.storage.spreadsheet import unescape_formula
 
@@ -77,21 +78,38 @@ def read_reliability(
     pooled: dict[str, list[NDArray[np.floating]]] = {}
     without: set[str] = set()
     problems = []
-    folders = [Path(folder) for folder in runs["folder"]]
-    rows = zip(progress(folders, "probabilities"), runs["fingerprint"], runs["classes"], strict=True)
-    for folder, fingerprint, classes in rows:
+    folders, conditions = list(runs["folder"]), list(zip(runs["fingerprint"], runs["classes"], strict=True))
+    found = list(blocks(folders, conditions, PREDICTIONS))
+    for block, _ in zip(found, progress([Path(folders[each.start]) for each in found], "probabilities"), strict=True):
+        fingerprint, classes = conditions[block.start]
         if fingerprint in without:
             continue
-        try:
-            samples = _read(folder / PREDICTIONS, classes)
-        except ArtifactError as error:
-            problems.append(str(error))
+        if (samples := _read_block(block, classes)) is not None:
+            pooled.setdefault(fingerprint, []).append(samples)
             continue
-        if samples is None:
-            without.add(fingerprint)
-        else:
+        for folder in folders[block.start : block.stop]:
+            try:
+                samples = _read(Path(folder, PREDICTIONS), classes)
+            except ArtifactError as error:
+                problems.append(str(error))
+                continue
+            if samples is None:
+                without.add(fingerprint)
+                break
             pooled.setdefault(fingerprint, []).append(samples)
     return {name: reliability(*np.concatenate(each, axis=1)) for name, each in pooled.items()}, problems
+
+
+def _read_block(block: Block, classes: int) -> NDArray[np.floating] | None:
+    """Return confidence and correctness of all samples of some runs, (2, N), or None to read the runs one by one."""
+    names = [f"p{label}" for label in range(classes)]
+    if (columns := block.columns(("target", "pred", *names))) is None:
+        return None
+    target, pred = columns["target"], columns["pred"]
+    if any(labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes for labels in (target, pred)):
+        return None
+    sure = np.choose(pred, [columns[name] for name in names]).astype(float)
+    return np.stack([sure, target == pred]) if _are_probabilities(sure) else None
 
 
 def _read(path: Path, classes: int) -> NDArray[np.floating] | None:
@@ -109,7 +127,7 @@ def _read(path: Path, classes: int) -> NDArray[np.floating] | None:
         if labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0 or labels.max() >= classes:
             raise ArtifactError(f"{path}: expected target and pred to be integers in [0, {classes})")
     sure = table[names].to_numpy(dtype=float)[np.arange(len(table)), pred]
-    if not ((sure >= 0) & (sure <= 1 + _ROUNDING)).all():
+    if not _are_probabilities(sure):
         raise ArtifactError(f"{path}: expected probabilities in [0, 1]")
     return np.stack([sure, target == pred])
 
@@ -130,6 +148,10 @@ def _read_named(path: Path, table: pd.DataFrame, classes: int) -> NDArray[np.flo
     if (column < 0).any():
         raise ArtifactError(f"{path}: expected pred to be a label with a column of probabilities")
     sure = shares.to_numpy(dtype=float)[np.arange(len(shares)), column]
-    if not ((sure >= 0) & (sure <= 1 + _ROUNDING)).all():
+    if not _are_probabilities(sure):
         raise ArtifactError(f"{path}: expected probabilities in [0, 1]")
     return np.stack([sure, correct])
+
+
+def _are_probabilities(values: NDArray[np.floating]) -> bool:
+    return bool(((values >= 0) & (values <= 1 + _ROUNDING)).all())

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,10 @@ from numpy.typing import NDArray
 
 from src.analysis.collect import Progress, without_progress
 from src.plotting.run_figures import Regions
+from src.storage.many_runs import Block, blocks
 from src.storage.schema import HISTORY, NO_LOSS, PREDICTIONS, REGIONS, ArtifactError, read_numbers, read_table
 
 LOSS = "train/loss"
-_History = tuple[NDArray[Any], NDArray[np.floating]]  # epochs and losses
 
 
 @dataclass(frozen=True)
@@ -43,33 +42,49 @@ def read_curves(runs: pd.DataFrame, progress: Progress = without_progress) -> tu
 
     A run without a loss, fitted in closed form, has no curve.
     """
-    histories: dict[str, list[_History]] = {}
+    histories: dict[str, list[Curves]] = {}
     problems = []
     runs = runs[runs["loss"] != NO_LOSS]
-    folders = [Path(folder) for folder in runs["folder"]]
-    for folder, fingerprint in zip(progress(folders, "histories"), runs["fingerprint"], strict=True):
-        try:
-            histories.setdefault(fingerprint, []).append(_read_history(folder / HISTORY))
-        except ArtifactError as error:
-            problems.append(str(error))
+    folders, conditions = list(runs["folder"]), list(runs["fingerprint"])
+    found = list(blocks(folders, conditions, HISTORY))
+    for block, _ in zip(found, progress([Path(folders[each.start]) for each in found], "histories"), strict=True):
+        curves = histories.setdefault(conditions[block.start], [])
+        if (together := _read_block(block)) is not None:
+            curves.append(together)
+            continue
+        for folder in folders[block.start : block.stop]:
+            try:
+                curves.append(_read_history(Path(folder, HISTORY)))
+            except ArtifactError as error:
+                problems.append(str(error))
     return {fingerprint: _align(each) for fingerprint, each in histories.items() if each}, problems
 
 
-def _read_history(path: Path) -> _History:
-    """Return the epochs and their losses."""
+def _read_block(block: Block) -> Curves | None:
+    """Return the curves of some runs, or None to read the runs one by one, as where their epochs differ."""
+    columns = block.columns(("epoch", LOSS))
+    if columns is None or (block.rows != block.rows[0]).any():
+        return None
+    epoch, loss = (columns[name].reshape(len(block.rows), -1) for name in ("epoch", LOSS))
+    alike = (epoch == epoch[0]).all() and (np.diff(epoch[0]) > 0).all()
+    return Curves(epoch[0], loss.astype(float)) if alike else None
+
+
+def _read_history(path: Path) -> Curves:
+    """Return the curve of one run."""
     columns = read_numbers(path, ("epoch", LOSS))
     epoch, loss = columns["epoch"], columns[LOSS].astype(float)
     if not len(epoch) or not (np.diff(epoch) > 0).all():
         raise ArtifactError(f"{path}: expected rows with increasing epochs")
-    return epoch, loss
+    return Curves(epoch, loss[None])
 
 
-def _align(histories: list[_History]) -> Curves:
+def _align(curves: list[Curves]) -> Curves:
     """Stack curves on the union of their epochs."""
-    epochs = histories[0][0]
-    if all(np.array_equal(epoch, epochs) for epoch, _ in histories[1:]):
-        return Curves(epochs, np.stack([loss for _, loss in histories]))
-    table = pd.concat([pd.Series(loss, index=epoch) for epoch, loss in histories], axis=1).sort_index()
+    epochs = curves[0].epoch
+    if all(np.array_equal(each.epoch, epochs) for each in curves[1:]):
+        return Curves(epochs, np.concatenate([each.loss for each in curves]))
+    table = pd.concat([pd.DataFrame(each.loss.T, index=each.epoch) for each in curves], axis=1).sort_index()
     return Curves(table.index.to_numpy(), table.to_numpy(dtype=float).T)
 
 

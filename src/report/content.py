@@ -41,7 +41,8 @@ _CAPTIONS = {
     "collapse": (
         "Seeds that did not learn",
         "Left: accuracy in training of the collapsed seeds (orange) beside the median seed that learned (black). "
-        "Right: share of ReLU units that are 0 for every training sample, by hidden layer, one dot per seed.",
+        "Right: share of ReLU units that are 0 for every training sample, by hidden layer, one dot per seed or the "
+        "density of many.",
     ),
     "collapse_map": ("Share of collapsed seeds", "In percent of the seeds of each condition."),
     "calibration": ("Calibration", "Mean distance of the predicted class's probability from its true posterior."),

@@ -23,6 +23,7 @@ from src.report.figures.regret import regret_figure
 from src.report.figures.reliability import CALIBRATION, calibration_figure, reliability_figure
 from src.report.figures.sample_size import sample_size_figure
 from src.report.figures.variance import variance_bars, variance_figure
+from src.storage.many_runs import may_have_file
 from src.storage.schema import HISTORY, REGIONS, ArtifactError, exists, read_table
 
 FIGURES = (
@@ -125,7 +126,8 @@ def _panels(runs: pd.DataFrame, metric: str) -> tuple[list[Panel], list[str]]:
     """
     panels, problems = [], []
     for _, group in runs.groupby("fingerprint", sort=False):
-        saved = group[[exists(Path(folder) / REGIONS) for folder in group["folder"]]]
+        saved = group[may_have_file(list(group["folder"]), REGIONS)]
+        saved = saved[[exists(Path(folder) / REGIONS) for folder in saved["folder"]]]
         run = median_run(group if saved.empty else saved, metric)
         try:
             predictions = read_predictions(run)

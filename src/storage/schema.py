@@ -168,6 +168,10 @@ class Results:
         return seed_folder(Path(), self.seed, pins).name
 
 
+_KNOWN = frozenset(item.name for item in fields(Results))
+_REQUIRED = _KNOWN - {"metrics", "status", "error", "streams", "class_names", "schema"}
+
+
 def seed_folder(condition: Path, seed: int, pins: Mapping[str, int] = MappingProxyType({})) -> Path:
     """Return the folder of one seed of a condition.
 
@@ -222,11 +226,9 @@ def read_results(folder: Path) -> Results:
         newer = _is_whole(schema) and schema > SCHEMA
         kind = NewerSchemaError if newer else ArtifactError
         raise kind(f"{path} has schema {schema!r}, this losslab reads schemas 1 and {SCHEMA}")
-    known = {item.name for item in fields(Results)}
-    required = known - {"metrics", "status", "error", "streams", "class_names", "schema"}
-    if missing := sorted(required - content.keys()):
+    if missing := sorted(_REQUIRED - content.keys()):
         raise ArtifactError(f"{path} lacks {', '.join(missing)}")
-    results = Results(**{name: value for name, value in content.items() if name in known})
+    results = Results(**{name: value for name, value in content.items() if name in _KNOWN})
     if problem := _type_error(results):
         raise ArtifactError(f"{path}: {problem}")
     return results

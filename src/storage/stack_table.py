@@ -25,6 +25,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -110,22 +111,43 @@ class StackRun:
         found.index = pd.RangeIndex(len(found))
         return found
 
-    def columns(self, name: str, columns: tuple[str, ...]) -> dict[str, NDArray[Any]] | None:
-        """Return columns of a CSV file of the run, or None where no table has them.
+    def columns(self, name: str, columns: tuple[str, ...], runs: int = 1) -> dict[str, NDArray[Any]] | None:
+        """Return columns of a CSV file of the run, and of those that follow it, or None where no table has them.
 
         They are views of the columns of many runs, which are read at once.
+
+        Args:
+            name: Name of the file.
+            columns: The columns.
+            runs: Number of runs, at most as many as ``neighbours`` returns.
         """
         stem = Path(name).stem
         if ROWS + stem not in self.stack.column_names:
             return None
         with _reading(self.stack.table_path(stem)):
-            number, rows = self._place(stem)
+            number, rows = self._place(stem, runs)
             values = _columns(self.stack, stem, number, columns)
             return {name: each[rows] for name, each in values.items()} if values and rows.stop > rows.start else None
 
-    def _place(self, stem: str) -> tuple[int, slice]:
+    def neighbours(self, name: str) -> NDArray[np.integer]:
+        """Return how many rows of a CSV file this run and those that follow it have, as far as one row group has them.
+
+        It is empty where no table has the file of this run; none of the others lacks it.
+        """
+        stem = Path(name).stem
+        if ROWS + stem not in self.stack.column_names:
+            return np.empty(0, dtype=int)
+        with _reading(self.stack.table_path(stem)):
+            starts = np.array(self.stack.starts(ROWS + stem)[self.index :])
+            number, _ = self._place(stem)
+            rows = np.diff(starts)
+            alike = (rows > 0) & (starts[1:] <= _first_rows(self.stack, stem)[number + 1])
+            return rows[: len(rows) if alike.all() else int(alike.argmin())]
+
+    def _place(self, stem: str, runs: int = 1) -> tuple[int, slice]:
         """Return the row group of a table that has the rows of the run, as one has all of them, and where in it."""
-        start, end = self.stack.starts(ROWS + stem)[self.index : self.index + 2]
+        starts = self.stack.starts(ROWS + stem)
+        start, end = starts[self.index], starts[self.index + runs]
         first = _first_rows(self.stack, stem)
         number = bisect_right(first, start) - 1
         if number == len(first) - 1:
@@ -174,6 +196,10 @@ class Stack:
         """Return the path of a table, by the name of a CSV file of a run without its ending."""
         return self.folder / f"{stem}.parquet"
 
+    def may_hold(self, name: str) -> bool:
+        """Return whether tables hold a text file, such as ``history.csv``, of any run."""
+        return TEXT + name in self.column_names or ROWS + Path(name).stem in self.column_names
+
     def row(self, index: int) -> Mapping[str, Any]:
         """Return a row of the results."""
         return _block(self, index // _BLOCK)[index % _BLOCK]
@@ -181,7 +207,8 @@ class Stack:
     def rows(self, start: int, count: int) -> list[dict[str, Any]]:
         """Return some rows of the results."""
         with _reading(self.folder / RESULTS):
-            return list(self._results.slice(start, count).to_pylist())
+            columns = [_values(column) for column in self._results.slice(start, count).columns]
+            return [dict(zip(self.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def starts(self, column: str) -> list[int]:
         """Return where the rows of each run begin in a table, or in the weights, by the column that counts them."""
@@ -199,6 +226,17 @@ class Stack:
             table = _parquet().read_table(_regular(path), **options)
             table.column_names  # noqa: B018 - raises where a name is not UTF-8
             return table
+
+
+def _values(column: Any) -> list[Any]:
+    """Return what ``column.to_pylist()`` does, which looks up each index of a dictionary by itself."""
+    if not hasattr(column.type, "index_type"):
+        return list(column.to_pylist())
+    found: list[Any] = []
+    for chunk in column.chunks:
+        words = chunk.dictionary.to_pylist()
+        found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
+    return found
 
 
 def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ _DEAD_UNITS = re.compile(r"train/dead_units/(\d+)")
 _COLLAPSED, _NORMAL = "collapsed", "a seed that learned"
 _MAX_SETTINGS = 12  # values of one setting that a map shows
 _MIN_CELLS = 4
+_MAX_SEEDS = 300  # legible as one dot each; more are drawn as a density
 _MAX_DOTS = 1000  # more are an image, as files of vectors would grow with them
 
 
@@ -86,10 +87,12 @@ def collapse_figure(conditions: Sequence[CollapsedSeeds]) -> Figure:
 
 def plot_curves(ax: Axes, seeds: CollapsedSeeds) -> Axes:
     """Draw the training accuracy of the collapsed seeds of a condition beside that of one that learned."""
-    for curve in seeds.curves:
-        ax.plot(curve.epoch, curve.accuracy, color=class_colors(2)[1], linewidth=0.9, label=_COLLAPSED)
+    shown = [(curve, class_colors(2)[1], _COLLAPSED) for curve in seeds.curves]
     if seeds.normal is not None:
-        ax.plot(seeds.normal.epoch, seeds.normal.accuracy, color=INK, linewidth=0.9, label=_NORMAL)
+        shown.append((seeds.normal, INK, _NORMAL))
+    for curve, color, label in shown:
+        marker = "o" if len(curve.epoch) == 1 else None  # a line through one epoch is invisible
+        ax.plot(curve.epoch, curve.accuracy, color=color, linewidth=0.9, marker=marker, markersize=3, label=label)
     ax.set(xlabel="epoch", ylabel="training accuracy")
     ax.margins(x=0.01)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
@@ -98,17 +101,30 @@ def plot_curves(ax: Axes, seeds: CollapsedSeeds) -> Axes:
 
 
 def plot_dead_units(ax: Axes, seeds: CollapsedSeeds) -> Axes:
-    """Draw the share of dead units of each layer: one dot per seed, collapsed ones hollow."""
+    """Draw the share of dead units of each layer: one dot per seed, collapsed ones hollow, or a density of many."""
     layers = np.arange(1, max(seeds.dead.shape[1], seeds.dead_normal.shape[1]) + 1)
     normal: dict[str, Any] = {"markersize": 3, "color": INK, "alpha": 0.5}
     hollow: dict[str, Any] = {"markersize": 4, "color": class_colors(2)[1], "markerfacecolor": "white"}
     for shares, shift, look in ((seeds.dead_normal, -0.12, normal), (seeds.dead, 0.12, hollow)):
+        if len(shares) > _MAX_SEEDS:
+            side: Literal["low", "high"] = "low" if shift < 0 else "high"
+            _draw_densities(ax, layers[: shares.shape[1]], 100 * shares, side, look["color"])
+            continue
         across = np.tile(layers[: shares.shape[1]] + shift, len(shares))
         ax.plot(across, 100 * shares.ravel(), linestyle="none", marker="o", rasterized=shares.size > _MAX_DOTS, **look)
     ax.set_xticks(layers)
     ax.set(xlabel="hidden layer", ylabel="dead units (%)", xlim=(0.5, len(layers) + 0.5), ylim=(-4, 104))
     ax.grid(axis="y")
     return ax
+
+
+def _draw_densities(
+    ax: Axes, layers: NDArray[np.integer], percent: NDArray[np.floating], side: Literal["low", "high"], color: str
+) -> None:
+    """Draw a density of the values of each layer, (n, layers), to the left or to the right of it."""
+    drawn: Any = ax.violinplot(percent, positions=layers, widths=0.8, side=side, showextrema=False)
+    for body in drawn["bodies"]:
+        body.set(facecolor=color, edgecolor=color, alpha=0.5, linewidth=0.6)
 
 
 def collapse_map_figure(runs: pd.DataFrame) -> Figure | None:

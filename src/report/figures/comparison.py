@@ -157,7 +157,12 @@ def plot_loss_curves(ax: Axes, curves: Mapping[str, Curves], colors: Mapping[str
         known = np.isfinite(each.loss).any(axis=0)  # (E,)
         low, median, high = np.nanquantile(each.loss[:, known], [0.25, 0.5, 0.75], axis=0)
         ax.fill_between(each.epoch[known], low, high, color=colors[name], alpha=0.25, linewidth=0)
-        ax.plot(each.epoch[known], median, color=colors[name], linewidth=1.1, label=plain(name))
+        marker = "o" if len(median) == 1 else None  # neither a line nor a band through one epoch is visible
+        ax.plot(
+            each.epoch[known], median, color=colors[name], linewidth=1.1, marker=marker, markersize=3, label=plain(name)
+        )
+        if marker:
+            ax.vlines(each.epoch[known], low, high, color=colors[name], linewidth=1.1)
         medians.append(median)
     ax.set(xlabel="epoch", ylabel="training loss")
     ax.margins(x=0.01)

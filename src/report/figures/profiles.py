@@ -20,6 +20,7 @@ from src.statistics.intervals import distribution_band
 _MIN_REPLICATES = 5  # below, the band of 95% is wider than 56 points to either side
 _MAX_LINES = 10  # distinguishable by colour
 _MAX_BANDS = 3  # distinguishable where they overlap
+_MAX_STEPS = 2000  # of one line, more than the pixels of its height
 _COLUMNS = 3
 _LINES = ("-", "--", "-.", ":")
 
@@ -28,6 +29,8 @@ Values = NDArray[np.floating]
 
 def plot_profiles(ax: Axes, profiles: Mapping[str, Values], confidence: float | None, *, below: bool = False) -> Axes:
     """Draw the share of replicates whose value is above each threshold, a step at each value.
+
+    Of more than 2,000 replicates, as many values evenly spaced in rank have a step.
 
     Args:
         ax: Where to draw.
@@ -46,6 +49,8 @@ def plot_profiles(ax: Axes, profiles: Mapping[str, Values], confidence: float | 
             continue
         x = np.concatenate([[ends[0]], np.sort(values), [ends[1]]])
         share = np.minimum(np.arange(len(x)), len(values)) / len(values)  # at or below x
+        kept = np.linspace(0, len(x) - 1, min(len(x), _MAX_STEPS)).round().astype(int)
+        x, share = x[kept], share[kept]
         y = share if below else 1 - share
         color, line = series_colors(len(profiles))[index], _LINES[index % len(_LINES)]
         ax.step(x, y, where="post", color=color, linestyle=line, linewidth=1.2, label=plain(wrapped(name)))

@@ -20,6 +20,24 @@ def test_dead_units_have_a_panel_only_where_a_network_has_relu():
     assert not axes[3].lines
 
 
+def test_many_seeds_have_a_density_per_layer_instead_of_dots():
+    dead = np.random.default_rng(0).uniform(0.2, 0.9, (301, 3))
+    many = CollapsedSeeds("ce", [curve(0.5, 0.5)], None, dead, np.zeros((3, 3)))
+    _, right = collapse_figure([many]).axes
+    assert [len(line.get_ydata()) for line in right.lines] == [9]
+    for layer, body in enumerate(right.collections, start=1):
+        x, percent = body.get_paths()[0].vertices.T
+        assert x.min() == layer  # collapsed seeds to its right
+        assert (percent.min(), percent.max()) == pytest.approx(
+            (100 * dead.min(axis=0)[layer - 1], 100 * dead.max(axis=0)[layer - 1])
+        )
+
+
+def test_the_accuracy_after_a_single_epoch_is_visible():
+    left, _ = collapse_figure([CollapsedSeeds("ce", [curve(0.5)], curve(0.6), np.ones((1, 1)), np.ones((1, 1)))]).axes
+    assert [line.get_marker() for line in left.lines] == ["o", "o"]
+
+
 def crossed() -> pd.DataFrame:
     rows = [
         {"label": "x", "classes": 2, "model.init": init, "optimizer.lr": rate, "loss": loss, "seed": seed}

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from src.analysis.collect import collect
@@ -161,6 +162,14 @@ def test_seeds_that_end_early_do_not_count_later(ax: Axes):
 def test_one_seed_is_a_line(ax: Axes):
     plot_loss_curves(ax, {"a": Curves(np.array([1, 2]), np.array([[1.0, 0.5]]))}, {"a": "red"})
     assert list(ax.lines[0].get_ydata()) == [1.0, 0.5]
+
+
+def test_a_single_epoch_is_a_dot_with_its_quartiles(ax: Axes):
+    loss = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
+    plot_loss_curves(ax, {"a": Curves(np.array([1]), loss)}, {"a": "red"})
+    assert (ax.lines[0].get_marker(), list(ax.lines[0].get_ydata())) == ("o", [3.0])
+    [bar] = [each for each in ax.collections if isinstance(each, LineCollection)]
+    np.testing.assert_array_equal(bar.get_segments(), [[[1, 2], [1, 4]]])
 
 
 @pytest.mark.parametrize(("last", "scale"), [(0.2, "linear"), (0.01, "log")])

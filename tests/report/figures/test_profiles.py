@@ -35,6 +35,16 @@ def test_a_profile_is_the_empirical_distribution_function(below: bool):
     assert (inside.min(), inside.max()) == (0, 1)
 
 
+def test_a_profile_of_many_replicates_has_few_steps_and_the_same_shares():
+    values = np.random.default_rng(1).normal(0.7, 0.05, 50_000)
+    ax = plot_profiles(Figure().subplots(), {"ce": values}, None)
+    x, y = ax.lines[0].get_data()
+    assert len(x) <= 2_000
+    thresholds = np.linspace(0.5, 0.9, 101)
+    drawn = y[np.searchsorted(x, thresholds, side="right") - 1]
+    np.testing.assert_allclose(drawn, stats.ecdf(values).sf.evaluate(thresholds), atol=1 / 1_500)
+
+
 def test_the_band_holds_the_whole_distribution_as_often_as_it_says():
     rng = np.random.default_rng(0)
     statistics = np.array([stats.kstest(rng.normal(size=12), "norm").statistic for _ in range(2_000)])
