@@ -30,11 +30,14 @@ def was_extended(studies: Iterable[Path], runs: pd.DataFrame) -> bool:
             for fingerprint, names in together.items():
                 requests.setdefault(fingerprint, set()).add(frozenset(names))
     for fingerprint, group in runs.groupby("fingerprint"):
+        pairs = list(permutations(requests.get(str(fingerprint), ()), 2))
+        if not pairs:
+            continue
         folders = [Path(folder) for folder in group["folder"]]
         stacks = dict(zip([folder.name for folder in folders], group["seconds"], strict=True))
         if any(
             _follows(earlier & stacks.keys(), (later - earlier) & stacks.keys(), folders, stacks)
-            for earlier, later in permutations(requests.get(str(fingerprint), ()), 2)
+            for earlier, later in pairs
         ):
             return True
     return False

@@ -52,8 +52,12 @@ def command_words(results: Sequence[Results]) -> list[list[str]]:
     Each starts with ``python -m src.train``. The settings are those of the files, which others may have written.
     """
     conditions: dict[tuple[tuple[str, str], ...], list[Results]] = {}
+    settings_of: dict[int, tuple[tuple[str, str], ...]] = {}  # by identity, as runs of a stack share the list
     for each in results:
-        conditions.setdefault(tuple(_settings(each.overrides).items()), []).append(each)
+        key = id(each.overrides)
+        if key not in settings_of:
+            settings_of[key] = tuple(_settings(each.overrides).items())
+        conditions.setdefault(settings_of[key], []).append(each)
     keys = list(dict.fromkeys(key for settings in conditions for key, _ in settings))
     values = {key: list(dict.fromkeys(dict(each).get(key) for each in conditions)) for key in keys}
     seeds = {tuple(_seeds(runs).items()) for runs in conditions.values()}

@@ -26,7 +26,8 @@ _FIXED = {*_BEFORE_SETTINGS, *_AFTER_SETTINGS, "folder"}
 
 def identity(results: Results) -> tuple[int, ...]:
     """Return the seeds that identify a run within its condition, in the order of ``SEED_KEYS``."""
-    return results.seed, *(results.streams.get(name, results.seed) for name in PURPOSES)
+    seed, streams = results.seed, results.streams
+    return seed, *[streams.get(name, seed) for name in PURPOSES]
 
 
 def runs_table(read: Mapping[Path, Results]) -> pd.DataFrame:
