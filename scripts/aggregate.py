@@ -24,6 +24,7 @@ from src.report.figure_set import study_figures
 from src.report.tables import summary_table
 from src.report.write import PAGE, problem_lines, write_report
 from src.utils.console import command_name, console_output
+from src.utils.garbage_collector import garbage_collector_off
 
 _MAX_LINES = 10  # per kind of problem on the console; problems.txt has all
 _PLAIN_WIDTH = 160  # columns, without a terminal
@@ -34,6 +35,7 @@ class AggregateError(Exception):
 
 
 @console_output()
+@garbage_collector_off()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 1 if there is nothing to report."""
     options = _parser().parse_args(arguments)

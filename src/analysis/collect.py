@@ -1,9 +1,7 @@
 """Collection of the results of studies in one table."""
 
-import gc
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -100,36 +98,23 @@ def collect(studies: Iterable[Path], progress: Progress = without_progress) -> C
     read: dict[Path, Results] = {}
     first: dict[tuple[str, tuple[int, ...]], Path] = {}
     unreadable, repeated, disagreeing = [], [], []
-    with _without_garbage_collector():
-        for folder in progress([*chain(*folders.values())], "results"):
-            try:
-                results = _read(folder)
-            except ArtifactError as error:
-                unreadable.append(_one_line(str(error)))
-                continue
-            earlier = first.setdefault((results.fingerprint, identity(results)), folder)
-            if earlier == folder:
-                read[folder] = results
-            elif difference := _disagreement(read[earlier], results):
-                disagreeing.append(f"{folder} is left out: {difference} in {earlier}, of the same condition and seed")
-            else:
-                repeated.append(f"{folder} repeats {earlier}")
+    for folder in progress([*chain(*folders.values())], "results"):
+        try:
+            results = _read(folder)
+        except ArtifactError as error:
+            unreadable.append(_one_line(str(error)))
+            continue
+        earlier = first.setdefault((results.fingerprint, identity(results)), folder)
+        if earlier == folder:
+            read[folder] = results
+        elif difference := _disagreement(read[earlier], results):
+            disagreeing.append(f"{folder} is left out: {difference} in {earlier}, of the same condition and seed")
+        else:
+            repeated.append(f"{folder} repeats {earlier}")
     unreadable += [line for study in distinct for path in sorted(study.iterdir()) for line in broken_stacks(path)]
     failed = [f"{folder}: {_one_line(str(each.error))}" for folder, each in read.items() if each.status == FAILED]
     missing = [line for study in distinct for line in _missing_seeds(study, folders[study])]
     return Collection(runs_table(read), failed, unreadable, disagreeing, repeated, missing, list(read.values()))
-
-
-@contextmanager
-def _without_garbage_collector() -> Iterator[None]:
-    """Keep the garbage collector from scanning all results again and again, which takes a fifth of their time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _read(folder: Path) -> Results:

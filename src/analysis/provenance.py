@@ -76,9 +76,9 @@ def _settings(overrides: Iterable[str]) -> dict[str, str]:
 
 def _seeds(results: Sequence[Results]) -> dict[str, tuple[int, ...]]:
     """Return the seeds, and those of each stream that does not follow them in all runs."""
-    rows = [dict(zip(SEED_KEYS, identity(each), strict=True)) for each in results]
-    keys = [key for key in SEED_KEYS if key == "seed" or any(row[key] != row["seed"] for row in rows)]
-    return {key: tuple(sorted({row[key] for row in rows})) for key in keys}
+    columns = dict(zip(SEED_KEYS, zip(*map(identity, results), strict=True), strict=True))
+    own = columns["seed"]
+    return {key: tuple(sorted({*found})) for key, found in columns.items() if key == "seed" or found != own}
 
 
 def _command(settings: Mapping[str, Sequence[str]], seeds: Mapping[str, Sequence[int]]) -> list[str]:
