@@ -19,6 +19,8 @@ from src.storage.stack_table import StackRun, runs_in_stacks
 from tests.commands import CONSOLE, started
 
 SWEEP = ("--multirun", "loss=ce,mse", "seed=range(4)", "study=s", "trainer.max_epochs=150", "figures=first")
+# Two conditions that one worker trains as one stack.
+JOINED = (SWEEP[0], "optimizer.lr=0.005,0.01", *SWEEP[2:], "hydra.launcher.workers=1")
 STORAGES = [(*SWEEP, "storage=files"), (*SWEEP, "storage=table")]
 TIMED = ("train.log", "multirun.yaml", "hydra.yaml")  # a line a launch; the words and the process of the last one
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.commands import posix
-from tests.faults.studies import STORAGES, Forked, contents, leftovers, start, written_runs
+from tests.faults.studies import JOINED, STORAGES, Forked, contents, leftovers, start, written_runs
 
 pytestmark = posix
 KILLS = 6
@@ -32,18 +32,23 @@ def begun(run, sweep, folder):
         yield process
 
 
-@pytest.fixture(scope="module", params=STORAGES, ids=["files", "table"])
-def undisturbed(request, tmp_path_factory):
-    """Run a sweep once; return it, what it left and how long it took from its first file to its last."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    with begun(Forked, request.param, folder) as process:
+def undisturbed_end(sweep, folder):
+    """Run a sweep once; return what it left, how long it took from its first file to its last, and what it printed."""
+    with begun(Forked, sweep, folder) as process:
         began = time.monotonic()
         while len(written_runs(folder)) < SEEDS and process.poll() is None:
             time.sleep(0.005)
         took = time.monotonic() - began
         out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
-    return request.param, contents(folder), took
+    return contents(folder), took, out
+
+
+@pytest.fixture(scope="module", params=STORAGES, ids=["files", "table"])
+def undisturbed(request, tmp_path_factory):
+    """Return a sweep, what it left and how long it took from its first file to its last."""
+    left, took, _ = undisturbed_end(request.param, tmp_path_factory.mktemp("undisturbed"))
+    return request.param, left, took
 
 
 def end(run, sweep, folder, seconds, sent):
@@ -82,6 +87,17 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(number, un
     assert kept.items() <= written_runs(tmp_path).items()
     count("sweeps killed by SIGKILL and finished by the same command")
     count("seeds finished when their sweep was killed, and kept as they were", len(kept))
+
+
+@pytest.mark.integration
+def test_a_killed_stack_of_two_conditions_is_finished_by_the_same_command(tmp_path, tmp_path_factory, count):
+    expected, took, out = undisturbed_end(JOINED, tmp_path_factory.mktemp("undisturbed"))
+    assert "training 8 seeds of 2 conditions as one stack" in out
+    assert end(Forked, JOINED, tmp_path, took / 2, signal.SIGKILL) == -signal.SIGKILL
+    kept = written_runs(tmp_path)
+    finish(Forked, JOINED, tmp_path, expected)
+    assert kept.items() <= written_runs(tmp_path).items()
+    count("sweeps killed by SIGKILL and finished by the same command")
 
 
 @pytest.mark.integration
