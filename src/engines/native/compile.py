@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-fno-math-errno", "-shared", "-fPIC")
 TUNING = "LOSSLAB_KERNEL_FLAGS"  # environment variable whose flags replace -march=native
+CPUINFO = Path("/proc/cpuinfo")
 FUNCTIONS = ("forward", "backward")
 NO_COMPILER = "needs a C compiler, cc"
 
@@ -148,6 +149,5 @@ def _key(command: list[str]) -> str:
 
 def _processor() -> str:
     """Return the processor's instruction sets, as machines that share a home directory may differ in them."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())

@@ -23,7 +23,8 @@ from src.models.activations import ACTIVATIONS, IDENTITY, Activation
 from src.models.layers import StackedLinear
 
 CODES = {IDENTITY: 0, ACTIVATIONS["relu"]: 1, ACTIVATIONS["sigmoid"]: 2, ACTIVATIONS["tanh"]: 3}  # as in kernel.c
-ROW_TILE = 8  # as in kernel.c
+ROWS = 8  # as in kernel.c
+MAX_TILE = 96  # columns of the widest tile of kernel.c
 MAX_CHUNK_BYTES = 2**22  # of networks that train together, to stay in a cache that processes share
 Layers = list[tuple[StackedLinear, Activation]]
 
@@ -34,7 +35,7 @@ class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_long) for name in ("inputs", "outputs", "stride", "activation")),
         *((name, ctypes.c_long) for name in ("weight", "weight_step", "bias", "bias_step")),
-        *((name, ctypes.c_void_p) for name in ("y", "dz", "gradient", "column")),
+        *((name, ctypes.c_void_p) for name in ("y", "dz", "gradient", "column", "copy")),
     )
 
 
@@ -142,8 +143,9 @@ class NativeEngine(Engine):
         for layer, _ in self._layers:
             _, inputs, outputs = layer.weight.shape
             stride = self._flat.storage(layer.weight)[0].stride(1)
-            rows = ROW_TILE if outputs >= SIMD_WIDTH else max(ROW_TILE, inputs)  # all rows of a narrow layer
-            shapes = (seeds, samples, outputs), (samples, outputs), (rows, stride), (inputs,)
+            rows = ROWS if outputs >= SIMD_WIDTH else max(ROWS, inputs)  # all rows of a narrow layer
+            copied = max(inputs * MAX_TILE, samples * (ROWS + outputs + MAX_TILE))  # columns of W; columns of x, and dz
+            shapes = (seeds, samples, outputs), (samples, outputs), (rows, stride), (inputs,), (copied,)
             self._buffers.append([layer.weight.new_zeros(shape) for shape in shapes])
         self._pieces = [(chunk, self._pieces_of(chunk)) for chunk in chunks]
 
@@ -169,9 +171,9 @@ class NativeEngine(Engine):
             struct.weight_step, struct.bias_step = weight.stride(0), bias.stride(0)
             struct.weight = starts[layer.weight] + first * struct.weight_step
             struct.bias = starts[layer.bias] + first * struct.bias_step
-            y, dz, gradient, column = buffers
+            y, *others = buffers
             struct.y = y[offset].data_ptr()
-            struct.dz, struct.gradient, struct.column = dz.data_ptr(), gradient.data_ptr(), column.data_ptr()
+            struct.dz, struct.gradient, struct.column, struct.copy = (buffer.data_ptr() for buffer in others)
         return structs
 
 

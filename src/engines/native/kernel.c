@@ -6,28 +6,44 @@
 #include <math.h>
 #include <string.h>
 
+/* The number of floats in a vector register, and that of registers. NEIGHBOURS(0) and NEIGHBOURS(1) are the even and odd elements of each
+   128-bit lane of two vectors, LANES(0) and LANES(4) the even and odd lanes. */
 #if defined(__AVX512F__)
 #define SIMD_WIDTH 16
-#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define REGISTERS 32
+#define NEIGHBOURS(k) \
+    k, k + 2, k + 16, k + 18, k + 4, k + 6, k + 20, k + 22, k + 8, k + 10, k + 24, k + 26, k + 12, k + 14, k + 28, k + 30
+#define LANES(k) \
+    k, k + 1, k + 2, k + 3, k + 8, k + 9, k + 10, k + 11, k + 16, k + 17, k + 18, k + 19, k + 24, k + 25, k + 26, k + 27
 #elif defined(__AVX__)
 #define SIMD_WIDTH 8
-#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
-#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define REGISTERS 16
+#define NEIGHBOURS(k) k, k + 2, k + 8, k + 10, k + 4, k + 6, k + 12, k + 14
+#define LANES(k) k, k + 1, k + 2, k + 3, k + 8, k + 9, k + 10, k + 11
 #else
 #define SIMD_WIDTH 4
-#define EVEN 0, 2, 4, 6
-#define ODD 1, 3, 5, 7
+#if defined(__aarch64__)
+#define REGISTERS 32
+#else
+#define REGISTERS 16
+#endif
+#define NEIGHBOURS(k) k, k + 2, k + 4, k + 6
+#define LANES(k) 0, 1, 2, 3 /* not used, as a vector is one lane */
 #endif
 
 #define INLINE static inline __attribute__((always_inline)) /* so that arguments in capitals are constants */
 
 /* Tile sizes, such that the sums of a tile fit into the vector registers. */
-#define SAMPLE_TILE 5                /* samples, in products with W */
-#define COLUMN_TILE (SIMD_WIDTH / 4) /* vectors of columns, in products with W */
-#define ROW_TILE 8                   /* rows of W, in its gradient; engine.py has the same number */
+#define SAMPLE_TILE 5                   /* samples, in products with W and its transpose */
+#define COLUMN_TILE (REGISTERS / 8)     /* vectors of columns, in products with W, and rows, in those with W' */
+#define ROWS 8                          /* rows of W, in its gradient; engine.py has the same number */
+#define ROW_TILE 4                      /* rows of W, in its gradient from many samples */
+#define PANEL_TILE (3 * REGISTERS / 16) /* vectors of columns, there */
+
+#define MANY_SAMPLES 16 /* from which on products copy their operands, to read them in order */
 
 typedef float vector __attribute__((vector_size(4 * SIMD_WIDTH)));
+typedef int mask __attribute__((vector_size(4 * SIMD_WIDTH)));
 
 enum { IDENTITY, RELU, SIGMOID, TANH };
 
@@ -38,8 +54,9 @@ typedef struct {
     long bias, bias_step;
     float *y;        /* (S, B, outputs), after the activation */
     float *dz;       /* (B, outputs), of one network */
-    float *gradient; /* (ROW_TILE, stride) of one network, or all rows of a narrow layer; zero beyond the outputs */
+    float *gradient; /* (ROWS, stride) of one network, or all rows of a narrow layer; zero beyond the outputs */
     float *column;   /* (inputs) */
+    float *copy;     /* of operands of a product of many samples */
 } layer;
 
 typedef struct {
@@ -60,40 +77,88 @@ INLINE vector load(const float *from) {
 
 INLINE void store(float *to, vector v) { memcpy(to, &v, sizeof v); }
 
+/* The last `lanes` elements of a vector, and zeros before them. */
+INLINE vector load_last(const float *from, long lanes) {
+    static const int zeros_and_ones[2 * SIMD_WIDTH] = {[SIMD_WIDTH ... 2 * SIMD_WIDTH - 1] = -1};
+    mask keep, bits;
+    memcpy(&keep, zeros_and_ones + lanes, sizeof keep);
+    memcpy(&bits, from, sizeof bits);
+    bits &= keep;
+    vector v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
 INLINE long min_long(long a, long b) { return a < b ? a : b; }
 
-/* y = x W + b for P samples and T vectors of columns, of which the last may overlap the one before. */
-INLINE void affine_tile(const int P, const int T, const layer *l, const float *w, const float *b, const float *x,
-                        float *y, long column) {
+/* The first column of vector t of a tile; the last vector may overlap the one before. */
+INLINE long column_of(const layer *l, long column, int t) {
+    return min_long(column + t * SIMD_WIDTH, l->outputs - SIMD_WIDTH);
+}
+
+/* y = x W + b for P samples and T vectors of columns. w[t] is vector t in the first row, and rows are w_stride apart. */
+INLINE void affine_tile(const int P, const int T, const layer *l, const float *const *w, long w_stride, const float *b,
+                        const float *x, float *y, long column) {
     vector sum[SAMPLE_TILE][COLUMN_TILE];
-    long at[COLUMN_TILE];
-    for (int t = 0; t < T; t++) {
-        at[t] = min_long(column + t * SIMD_WIDTH, l->outputs - SIMD_WIDTH);
-        for (int p = 0; p < P; p++) sum[p][t] = load(b + at[t]);
-    }
+    for (int t = 0; t < T; t++)
+        for (int p = 0; p < P; p++) sum[p][t] = load(b + column_of(l, column, t));
     for (long i = 0; i < l->inputs; i++)
         for (int t = 0; t < T; t++) {
-            vector row = load(w + i * l->stride + at[t]);
+            vector row = load(w[t] + i * w_stride);
             for (int p = 0; p < P; p++) sum[p][t] += x[p * l->inputs + i] * row;
         }
     for (int p = 0; p < P; p++)
-        for (int t = 0; t < T; t++) store(y + p * l->outputs + at[t], sum[p][t]);
+        for (int t = 0; t < T; t++) store(y + p * l->outputs + column_of(l, column, t), sum[p][t]);
 }
 
-INLINE void affine(const int P, const layer *l, const float *w, const float *b, const float *x, float *y) {
+#define FOR_SAMPLE_TILES(samples, call)                                                                                \
+    for (long p = 0; p < samples; p += SAMPLE_TILE) switch (min_long(SAMPLE_TILE, samples - p)) {                      \
+        case 5: call(5); break;                                                                                        \
+        case 4: call(4); break;                                                                                        \
+        case 3: call(3); break;                                                                                        \
+        case 2: call(2); break;                                                                                        \
+        case 1: call(1);                                                                                               \
+        }
+
+/* y = x W + b for all samples and T vectors of columns. */
+INLINE void affine_columns(const int T, const layer *l, const float *w, const float *b, const float *x, long samples,
+                           float *y, long column) {
+    const float *columns[COLUMN_TILE];
+    long stride = l->stride;
+    for (int t = 0; t < T; t++) columns[t] = w + column_of(l, column, t);
+    if (samples >= MANY_SAMPLES) {
+        stride = T * SIMD_WIDTH;
+        for (long i = 0; i < l->inputs; i++)
+            for (int t = 0; t < T; t++) store(l->copy + i * stride + t * SIMD_WIDTH, load(columns[t] + i * l->stride));
+        for (int t = 0; t < T; t++) columns[t] = l->copy + t * SIMD_WIDTH;
+    }
+#define CALL(P) affine_tile(P, T, l, columns, stride, b, x + p * l->inputs, y + p * l->outputs, column)
+    FOR_SAMPLE_TILES(samples, CALL)
+#undef CALL
+}
+
+/* y = x W + b for P samples and fewer outputs than a vector has lanes. */
+INLINE void narrow_affine(const int P, const layer *l, const float *w, const float *b, const float *x, float *y) {
+    for (int p = 0; p < P; p++)
+        for (long j = 0; j < l->outputs; j++) {
+            float sum = b[j];
+            for (long i = 0; i < l->inputs; i++) sum += x[p * l->inputs + i] * w[i * l->stride + j];
+            y[p * l->outputs + j] = sum;
+        }
+}
+
+/* y = x W + b. */
+static void affine(const layer *l, const float *w, const float *b, const float *x, long samples, float *y) {
     if (l->outputs < SIMD_WIDTH) {
-        for (int p = 0; p < P; p++)
-            for (long j = 0; j < l->outputs; j++) {
-                float sum = b[j];
-                for (long i = 0; i < l->inputs; i++) sum += x[p * l->inputs + i] * w[i * l->stride + j];
-                y[p * l->outputs + j] = sum;
-            }
+#define CALL(P) narrow_affine(P, l, w, b, x + p * l->inputs, y + p * l->outputs)
+        FOR_SAMPLE_TILES(samples, CALL)
+#undef CALL
         return;
     }
     long column = 0;
     for (; column + (COLUMN_TILE - 1) * SIMD_WIDTH < l->outputs; column += COLUMN_TILE * SIMD_WIDTH)
-        affine_tile(P, COLUMN_TILE, l, w, b, x, y, column);
-    for (; column < l->outputs; column += SIMD_WIDTH) affine_tile(P, 1, l, w, b, x, y, column);
+        affine_columns(COLUMN_TILE, l, w, b, x, samples, y, column);
+    for (; column < l->outputs; column += SIMD_WIDTH) affine_columns(1, l, w, b, x, samples, y, column);
 }
 
 /* y = f(z), in place. */
@@ -117,55 +182,64 @@ INLINE void add_scaled(float *restrict sum, float factor, const float *restrict 
     for (long k = 0; k < size; k++) sum[k] += factor * x[k];
 }
 
-/* The sums of neighbours, first those of a and then those of b. */
-INLINE vector pairwise_sums(vector a, vector b) {
-    return __builtin_shufflevector(a, b, EVEN) + __builtin_shufflevector(a, b, ODD);
+/* The sums of neighbours, in each lane first those of a and then those of b. */
+INLINE vector neighbour_sums(vector a, vector b) {
+    return __builtin_shufflevector(a, b, NEIGHBOURS(0)) + __builtin_shufflevector(a, b, NEIGHBOURS(1));
 }
 
-/* The sums of four neighbours, first those of v[0]. */
-INLINE vector sums_of_four(const vector *v) {
-    return pairwise_sums(pairwise_sums(v[0], v[1]), pairwise_sums(v[2], v[3]));
+/* The sums of neighbouring lanes, first those of a and then those of b. */
+INLINE vector lane_sums(vector a, vector b) {
+    return __builtin_shufflevector(a, b, LANES(0)) + __builtin_shufflevector(a, b, LANES(4));
 }
 
-/* dx = dz W' for P samples: the scalar products of dz with the rows of W, for SIMD_WIDTH rows at a time. */
-INLINE void input_gradient(const int P, const layer *l, const float *w, const float *dz, float *dx) {
+/* SIMD_WIDTH columns of dx = dz W' for P samples: the scalar products of dz with as many rows of W. */
+INLINE void input_gradient_tile(const int P, const layer *l, const float *w, const float *dz, float *dx) {
     long n = l->outputs, full = n / SIMD_WIDTH * SIMD_WIDTH, last = n - SIMD_WIDTH;
-    if (l->inputs < SIMD_WIDTH || n < SIMD_WIDTH) { 
-        /* Column by column of W, whose rows are shorter than a vector or few. */
-        memset(dx, 0, P * l->inputs * sizeof *dx);
-        for (long j = 0; j < n; j++) {
-            for (long i = 0; i < l->inputs; i++) l->column[i] = w[i * l->stride + j];
-            for (int p = 0; p < P; p++) add_scaled(dx + p * l->inputs, dz[p * n + j], l->column, l->inputs);
-        }
-        return;
+    const int Q = COLUMN_TILE; /* rows at a time */
+    vector part[SAMPLE_TILE][SIMD_WIDTH / 2];
+    vector rest[SAMPLE_TILE]; /* the columns after the last full vector */
+    for (int p = 0; p < P; p++) rest[p] = load_last(dz + p * n + last, n - full);
+    for (int k = 0; k < SIMD_WIDTH; k += Q) {
+        const float *row = w + k * l->stride;
+        vector sum[SAMPLE_TILE][COLUMN_TILE];
+        for (int q = 0; q < Q; q++)
+            for (int p = 0; p < P; p++) sum[p][q] = rest[p] * load(row + q * l->stride + last);
+        for (long j = 0; j < full; j += SIMD_WIDTH)
+            for (int q = 0; q < Q; q++) {
+                vector columns = load(row + q * l->stride + j);
+                for (int p = 0; p < P; p++) sum[p][q] += load(dz + p * n + j) * columns;
+            }
+        for (int p = 0; p < P; p++)
+            for (int q = 0; q < Q; q += 2) part[p][(k + q) / 2] = neighbour_sums(sum[p][q], sum[p][q + 1]);
     }
-    vector rest[SAMPLE_TILE]; /* the columns after the last full vector, in the last lanes */
     for (int p = 0; p < P; p++) {
-        float lanes[SIMD_WIDTH] = {0};
-        for (long j = full; j < n; j++) lanes[j - last] = dz[p * n + j];
-        rest[p] = load(lanes);
+        for (int k = 0; k < SIMD_WIDTH / 4; k++) part[p][k] = neighbour_sums(part[p][2 * k], part[p][2 * k + 1]);
+        for (int size = SIMD_WIDTH / 8; size > 0; size /= 2)
+            for (int k = 0; k < size; k++) part[p][k] = lane_sums(part[p][2 * k], part[p][2 * k + 1]);
+        store(dx + p * l->inputs, part[p][0]);
+    }
+}
+
+/* dx = dz W', column by column of W, whose rows are shorter than a vector or few. */
+static void narrow_input_gradient(const layer *l, const float *w, const float *dz, long samples, float *dx) {
+    memset(dx, 0, samples * l->inputs * sizeof *dx);
+    for (long j = 0; j < l->outputs; j++) {
+        for (long i = 0; i < l->inputs; i++) l->column[i] = w[i * l->stride + j];
+        for (long p = 0; p < samples; p++) add_scaled(dx + p * l->inputs, dz[p * l->outputs + j], l->column, l->inputs);
+    }
+}
+
+/* dx = dz W'. */
+static void input_gradient(const layer *l, const float *w, const float *dz, long samples, float *dx) {
+    if (l->inputs < SIMD_WIDTH || l->outputs < SIMD_WIDTH) {
+        narrow_input_gradient(l, w, dz, samples, dx);
+        return;
     }
     for (long i = 0; i < l->inputs; i += SIMD_WIDTH) {
         long from = min_long(i, l->inputs - SIMD_WIDTH);
-        vector part[SAMPLE_TILE][4];
-        for (int k = 0; k < SIMD_WIDTH; k += 4) {
-            const float *row = w + (from + k) * l->stride;
-            vector sum[SAMPLE_TILE][4];
-            for (int q = 0; q < 4; q++)
-                for (int p = 0; p < P; p++) sum[p][q] = rest[p] * load(row + q * l->stride + last);
-            for (long j = 0; j < full; j += SIMD_WIDTH)
-                for (int q = 0; q < 4; q++) {
-                    vector columns = load(row + q * l->stride + j);
-                    for (int p = 0; p < P; p++) sum[p][q] += load(dz + p * n + j) * columns;
-                }
-            for (int p = 0; p < P; p++) part[p][k / 4] = sums_of_four(sum[p]);
-        }
-        for (int p = 0; p < P; p++) {
-            vector *four = part[p];
-            store(dx + p * l->inputs + from, SIMD_WIDTH == 16  ? sums_of_four(four)
-                                             : SIMD_WIDTH == 8 ? pairwise_sums(four[0], four[1])
-                                                               : four[0]);
-        }
+#define CALL(P) input_gradient_tile(P, l, w + from * l->stride, dz + p * l->outputs, dx + p * l->inputs + from)
+        FOR_SAMPLE_TILES(samples, CALL)
+#undef CALL
     }
 }
 
@@ -184,12 +258,42 @@ INLINE void weight_gradient(const int R, const layer *l, const float *x, long x_
     }
     for (long j = 0; j < n; j += SIMD_WIDTH) {
         long from = min_long(j, n - SIMD_WIDTH);
-        vector sum[ROW_TILE] = {0};
+        vector sum[ROWS] = {0};
         for (long p = 0; p < samples; p++) {
             vector d = load(dz + p * n + from);
             for (int r = 0; r < R; r++) sum[r] += x[p * x_stride + r] * d;
         }
         for (int r = 0; r < R; r++) store(dw + r * l->stride + from, sum[r]);
+    }
+}
+
+/* PANEL_TILE vectors of columns of ROW_TILE rows of dW = x' dz, from copies of x and dz. */
+INLINE void weight_gradient_tile(const layer *l, const float *x, const float *dz, long samples, float *dw, long column) {
+    vector sum[ROW_TILE][PANEL_TILE] = {0};
+    for (long p = 0; p < samples; p++)
+        for (int t = 0; t < PANEL_TILE; t++) {
+            vector d = load(dz + (p * PANEL_TILE + t) * SIMD_WIDTH);
+            for (int r = 0; r < ROW_TILE; r++) sum[r][t] += x[p * ROWS + r] * d;
+        }
+    for (int r = 0; r < ROW_TILE; r++)
+        for (int t = 0; t < PANEL_TILE; t++) store(dw + r * l->stride + column_of(l, column, t), sum[r][t]);
+}
+
+/* Copy dz in panels of PANEL_TILE vectors of columns, one after the other. */
+static void copy_panels(const layer *l, const float *dz, long samples, float *to) {
+    for (long column = 0; column < l->outputs; column += PANEL_TILE * SIMD_WIDTH)
+        for (long p = 0; p < samples; p++)
+            for (int t = 0; t < PANEL_TILE; t++, to += SIMD_WIDTH)
+                store(to, load(dz + p * l->outputs + column_of(l, column, t)));
+}
+
+/* ROWS rows of dW = x' dz from the panels of many samples; `copy` (B, ROWS) is for their inputs. */
+static void weight_gradient_panels(const layer *l, const float *x, const float *panels, long samples, float *copy) {
+    for (long p = 0; p < samples; p++) memcpy(copy + p * ROWS, x + p * l->inputs, ROWS * sizeof *x);
+    for (long column = 0; column < l->outputs; column += PANEL_TILE * SIMD_WIDTH) {
+        for (int r = 0; r < ROWS; r += ROW_TILE)
+            weight_gradient_tile(l, copy + r, panels, samples, l->gradient + r * l->stride, column);
+        panels += samples * PANEL_TILE * SIMD_WIDTH;
     }
 }
 
@@ -213,33 +317,31 @@ static void adam_step(const optimizer *o, long at, const float *restrict g, long
     }
 }
 
-/* Compute the gradient of a layer and take the step, ROW_TILE rows at a time, or all rows of a narrow layer. */
+/* Compute the gradient of a layer and take the step, some rows at a time, or all rows of a narrow layer. */
 static void update_layer(const layer *l, const optimizer *o, long seed, const float *x, const float *dz, long samples) {
     const float one = 1;
-    long weight = l->weight + seed * l->weight_step;
+    long weight = l->weight + seed * l->weight_step, i = 0;
     if (l->outputs < SIMD_WIDTH) {
         narrow_gradient(l, x, dz, samples);
         adam_step(o, weight, l->gradient, l->inputs * l->stride);
-    } else {
-        for (long i = 0, rows; i < l->inputs; i += rows) {
-            rows = i + ROW_TILE <= l->inputs ? ROW_TILE : 1;
-            if (rows == ROW_TILE) weight_gradient(ROW_TILE, l, x + i, l->inputs, dz, samples, l->gradient);
-            else weight_gradient(1, l, x + i, l->inputs, dz, samples, l->gradient);
-            adam_step(o, weight + i * l->stride, l->gradient, rows * l->stride);
+        i = l->inputs;
+    } else if (samples >= MANY_SAMPLES) {
+        float *copy = l->copy, *panels = copy + samples * ROWS;
+        copy_panels(l, dz, samples, panels);
+        for (; i + ROWS <= l->inputs; i += ROWS) {
+            weight_gradient_panels(l, x + i, panels, samples, copy);
+            adam_step(o, weight + i * l->stride, l->gradient, ROWS * l->stride);
         }
+    }
+    for (long rows; i < l->inputs; i += rows) {
+        rows = i + ROWS <= l->inputs ? ROWS : 1;
+        if (rows == ROWS) weight_gradient(ROWS, l, x + i, l->inputs, dz, samples, l->gradient);
+        else weight_gradient(1, l, x + i, l->inputs, dz, samples, l->gradient);
+        adam_step(o, weight + i * l->stride, l->gradient, rows * l->stride);
     }
     weight_gradient(1, l, &one, 0, dz, samples, l->gradient); /* the bias is a row of W whose input is 1 */
     adam_step(o, l->bias + seed * l->bias_step, l->gradient, l->outputs);
 }
-
-#define FOR_SAMPLE_TILES(samples, call)                                                                                \
-    for (long p = 0; p < samples; p += SAMPLE_TILE) switch (min_long(SAMPLE_TILE, samples - p)) {                      \
-        case 5: call(5); break;                                                                                        \
-        case 4: call(4); break;                                                                                        \
-        case 3: call(3); break;                                                                                        \
-        case 2: call(2); break;                                                                                        \
-        case 1: call(1);                                                                                               \
-        }
 
 /* Write the outputs of S networks for their samples x, (S, B, inputs), into y of the last layer. */
 void forward(const layer *layers, long depth, const float *values, long seeds, long samples, const float *x) {
@@ -248,8 +350,7 @@ void forward(const layer *layers, long depth, const float *values, long seeds, l
         for (const layer *l = layers; l < layers + depth; l++) {
             const float *w = values + l->weight + s * l->weight_step, *b = values + l->bias + s * l->bias_step;
             float *y = l->y + s * samples * l->outputs;
-#define CALL(P) affine(P, l, w, b, in + p * l->inputs, y + p * l->outputs)
-            FOR_SAMPLE_TILES(samples, CALL)
+            affine(l, w, b, in, samples, y);
             activate(l->activation, y, samples * l->outputs);
             in = y;
         }
@@ -265,9 +366,7 @@ void backward(const layer *layers, long depth, const optimizer *o, long seeds, l
         for (; l > layers; l--) {
             const float *w = o->values + l->weight + s * l->weight_step, *in = l[-1].y + s * samples * l->inputs;
             float *dx = l[-1].dz;
-#undef CALL
-#define CALL(P) input_gradient(P, l, w, dz + p * l->outputs, dx + p * l->inputs)
-            FOR_SAMPLE_TILES(samples, CALL)
+            input_gradient(l, w, dz, samples, dx);
             differentiate(l[-1].activation, dx, in, samples * l->inputs);
             update_layer(l, o, s, in, dz, samples);
             dz = dx;

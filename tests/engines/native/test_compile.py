@@ -56,6 +56,26 @@ def test_the_kernel_is_compiled_once_for_each_set_of_flags(directory: Path, monk
 
 
 @needs_compiler
+def test_processors_that_share_a_cache_load_kernels_of_their_own(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    open_library = ctypes.CDLL
+    monkeypatch.setattr(compile.ctypes, "CDLL", lambda path: loaded.append(path) or open_library(path))
+    features = {
+        "x86": "flags\t\t: fpu sse2 avx avx2 fma",
+        "wider": "flags\t\t: fpu sse2 avx avx2 fma avx512f",
+        "arm": "Features\t: fp asimd",
+    }
+    for name in (*features, *features):
+        monkeypatch.setattr(compile, "CPUINFO", tmp_path / name)
+        (tmp_path / name).write_text(f"processor\t: 0\n{features[name]}\n", encoding="utf-8")
+        load()
+    assert loaded[:3] == loaded[3:]
+    assert len(set(loaded)) == len(cached(directory)) == 3
+
+
+@needs_compiler
 @pytest.mark.parametrize("content", ["empty", "cut", "other symbols", "no library"])
 def test_a_damaged_library_is_replaced(content: str, directory: Path, tmp_path: Path) -> None:
     load()

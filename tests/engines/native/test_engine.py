@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,10 +35,10 @@ def stack(seeds: int = 2, hidden: Sequence[int] = (20, 9)) -> MLP:
     return MLP(2, 2, generators, hidden=list(hidden), activation="relu", init="kaiming", init_std=0.02)
 
 
-def epoch(seeds: int = 2, samples: int = 23) -> list[tuple[Tensor, Tensor]]:
+def epoch(seeds: int = 2, samples: int = 23, batch_size: int = 5) -> list[tuple[Tensor, Tensor]]:
     x = torch.randn(seeds, samples, 2, generator=Generator().manual_seed(1))
     target = (x.sum(-1) > 0).long()
-    return list(zip(x.split(5, dim=1), target.split(5, dim=1), strict=True))
+    return list(zip(x.split(batch_size, dim=1), target.split(batch_size, dim=1), strict=True))
 
 
 def adam(flat: FlatParameters) -> Optimizer:
@@ -163,21 +164,39 @@ def test_every_activation_has_a_code() -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags are those of x86-64")
-@pytest.mark.parametrize("flags", ["-march=native -mno-avx512f", ""], ids=["AVX", "plain"])
+@pytest.mark.parametrize(
+    "flags", ["-D__AVX512F__", "-march=native -mno-avx512f", ""], ids=["AVX-512, emulated", "AVX", "plain"]
+)
 def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TUNING, flags)
     kernel = native.library.__wrapped__()
     monkeypatch.setattr(native, "library", lambda: kernel)
     objective = CrossEntropy(2)
-    for hidden in ([20, 9], [50, 100, 50], [3, 4], [17, 8]):
+    for hidden, samples in product(([20, 9], [50, 100, 50], [3, 4], [17, 8], [33, 101, 9]), (5, 37)):
+        batch = epoch(samples=samples, batch_size=samples)
         gradients = []
         for make in (AutogradEngine, lambda network, *rest: select_engine(network, *rest, requested="native")):
             network = stack(2, hidden=hidden)
             flat = FlatParameters(network)
             optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
-            make(network, objective, flat, optimizer).train(epoch()[:1])
+            make(network, objective, flat, optimizer).train(batch)
             gradients.append(optimizer.state[flat.values]["exp_avg"])
         assert (gradients[0] - gradients[1]).norm() <= 1e-6 * gradients[0].norm()
+
+
+@pytest.mark.parametrize("samples", [5, 16, 67])
+def test_wide_networks_train_alone_as_they_do_together(samples: int) -> None:
+    after = []
+    for seeds in ([0, 1, 2], [2]):
+        generators = [Generator().manual_seed(seed) for seed in seeds]
+        network = MLP(2, 2, generators, hidden=[130, 67], activation="relu", init="kaiming", init_std=0.02)
+        flat = FlatParameters(network)
+        batches = [(x[seeds], target[seeds]) for x, target in epoch(3, samples=2 * samples, batch_size=samples)]
+        engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
+        outputs = [engine.train(batches) for _ in range(3)]
+        after.append((flat.rows(flat.values.detach())[-1], torch.cat(outputs[-1], dim=1)[-1]))
+    for together, alone in zip(*after, strict=True):
+        assert torch.equal(together, alone)
 
 
 @pytest.mark.integration
