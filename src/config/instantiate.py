@@ -526,12 +526,10 @@ def _steps(make: Callable[..., Optimizer], seeds: int) -> Tensor:
 
 
 def _check_rates_by_seed(config: dict[str, Any], what: str) -> None:
-    """Check that optimizer and engine can train each seed with a rate of its own, as a scheduler or callback asks."""
+    """Check that the optimizer can train each seed with a rate of its own, as a scheduler or callback asks."""
     proportional = _proportional(factory(config, "optimizer"))
     rule = f"one whose step is proportional to its rate with {what}, as Adam's and SGD's is"
     check(None if proportional else Problem("optimizer._target_", rule, config["optimizer"]["_target_"]))
-    rule = f"auto or torch, as the native kernel has one rate for all seeds, and {what} one for each"
-    check(Problem("engine", rule, "native") if config.get("engine") == "native" else None)
 
 
 def _proportional(make: Callable[..., Optimizer]) -> bool:

@@ -27,7 +27,7 @@ class StepRules:
         accumulate: Mini-batches whose gradients are averaged for one step; the last step of a block may have fewer,
             and divides by the same number, as Lightning does.
         after_step: Called after each step; None for nothing.
-        scale: Whether the change of the weights by a step is scaled by ``FlatParameters.step_factors``.
+        scale: Whether the change of the weights by a step is scaled by ``FlatParameters.seed_factors``.
     """
 
     clip_norm: float | None = None

@@ -35,7 +35,7 @@ class FlatParameters:
         values: The buffer (P,), a parameter for the optimizer; P is a multiple of 16.
         parts: The buffer of each part for the optimizer, which is ``values`` where there is one part.
         sizes: The number of networks of each part.
-        step_factors: What ``scaled_step`` scales the change of each value by, (P,); None before there are any.
+        seed_factors: What the learning rate of each seed is multiplied by, (S,); None before there are any.
 
     Example:
         >>> network = nn.ParameterList([torch.ones(2, 3, 5), torch.ones(2, 1, 5)])
@@ -51,7 +51,8 @@ class FlatParameters:
         self._spans, total = self._layout(self._seeds)
         self.values = nn.Parameter(parameters[0].new_zeros(total))
         self.values.grad = self._gradient = torch.zeros_like(self.values.data)
-        self.step_factors: Tensor | None = None
+        self.seed_factors: Tensor | None = None
+        self._step_factors: Tensor | None = None  # (P,)
         self._storage: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
         self._gradients: list[Tensor] = []
         for parameter, shape, span in zip(parameters, shapes, self._spans, strict=True):
@@ -158,9 +159,10 @@ class FlatParameters:
         }
         return by_seed, {name: value for name, value in state.items() if name not in by_seed}
 
-    def set_step_factors(self, factors: Tensor) -> None:
-        """Set the factor of each seed, (S,), for ``scaled_step``."""
-        self.step_factors = self.from_rows(factors.to(self.values)[:, None].expand(-1, sum(self._widths)))
+    def set_factors(self, factors: Tensor) -> None:
+        """Set what the learning rate of each seed is multiplied by, (S,)."""
+        self.seed_factors = factors.to(self.values).contiguous()
+        self._step_factors = None
 
     def scaled_step(self, step: Callable[[], Any]) -> None:
         """Call what changes the values, and scale the change of each seed by its factor.
@@ -168,12 +170,14 @@ class FlatParameters:
         The whole buffer is interpolated at once, as the elements of a scalar tail would be rounded differently; a
         factor of 1 leaves the values of the step.
         """
-        if self.step_factors is None:
+        if self.seed_factors is None:
             step()
             return
+        if self._step_factors is None:
+            self._step_factors = self.from_rows(self.seed_factors[:, None].expand(-1, sum(self._widths)))
         before = self.values.detach().clone()
         step()
-        torch.lerp(before, self.values.data, self.step_factors, out=self.values.data)
+        torch.lerp(before, self.values.data, self._step_factors, out=self.values.data)
 
     def clip_norm(self, max_norm: float) -> None:
         """Scale the gradient of each seed down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does of one network."""

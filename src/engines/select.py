@@ -1,5 +1,7 @@
 """Selection of the engine that trains a network."""
 
+from dataclasses import replace
+
 from torch import nn
 from torch.optim import Optimizer
 
@@ -39,8 +41,8 @@ def select_engine(
     layers = None if mixed else getattr(network, "layers", None)
     if requested == "torch":
         reason: str | None = "is excluded"
-    elif rules != NO_RULES:
-        reason = "neither clips nor accumulates gradients, nor averages weights, and has one rate for all seeds"
+    elif replace(rules, scale=False) != NO_RULES:
+        reason = "neither clips nor accumulates gradients, nor averages weights"
     elif layers is None:
         reason = "has only affine layers and activations, all in one precision"
     else:
@@ -50,5 +52,5 @@ def select_engine(
     if layers is None:
         return AutogradEngine(network, objective, flat, optimizer, rules)
     if reason is None:
-        return NativeEngine(layers, objective, flat, optimizer)
+        return NativeEngine(layers, objective, flat, optimizer, scale=rules.scale)
     return LayerwiseEngine(layers, objective, flat, optimizer, rules)

@@ -68,9 +68,9 @@ class Substack:
             adam_state(self._own.optimizer, flat.values)
         self._engine = make_engine(self._own, self.objective)
 
-    def set_step_factors(self, factors: Tensor) -> None:
-        """Set the factors of all seeds of the whole stack, (S,), see ``FlatParameters.scaled_step``."""
-        self._own.flat.set_step_factors(factors[self.seeds])
+    def set_factors(self, factors: Tensor) -> None:
+        """Set what the learning rate of each seed of the whole stack is multiplied by, (S,)."""
+        self._own.flat.set_factors(factors[self.seeds])
 
     def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (A, B, D) and (A, B), and return the outputs (A, B, O) before each step."""

@@ -201,9 +201,9 @@ class StackedClassifier(L.LightningModule):
         """Leave out the seeds that a callback has stopped, and give each the rate that is its own."""
         self._leave_out_stopped()
         if (factors := self._factors()) is not None:
-            self.flat.set_step_factors(factors)
+            self.flat.set_factors(factors)
             if self.substack is not None:
-                self.substack.set_step_factors(factors)
+                self.substack.set_factors(factors)
 
     def on_train_end(self) -> None:
         """Take all seeds in again."""

@@ -52,7 +52,7 @@ class WarmupCosine(LambdaLR):
 class SeedPlateau(LRScheduler):
     """Lowers the rate of each seed whose loss no longer falls, by the rule of ``ReduceLROnPlateau``.
 
-    The optimizer has one rate for all seeds. So the module scales what a step changes in the weights of a seed by
+    The optimizer has one rate for all seeds. So engines scale what a step changes in the weights of a seed by
     ``rates`` over this rate, which is the same for every optimizer whose step is proportional to the rate, as those of
     Adam, AdamW, SGD and RMSprop.
 

@@ -9,6 +9,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from src.config.instantiate import build_components, build_trainer, stack
 from src.data import datamodule
+from src.engines.native.engine import library
 from src.training.single_thread import single_threaded
 
 SMALL = ("data.samples_per_class=20", "data.batch_size=5", "model.hidden=[6]", "model.init_std=0.5", "loss=mse")
@@ -22,15 +23,15 @@ RULES = {
 SEEDS = [0, 1, 2]
 
 
-def fit(config: dict[str, Any], seeds: list[int], *, autograd: bool = False) -> list[Tensor]:
-    """Return the trained parameters, (S, ...) each."""
+def fit(config: dict[str, Any], seeds: list[int], *, autograd: bool = False, engine: str = "layerwise") -> list[Tensor]:
+    """Return the parameters, (S, ...) each, that an engine trained."""
     config = config | {"seed": seeds}
     parts = build_components(config, stack(config))
     if autograd:
         parts.classifier.network = nn.Sequential(parts.network)
     with single_threaded():
         build_trainer(config, []).fit(parts.classifier, datamodule=parts.datamodule)
-    assert parts.engine == ("autograd" if autograd else "layerwise")
+    assert parts.engine == ("autograd" if autograd else engine)
     return [parameter.detach() for parameter in parts.network.parameters()]
 
 
@@ -71,17 +72,26 @@ def test_each_seed_is_clipped_and_accumulated_as_a_network_alone(rule: str, auto
         assert all(torch.equal(one[index], other[0]) for one, other in zip(together, alone, strict=True))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("autograd", [False, pytest.param(True, marks=pytest.mark.integration)])
-def test_the_rate_of_each_seed_falls_as_that_of_a_network_alone(optimizer: str, autograd: bool, settings: Any) -> None:
+COMPILED = pytest.mark.skipif(library()[0] is None, reason="there is no C compiler")
+CASES = [
+    *((optimizer, "layerwise") for optimizer in ("sgd", "adam", "adamw")),
+    *(pytest.param(optimizer, "native", marks=COMPILED) for optimizer in ("adam", "adamw")),
+    *(pytest.param(optimizer, "autograd", marks=pytest.mark.integration) for optimizer in ("sgd", "adam", "adamw")),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "engine"), CASES)
+def test_the_rate_of_each_seed_falls_as_that_of_a_network_alone(optimizer: str, engine: str, settings: Any) -> None:
+    autograd = engine == "autograd"
     words = [f"optimizer={optimizer}", "optimizer.lr=0.05", "trainer.max_epochs=12"]
-    config = settings(*SMALL, *words, "scheduler=plateau", "scheduler.patience=1", "scheduler.threshold=0.1")
+    own = f"engine={'native' if engine == 'native' else 'torch'}"
+    config = settings(*SMALL, *words, own, "scheduler=plateau", "scheduler.patience=1", "scheduler.threshold=0.1")
     constant = fit(settings(*SMALL, *words, "engine=torch"), SEEDS, autograd=autograd)
-    together = fit(config, SEEDS, autograd=autograd)
+    together = fit(config, SEEDS, autograd=autograd, engine=engine)
     assert not any(torch.allclose(one, other, rtol=1e-3) for one, other in zip(together, constant, strict=True))
     torchs = config["scheduler"] | {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"}
     for index, seed in enumerate(SEEDS):
-        alone = fit(config, [seed], autograd=autograd)
+        alone = fit(config, [seed], autograd=autograd, engine=engine)
         assert all(torch.equal(one[index], other[0]) for one, other in zip(together, alone, strict=True))
         expected = fit(config | {"scheduler": torchs, "engine": "torch"}, [seed], autograd=autograd)
         for trained, other in zip(alone, expected, strict=True):

@@ -223,7 +223,6 @@ scheduler=plateau scheduler.threshold=-1 ~ scheduler.threshold, at least 0, -1
 scheduler=plateau scheduler.cooldown=-1 ~ scheduler.cooldown, at least 0, -1
 scheduler=plateau scheduler.min_lr=-1 ~ scheduler.min_lr, at least 0, -1
 scheduler=plateau scheduler.patience=long ~ scheduler.patience, at least 0, long
-scheduler=plateau engine=native ~ engine, auto or torch, native
 scheduler=plateau scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau seed=[0,1] ~ scheduler._target_, couple
 callbacks=nope ~ callbacks, default, nope
 callbacks=5 ~ callbacks, default, 5
@@ -240,7 +239,6 @@ callbacks=lr_finder callbacks.lr_finder.min_lr=0 ~ callbacks.lr_finder.min_lr, a
 callbacks=lr_finder callbacks.lr_finder.max_lr=1e-6 ~ callbacks.lr_finder.max_lr, above min_lr, 1e-06
 callbacks=lr_finder callbacks.lr_finder.steps=19 ~ callbacks.lr_finder.steps, from 20 to 1000000, 19
 callbacks=lr_finder callbacks.lr_finder._target_=os.system ~ callbacks.lr_finder._target_, os.system
-callbacks=lr_finder engine=native ~ engine, auto or torch, native
 callbacks=lr_finder ~optimizer.fused optimizer._target_=torch.optim.Rprop ~ optimizer._target_, proportional, lr_finder
 callbacks=early_stopping ~ callbacks.early_stopping.monitor, train/loss, data.val_fraction, val/loss
 callbacks=early_stopping callbacks.early_stopping.monitor=loss ~ callbacks.early_stopping.monitor, val/loss, loss

@@ -55,6 +55,7 @@ class _Piece:
     """Consecutive networks of one part, which the kernel trains by one call."""
 
     part: int  # index of the part, whose buffer they are in
+    first: int  # index of the first of them in the stack
     offset: int  # index of the first of them in the chunk that trains together
     seeds: int  # number of them
     layers: Any  # structs of the layers
@@ -68,12 +69,16 @@ class NativeEngine(Engine):
         objective: Loss and decision rule.
         flat: The network's parameters.
         optimizer: A fused Adam or AdamW of ``flat.parts``.
+        scale: Whether the learning rate of each seed is scaled by ``FlatParameters.seed_factors``.
     """
 
     name = "native"
 
-    def __init__(self, layers: Layers, objective: Objective, flat: FlatParameters, optimizer: Optimizer) -> None:
+    def __init__(
+        self, layers: Layers, objective: Objective, flat: FlatParameters, optimizer: Optimizer, *, scale: bool = False
+    ) -> None:
         self._layers = layers
+        self._scale = scale
         self._objective = objective
         self._flat = flat
         self._optimizer = optimizer
@@ -91,6 +96,7 @@ class NativeEngine(Engine):
         self._allocate(max(target.shape[1] for _, target in batches))
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
         done = int(states[0]["step"])
+        factors = self._flat.seed_factors if self._scale else None
         for chunk, pieces in self._pieces:
             output_gradients = output_gradient(self._objective, chunk)
             for index, ((x, target), y) in enumerate(zip(batches, outputs, strict=True)):
@@ -108,7 +114,8 @@ class NativeEngine(Engine):
                 gradient = _checked("the gradient of the loss", output_gradients(y, target), y.shape)
                 for piece in pieces:
                     adam, at = adams[piece.part], (_from(x, piece), _from(gradient, piece))
-                    kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at)
+                    own = None if factors is None else factors[piece.first :].data_ptr()
+                    kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at, own)
         for state in states:
             state["step"].fill_(done + len(batches))
         self._flat.scatter()
@@ -156,7 +163,7 @@ class NativeEngine(Engine):
             first, last = max(chunk.start, start), min(chunk.stop, start + size)
             if first < last:
                 layers = self._structs(part, first - start, first - chunk.start)
-                pieces.append(_Piece(part, first - chunk.start, last - first, layers))
+                pieces.append(_Piece(part, first, first - chunk.start, last - first, layers))
             start += size
         return pieces
 
@@ -230,6 +237,6 @@ def library() -> tuple[Any, str | None]:
         number, pointer = ctypes.c_long, ctypes.c_void_p
         layers, adam = ctypes.POINTER(_Layer), ctypes.POINTER(_Adam)
         kernel.forward.argtypes = [layers, number, pointer, number, number, pointer]
-        kernel.backward.argtypes = [layers, number, adam, number, number, pointer, pointer]
+        kernel.backward.argtypes = [layers, number, adam, number, number, pointer, pointer, pointer]
         kernel.forward.restype = kernel.backward.restype = None
     return kernel, reason

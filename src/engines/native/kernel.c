@@ -357,10 +357,19 @@ void forward(const layer *layers, long depth, const float *values, long seeds, l
     }
 }
 
-/* Take a step of S networks after `forward`, given the gradient dy of their outputs, (S, B, outputs). */
-void backward(const layer *layers, long depth, const optimizer *o, long seeds, long samples, const float *x,
-              const float *dy) {
+/* The optimizer with a factor for its learning rate. */
+static optimizer scaled(optimizer o, float factor) {
+    o.step_size *= factor;
+    o.weight_scale = 1 - factor * (1 - o.weight_scale);
+    return o;
+}
+
+/* Take a step of S networks after `forward`, given the gradient dy of their outputs, (S, B, outputs), and factors for
+   the learning rate of each, (S), or none. */
+void backward(const layer *layers, long depth, const optimizer *shared, long seeds, long samples, const float *x,
+              const float *dy, const float *factors) {
     for (long s = 0; s < seeds; s++) {
+        const optimizer own = factors ? scaled(*shared, factors[s]) : *shared, *o = &own;
         const layer *l = layers + depth - 1;
         const float *dz = dy + s * samples * l->outputs;
         for (; l > layers; l--) {

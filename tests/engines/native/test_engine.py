@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Generator, Tensor
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from src.engines.autograd import AutogradEngine
 from src.engines.flat_parameters import FlatParameters
@@ -95,6 +95,33 @@ def test_class_weights_stay_with_their_seed_in_chunks(monkeypatch: pytest.Monkey
         NativeEngine(network.layers, class_weighted(CrossEntropy(2), lambda: weights), flat, adam(flat)).train(epoch(3))
         after.append(flat.values.detach())
     assert torch.equal(*after)
+
+
+@pytest.mark.parametrize("cache", [2**30, 1])
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_a_factor_of_a_seed_is_a_factor_of_its_rate(
+    kind: type[Optimizer], cache: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "MAX_CHUNK_BYTES", cache)  # 1: each seed is a chunk of its own
+
+    def trained(factors: Sequence[float], seeds: int) -> Tensor:
+        network = stack(3)
+        flat = FlatParameters(network)
+        optimizer: Any = kind([flat.values], lr=0.01 * (factors[0] if seeds == 1 else 1), weight_decay=0.1, fused=True)  # type: ignore[call-arg]
+        if seeds > 1:
+            flat.set_factors(torch.tensor(factors, dtype=torch.float64))
+        engine = NativeEngine(network.layers, CrossEntropy(2), flat, optimizer, scale=True)
+        for _ in range(3):
+            engine.train(epoch(3))
+        return flat.rows(flat.values.detach())
+
+    factors = [1.0, 0.5, 0.25]
+    together = trained(factors, 3)
+    for seed, factor in enumerate(factors):
+        alone = trained([factor], 1)[seed]
+        if kind is Adam or factor == 1:  # powers of two are exact
+            assert torch.equal(together[seed], alone)
+        torch.testing.assert_close(together[seed], alone, rtol=1e-3, atol=1e-5)
 
 
 def test_a_changed_rate_counts_from_the_next_epoch_on() -> None:

@@ -44,6 +44,7 @@ class Weights(L.Callback):
 
 RULES = (
     ("scheduler=one_cycle", "scheduler.max_lr=0.05"),
+    ("scheduler=plateau", "scheduler.patience=1"),
     ("scheduler=plateau", "scheduler.patience=1", "+trainer.gradient_clip_val=0.5"),
     ("data.class_weights=balanced", "data.priors=[0.7,0.3]", "+trainer.accumulate_grad_batches=2"),
     ("optimizer=sgd", "+optimizer.momentum=0.9", "scheduler=cosine"),
