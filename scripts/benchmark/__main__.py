@@ -13,10 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.benchmark import device, engine, growth, history, whole
+from scripts.benchmark import device, engine, growth, history, whole, wide
 from scripts.benchmark.command import BenchmarkError
 from scripts.benchmark.context import Context
-from scripts.benchmark.engine import Progress, TimingPlan
+from scripts.benchmark.engine import BACKENDS, ENGINE, WIDE, Progress, TimingPlan
 from scripts.benchmark.options import known, parse
 from scripts.benchmark.plot import draw
 from scripts.benchmark.tables import tables
@@ -72,8 +72,10 @@ def measurements(
         yield "gpu", device.measure(gpu, options.quick, report)
         return
     for part in options.parts:
-        if part == "engine":
+        if part == ENGINE:
             yield from engine_sizes(options, report)
+        elif part == WIDE:
+            yield from wide_sizes(options, report)
         elif part == "growth":
             yield part, {"axes": growth.measure(options.quick, report)}
         else:
@@ -82,19 +84,37 @@ def measurements(
 
 def engine_sizes(options: argparse.Namespace, report: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
     """Measure the engine size by size."""
-    missing = engine.absent(options.backends)
-    present = [backend for backend in options.backends if backend not in missing]
+    present, missing = backends_of(options, ENGINE)
     plan = TimingPlan(options.rounds, *(SHORT_SEGMENTS if options.quick else SEGMENTS))
     for size in options.sizes:
         measured = engine.measure(present, size, plan, report)
         described = {"before": plan.before, "epochs": plan.epochs}
-        yield "engine", {"plan": described, "sizes": {str(size): measured}, "absent": missing}
+        yield ENGINE, {"plan": described, "sizes": {str(size): measured}, "absent": missing}
+
+
+def wide_sizes(options: argparse.Namespace, report: Progress) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Measure wide networks, by size of mini-batches and number of networks, and the roofline of the machine."""
+    present, missing = backends_of(options, WIDE)
+    report("the roofline")
+    floors = wide.floors()
+    common = {"plan": {"quick": options.quick}, "absent": missing, "roofline": floors}
+    for batch_size, size, measured in wide.measure_sizes(
+        present, options.wide_sizes, options.rounds, options.quick, report
+    ):
+        yield WIDE, common | {"sizes": {f"{batch_size} {size}": measured}}
+
+
+def backends_of(options: argparse.Namespace, part: str) -> tuple[list[str], dict[str, str]]:
+    """Return the chosen backends of a part that can be measured, and the package of each that lacks one."""
+    chosen = [backend for backend in options.backends if part in BACKENDS[backend].parts]
+    missing = engine.absent(chosen)
+    return [backend for backend in chosen if backend not in missing], missing
 
 
 def merged(content: dict[str, Any], part: str, measured: dict[str, Any]) -> dict[str, Any]:
-    """Return the content with a part replaced; sizes of the engine join those that were measured in the same way."""
+    """Return the content with a part replaced; sizes of networks join those that were measured in the same way."""
     earlier = content.get(part, {})
-    if part == "engine" and earlier.get("plan") == measured["plan"]:
+    if part in (ENGINE, WIDE) and earlier.get("plan") == measured["plan"]:
         busiest = max(of["context"]["others"] for of in (earlier, measured))
         measured = measured | {"sizes": earlier["sizes"] | measured["sizes"]}
         measured["context"] = measured["context"] | {"others": busiest}

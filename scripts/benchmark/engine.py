@@ -13,6 +13,7 @@ from src.parallel.cpu import available_cpus, cpu_indices
 
 STEPS = 26  # of an epoch: 128 samples in mini-batches of 5
 OURS = "losslab"
+ENGINE, WIDE = "engine", "wide"
 Progress = Callable[[str], None]
 
 
@@ -27,14 +28,19 @@ class Backend:
     batched: bool = True  # whether it trains many networks at once
     chunk: int | None = None  # maximum number of networks in one batched computation, for one process per core
     pinned: bool = False  # whether each of these processes stays on its core
+    parts: tuple[str, ...] = (ENGINE, WIDE)  # parts of the benchmark that measure it by default
 
 
 BACKENDS = {
     "loop": Backend("loop", "the lecture's loop", threads=1, batched=False),
-    "lightning": Backend("plain_lightning", "LightningModule, DataLoader", threads=1, batched=False),
-    "sklearn": Backend("scikit_learn", "scikit-learn MLPClassifier", needs="sklearn", threads=1, batched=False),
+    "lightning": Backend("plain_lightning", "LightningModule, DataLoader", threads=1, batched=False, parts=(ENGINE,)),
+    "sklearn": Backend(
+        "scikit_learn", "scikit-learn MLPClassifier", needs="sklearn", threads=1, batched=False, parts=(ENGINE,)
+    ),
     "vmap": Backend("torch_vmap", "torch.func.vmap"),
+    "compiled": Backend("compiled_vmap", "torch.compile of torch.func.vmap", parts=(WIDE,)),
     "jax": Backend("jax_scan", "JAX jit + vmap + scan", needs="jax", chunk=10, pinned=True),
+    "jax_map": Backend("jax_map", "JAX jit + lax.map + scan", needs="jax", chunk=10, pinned=True, parts=(WIDE,)),
     OURS: Backend("losslab", "losslab", threads=1),
 }
 
@@ -47,6 +53,7 @@ class TimingPlan:
     before: int  # epochs before the first of them
     epochs: int  # epochs of a segment
     overrides: tuple[str, ...] = ()  # overrides of losslab's settings
+    steps: int = STEPS  # of an epoch
 
     @property
     def segments(self) -> tuple[int, ...]:
@@ -110,7 +117,7 @@ def measure(backends: Sequence[str], size: int, plan: TimingPlan, report: Progre
         losses = {group.name: group.losses() for group in running}
     return {
         name: {
-            "us": [1e6 * each / (plan.epochs * STEPS * len(losses[name])) for each in values],
+            "us": [1e6 * each / (plan.epochs * plan.steps * len(losses[name])) for each in values],
             "networks": len(losses[name]),
             "loss": math.fsum(losses[name]) / len(losses[name]),
         }

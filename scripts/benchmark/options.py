@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmark import history, whole
-from scripts.benchmark.engine import BACKENDS
+from scripts.benchmark import history, whole, wide
+from scripts.benchmark.engine import BACKENDS, ENGINE, WIDE
 from scripts.cli import Parser, at_least_one
 from src.utils.console import command_name
 
-PARTS = ("engine", *whole.PARTS, "growth")
+PARTS = (ENGINE, WIDE, *whole.PARTS, "growth")
 SIZES = (1, 20, 80, 320)
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -40,7 +40,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(BACKENDS)}",
     )
-    add("--sizes", nargs="+", type=at_least_one, metavar="S", help="numbers of networks (default: 1 20 80 320)")
+    add(
+        "--sizes",
+        nargs="+",
+        type=at_least_one,
+        metavar="S",
+        help="numbers of networks (default: 1 20 80 320, wide: 20 80)",
+    )
     add("--rounds", type=at_least_one, metavar="N", help="alternating rounds (default: 3)")
     add("--full", action="store_true", help="run the loop for all 80 networks of hw4, which takes very long")
     add("--json", type=_json, metavar="FILE", help="keep all measurements in this file, those of earlier calls too")
@@ -48,6 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--plot", type=_picture, metavar="FILE", help="draw the measurements as PNG, SVG or PDF")
     add("--accelerator", choices=("cpu", "gpu"), default="cpu", help="gpu: find where a GPU overtakes the CPU")
     options = parser.parse_args(arguments)
+    options.wide_sizes = options.sizes or ([2] if options.quick else list(wide.SIZES))
     options.sizes = options.sizes or ([1, 20] if options.quick else list(SIZES))
     options.rounds = options.rounds or (1 if options.quick else 3)
     return options
@@ -108,6 +115,8 @@ Time losslab and other ways to train many small networks, in alternating rounds.
 engine  training alone: the lecture's loop, a LightningModule with a DataLoader, scikit-learn, torch.func.vmap, JAX
         (extra "bench") and losslab, each in one process and in one process per core; steps 2,601 to 4,160 of networks
         2-50-100-50-2 with cross-entropy, Adam and mini-batches of 5
+wide    the same for networks 64-256-256-10 on the handwritten digits, with mini-batches of 64 and 256, beside JAX by
+        lax.map, torch.compile, and what the machine can do at most
 single  one network: python -m src.train loss=ce classes=2 against the loop, whole commands
 hw4     80 networks: experiment=hw4 against the loop for each in turn, and in one process per core
 seeds   1,000 seeds of one condition against 20

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from scripts.benchmark import whole
-from scripts.benchmark.engine import BACKENDS, OURS, STEPS
+from scripts.benchmark.engine import BACKENDS, OURS, STEPS, WIDE
 from scripts.benchmark.targets import CORES, Verdict, fastest, ratios, verdicts
 
 Content = dict[str, Any]
@@ -18,6 +18,8 @@ def tables(content: Content) -> Iterator[Table | str]:
     """Yield a table for each part that was measured, and the comparison with the targets."""
     if "engine" in content:
         yield from _engine(content["engine"])
+    if WIDE in content:
+        yield from _wide(content[WIDE])
     if parts := [part for part in whole.PARTS if part in content]:
         yield f"whole commands, epochs {', '.join(str(content[part]['epochs']) for part in parts)}:"
         yield _whole(content, parts)
@@ -60,8 +62,34 @@ def _engine(engine: Content) -> Iterator[Table | str]:
     yield cost
     yield "as a multiple of losslab's, median:"
     yield times
-    for backend, package in engine["absent"].items():
+    yield from _absent(engine["absent"])
+
+
+def _absent(absent: dict[str, str]) -> Iterator[str]:
+    for backend, package in absent.items():
         yield f'{BACKENDS[backend].title}: not measured, as {package} is not installed (pip install -e ".[bench]")'
+
+
+def _wide(measured: Content) -> Iterator[Table | str]:
+    columns = sorted(measured["sizes"], key=lambda name: [int(word) for word in name.split()])
+    labels = [f"{size} x {batch_size}" for batch_size, size in (name.split() for name in columns)]
+    forms = dict.fromkeys(form for name in columns for form in measured["sizes"][name])
+    cost, times = Table("", *labels, box=None), Table("", *labels, box=None)
+    for form in sorted(forms, key=lambda form: list(BACKENDS).index(form.partition(",")[0])):
+        name, _, processes = form.partition(",")
+        found = [(measured["sizes"][column].get(form), measured["sizes"][column]) for column in columns]
+        label = f"{BACKENDS[name].title},{processes}"
+        cost.add_row(label, *(_spread(own["us"]) if own else "-" for own, _ in found))
+        times.add_row(label, *(_times(own["us"], fastest(all_forms, OURS)) if own else "-" for own, all_forms in found))
+    roofline = measured["roofline"]
+    if roofline is not None:
+        rates = f"{roofline['operations'] / 1e9:.0f} GFLOP/s, {roofline['bytes'] / 1e9:.0f} GB/s"
+        cost.add_row(f"at most possible ({rates})", *(f"{roofline['us'][column.split()[0]]:.0f}" for column in columns))
+    yield "wide networks, us per step and network, minimum (median), for networks S x samples of a mini-batch:"
+    yield cost
+    yield "as a multiple of losslab's, median:"
+    yield times
+    yield from _absent(measured["absent"])
 
 
 def _times(us: Sequence[float], ours: Sequence[float] | None) -> str:

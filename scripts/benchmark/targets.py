@@ -58,7 +58,12 @@ def fastest(forms: Mapping[str, Any], backend: str) -> Sequence[float] | None:
 
 def verdicts(content: dict[str, Any]) -> list[Verdict]:
     """Return a verdict on each target that was measured, in full length."""
-    return [*_engine(content.get("engine", {})), *_whole(content), *_seeds(content.get("seeds", {}))]
+    return [
+        *_engine(content.get("engine", {})),
+        *_wide(content.get("wide", {})),
+        *_whole(content),
+        *_seeds(content.get("seeds", {})),
+    ]
 
 
 def _engine(engine: dict[str, Any]) -> Iterator[Verdict]:
@@ -69,6 +74,17 @@ def _engine(engine: dict[str, Any]) -> Iterator[Verdict]:
             yield Verdict(f"engine, S = {size}", ours, AT_MOST, limit, best=True, unit="us")
             if JAX in forms:
                 yield Verdict(f"tuned JAX / losslab, S = {size}", ratios(forms[JAX]["us"], ours), AT_LEAST, 1.0)
+
+
+def _wide(wide: dict[str, Any]) -> Iterator[Verdict]:
+    for name, forms in wide.get("sizes", {}).items():
+        batch_size, size = name.split()
+        ours = fastest(forms, OURS)
+        for backend, title, limit in (("jax", "JAX vmap", 1.0), ("loop", "the loop", 3.0)):
+            theirs = fastest(forms, backend)
+            if ours and theirs:
+                label = f"wide: {title} / losslab, S = {size}, mini-batches of {batch_size}"
+                yield Verdict(label, ratios(theirs, ours), AT_LEAST, limit)
 
 
 def _whole(content: dict[str, Any]) -> Iterator[Verdict]:

@@ -1,6 +1,7 @@
 """The backend ``jax``: every epoch and step of a segment in one compiled scan, the networks under vmap."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from scripts.benchmark.backends.work import Layers, Pause, Work
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+Transform = Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
 State = Any  # parameters, first and second moments, all lists of (weight, bias), and the number of steps
 
 
@@ -32,8 +34,14 @@ def adam(state: State, gradient: Any, lr: float) -> State:
     return moved, first, second, steps
 
 
-def train(work: Work, pause: Pause) -> Layers:
-    """Train all networks, ``work.chunk`` at a time."""
+def train(work: Work, pause: Pause, over_networks: Transform = jax.vmap) -> Layers:
+    """Train all networks, ``work.chunk`` at a time.
+
+    Args:
+        work: The networks and their samples.
+        pause: Called after each segment.
+        over_networks: Returns a function of all networks from one of a single network.
+    """
     size, batch_size = work.x.shape[1], work.batch_size
     full = size - size % batch_size
 
@@ -52,7 +60,7 @@ def train(work: Work, pause: Pause) -> Layers:
         return (state, key, x, target), None
 
     unit = math.gcd(*work.segments)  # one compilation serves all segments
-    run = jax.jit(jax.vmap(lambda carry: jax.lax.scan(epoch, carry, None, length=unit)[0]))
+    run = jax.jit(over_networks(lambda carry: jax.lax.scan(epoch, carry, None, length=unit)[0]))
     seeds = np.arange(len(work.x))
     chunks = [_start(work, part) for part in np.array_split(seeds, -(-len(seeds) // (work.chunk or len(seeds))))]
     for epochs in work.segments:

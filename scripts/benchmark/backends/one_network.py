@@ -5,16 +5,17 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from scripts.benchmark.backends.work import Layers, Work
-from scripts.benchmark.lecture_loop import make_network
 
 
 def network_of(work: Work, index: int) -> nn.Sequential:
     """Return one network with its initial parameters."""
-    network = make_network(work.layers[-1][1].shape[1])
+    layers = work.layers
+    linear = [nn.Linear(*weight.shape[1:]) for weight, _ in layers]
+    network = nn.Sequential(linear[0], *(module for each in linear[1:] for module in (nn.ReLU(), each)))
     with torch.no_grad():
-        for linear, (weight, bias) in zip(_linear(network), work.layers, strict=True):
-            linear.weight.copy_(torch.from_numpy(weight[index].T))
-            linear.bias.copy_(torch.from_numpy(bias[index]))
+        for each, (weight, bias) in zip(linear, layers, strict=True):
+            each.weight.copy_(torch.from_numpy(weight[index].T))
+            each.bias.copy_(torch.from_numpy(bias[index]))
     return network
 
 

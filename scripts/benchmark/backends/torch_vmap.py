@@ -1,5 +1,8 @@
 """The backend ``vmap``: torch.func.vmap over the gradient of one network, one fused Adam, denormals flushed."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,8 +12,14 @@ from scripts.benchmark.backends.one_network import network_of
 from scripts.benchmark.backends.work import Layers, Pause, Work
 
 
-def train(work: Work, pause: Pause) -> Layers:
-    """Train all networks together."""
+def train(work: Work, pause: Pause, compiled: Callable[[Any], Any] = lambda function: function) -> Layers:
+    """Train all networks together.
+
+    Args:
+        work: The networks and their samples.
+        pause: Called after each segment.
+        compiled: Returns a function that computes the same as another one.
+    """
     torch.set_flush_denormal(True)
     networks = [network_of(work, index) for index in range(len(work.x))]
     parameters, _ = stack_module_state(networks)
@@ -20,7 +29,7 @@ def train(work: Work, pause: Pause) -> Layers:
     def loss(state: dict[str, Tensor], x: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(functional_call(networks[0], state, (x,)), target)
 
-    gradients = vmap(grad(loss))
+    gradients = compiled(vmap(grad(loss)))
     seeds = torch.arange(len(x))[:, None]
     for epochs in work.segments:
         for _ in range(epochs):

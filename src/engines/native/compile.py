@@ -41,16 +41,19 @@ def load_kernel() -> tuple[ctypes.CDLL | None, str | None]:
     compiler = shutil.which("cc")
     if compiler is None:
         return None, NO_COMPILER
-    tuning = os.environ.get(TUNING)
-    if tuning is None:
-        tuning = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
-    command = [compiler, *FLAGS, *shlex.split(tuning)]
+    command = [compiler, *FLAGS, *tuning()]
     try:
         return _load_cached(command) or _load_private(command), None
     except subprocess.CalledProcessError as error:
         return None, KernelFailure(f"cannot be compiled ({(error.stderr.strip().splitlines() or [str(error)])[0]})")
     except (OSError, AttributeError) as error:
         return None, KernelFailure(f"cannot be loaded ({first_line(error)})")
+
+
+def tuning() -> list[str]:
+    """Return the flags that choose the instruction sets: those of this processor unless the user replaced them."""
+    own = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+    return shlex.split(os.environ.get(TUNING, own))
 
 
 def _load_cached(command: list[str]) -> ctypes.CDLL | None:

@@ -45,4 +45,13 @@ def content(ours: Sequence[float] = (11.0, 12.5, 11.5), jax: Sequence[float] = (
         "samples": {"values": [100], "epochs": 1, "seconds": [6.5], "memory": [5e8], "failure": "1,000 samples: no"},
     }
     engine = {"plan": {"before": 100, "epochs": 20}, "sizes": sizes, "absent": {"sklearn": "sklearn"}}
-    return {"engine": engine | {"context": context}, **parts, "growth": {"axes": axes, "context": context}}
+    wide = {
+        "plan": {"quick": False},
+        "sizes": {
+            "64 20": {form: value | {"us": [100 * us for us in value["us"]]} for form, value in sizes["20"].items()}
+        },
+        "absent": {"jax_map": "jax"},
+        "roofline": {"operations": 19e10, "bytes": 25e9, "us": {"64": 160.4, "256": 640.0}},
+    }
+    measured = {"engine": engine | {"context": context}, "wide": wide | {"context": context}}
+    return {**measured, **parts, "growth": {"axes": axes, "context": context}}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.benchmark import __main__ as benchmark
-from scripts.benchmark import engine
+from scripts.benchmark import engine, wide
 from scripts.benchmark.__main__ import main
 from scripts.benchmark.command import BenchmarkError
 from scripts.benchmark.engine import BACKENDS, TimingPlan
@@ -26,6 +26,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int, Timin
         }
 
     monkeypatch.setattr(engine, "measure", measure)
+    monkeypatch.setattr(wide, "measure", measure)
+    monkeypatch.setattr(wide, "floors", lambda: None)
     monkeypatch.setattr(engine, "absent", lambda backends: {"jax": "jax"} if "jax" in backends else {})
     return asked
 
@@ -35,8 +37,10 @@ def test_everything_is_measured_at_full_length(engines: list[Any], commands: lis
     assert main(["--json", str(file), "--plot", str(tmp_path / "all.png")]) == 0
     measured = json.loads(file.read_text())
     assert set(measured) == set(PARTS)
-    assert [size for _, size, _ in engines] == [1, 20, 80, 320]
-    present = [backend for backend in BACKENDS if backend != "jax"]
+    assert [size for _, size, _ in engines] == [1, 20, 80, 320, 20, 80, 20, 80]
+    assert engines[4][0] == ["loop", "vmap", "compiled", "jax_map", "losslab"]
+    assert set(measured["wide"]["sizes"]) == {"64 20", "64 80", "256 20", "256 80"}
+    present = [backend for backend in BACKENDS if backend not in ("jax", "jax_map", "compiled")]
     assert engines[0] == (present, 1, TimingPlan(rounds=3, before=100, epochs=20))
     assert 26 * 100 > 2000
     assert measured["hw4"]["epochs"] == 499

@@ -26,6 +26,20 @@ def test_the_engine_is_shown_in_us_and_in_times_losslabs() -> None:
     assert 'scikit-learn MLPClassifier: not measured, as sklearn is not installed (pip install -e ".[bench]")' in lines
 
 
+def test_wide_networks_are_shown_with_the_roofline_in_the_last_row() -> None:
+    lines = shown({"wide": content()["wide"]})
+    assert "20 x 64" in lines
+    assert "losslab, one process per core 1100.0 (1150.0)" in lines
+    assert (
+        lines.index("at most possible (190 GFLOP/s, 25 GB/s) 160")
+        == lines.index("as a multiple of losslab's, median:") - 1
+    )
+    assert "JAX jit + vmap + scan, one process per core 1.04" in lines
+    assert 'JAX jit + lax.map + scan: not measured, as jax is not installed (pip install -e ".[bench]")' in lines
+    measured = content()["wide"] | {"roofline": None}
+    assert not any(line.startswith("at most possible") for line in shown({"wide": measured}))
+
+
 def test_whole_commands_are_shown_with_their_memory() -> None:
     lines = shown(content())
     assert f"{whole.HW4} 16.00 18.00 2000" in lines

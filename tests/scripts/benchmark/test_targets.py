@@ -16,6 +16,8 @@ def test_every_target_is_judged_by_hand_checked_numbers() -> None:
         "engine, S = 80": (11.0, False),  # against 10.5
         "tuned JAX / losslab, S = 20": (1.043, True),  # the median of 10.5 / 11, 30 / 12.5 and 12 / 11.5
         "tuned JAX / losslab, S = 80": (1.043, True),
+        "wide: JAX vmap / losslab, S = 20, mini-batches of 64": (1.043, True),
+        "wide: the loop / losslab, S = 20, mini-batches of 64": (54.545, True),
         "80 networks: the loop / losslab": (35.0, True),  # the median of 40 and 30 against 35
         "80 networks: the loop in one process per core / losslab": (17.5, False),  # of 20 and 15 against 18
         "one network: the loop / losslab": (2.45, True),

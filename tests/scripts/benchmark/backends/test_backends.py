@@ -27,15 +27,8 @@ def hydra_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def whole_batches(monkeypatch: pytest.MonkeyPatch) -> Work:
+def whole_batches() -> Work:
     """Return the work on two networks of other widths than the lecture's, all of whose samples are one mini-batch."""
-    from scripts.benchmark.backends import one_network
-
-    def network(outputs: int) -> torch.nn.Sequential:
-        linear = [torch.nn.Linear(*widths) for widths in ((2, 6), (6, 8), (8, outputs))]
-        return torch.nn.Sequential(linear[0], torch.nn.ReLU(), linear[1], torch.nn.ReLU(), linear[2])
-
-    monkeypatch.setattr(one_network, "make_network", network)
     return work(SEEDS, SEGMENTS, overrides=WHOLE)
 
 
@@ -59,7 +52,7 @@ def oracle(task: Work, index: int) -> Layers:
 
 def trained(name: str, task: Work) -> tuple[Layers, int]:
     """Train by a backend and return the parameters and how often it paused."""
-    if name != "jax":
+    if BACKENDS[name].needs != "jax":
         return train_here(name, task)
     if not importlib.util.find_spec("jax"):
         pytest.skip("jax is not installed")
@@ -80,7 +73,12 @@ def train_here(name: str, task: Work) -> tuple[Layers, int]:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "sklearn"])
+SLOW = {"compiled": pytest.mark.integration}  # compiles for half a minute
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in BACKENDS if name != "sklearn"]
+)
 def test_a_backend_trains_the_networks_of_the_work(name: str, whole_batches: Work) -> None:
     before = cross_entropy(whole_batches.layers, whole_batches.x, whole_batches.target)
     expected = [oracle(whole_batches, index) for index in range(len(SEEDS))]
