@@ -302,6 +302,8 @@ def _unknown(key: str, value: str, typed: str) -> str:
         return str(Problem(key, "left out, as the groups that are chosen have no such setting", value))
     if key in {f"trainer.{item.name}" for item in fields(TrainerConfig)}:
         return str(Problem(key, f"written as +{key}=, as conf/trainer/ does not list it", value))
+    if others := _choices_with(key):
+        return str(Problem(key, f"left out, or given with {' or '.join(others)}, whose setting it is", value))
     rule = "a setting or group that --help lists"
     if key.startswith(("optimizer.", "scheduler.")):
         rule += f", or an argument of the class, written as +{key}="
@@ -310,6 +312,18 @@ def _unknown(key: str, value: str, typed: str) -> str:
     if "." in typed and len(elsewhere) == 1:  # such as model.lr
         return f"{problem} Did you mean {elsewhere[0]}?"
     return _with_nearest(problem, key.partition("@")[0], known)
+
+
+def _choices_with(key: str) -> list[str]:
+    """Return the choices of its group that have a setting, such as data=csv of data.path."""
+    group, _, name = key.partition(".")
+    files = {path.stem: OmegaConf.load(path) for path in sorted((CONFIG_DIR / group).glob("*.yaml"))}
+    places = {choice: (config, OmegaConf.select(config, group)) for choice, config in files.items()}
+    return [
+        f"{group}={choice}"
+        for choice, found in places.items()
+        if name and any(name in each for each in found if isinstance(each, DictConfig))
+    ]
 
 
 def _with_quotes(word: str) -> str:
@@ -329,7 +343,7 @@ def _with_nearest(problem: Problem, wrong: str, known: Sequence[str]) -> str:
 def _value(key: str, words: Sequence[str]) -> str:
     """Return the value that a command line gives to a key, or the whole line."""
     values = [word.partition("=")[2] for word in words if word.lstrip("+~").partition("=")[0] == key]
-    return values[0] if values else " ".join(words)
+    return re.sub(r"^'([^']*)'$", r"\1", values[0]) if values else " ".join(words)  # as typed, see readable
 
 
 def _mentioned(text: str, words: Sequence[str]) -> str:

@@ -235,6 +235,8 @@ callbacks=model_summary callbacks.model_summary._target_=torch.load ~ callbacks.
 +callbacks.x._target_=torch.nn.Linear ~ callbacks.x._target_, allow_targets, torch.nn.Linear
 +callbacks.x._target_=lightning.pytorch.callbacks.LearningRateFinder ~ callbacks.x._target_, manual optimization
 seed=[0,1] +callbacks.x._target_=lightning.pytorch.callbacks.Timer ~ callbacks.x._target_, early_stopping
+data.path=x.csv ~ data.path, given with data=csv, x.csv
+data.target=等级 ~ data.target, data=csv or data=openml_file, got "等级"
 callbacks=lr_finder callbacks.lr_finder.min_lr=0 ~ callbacks.lr_finder.min_lr, above 0, 0
 callbacks=lr_finder callbacks.lr_finder.max_lr=1e-6 ~ callbacks.lr_finder.max_lr, above min_lr, 1e-06
 callbacks=lr_finder callbacks.lr_finder.steps=19 ~ callbacks.lr_finder.steps, from 20 to 1000000, 19
