@@ -58,7 +58,8 @@ def kaiming_commands(results: Sequence[Results]) -> list[str]:
     lines = []
     for study in dict.fromkeys(each.study for each in results):
         mine = [each for each in results if each.study == study and _has_normal_init(each)]
-        collapses = {each.fingerprint for each in mine if collapsed(each.metrics.get(DECIDED_CLASSES, np.nan)) == 1}
+        collapse = collapsed([each.metrics.get(DECIDED_CLASSES, np.nan) for each in mine])
+        collapses = {each.fingerprint for each, share in zip(mine, collapse, strict=True) if share == 1}
         found = command_words([each for each in mine if each.fingerprint in collapses]) if collapses else []
         lines += [shlex.join([*words, "model.init=kaiming", f"study={study}_kaiming"]) for words in found]
     return lines

@@ -10,6 +10,7 @@ from src.storage.schema import Results
 from src.utils.seeds import SEED_KEYS
 
 _MAX_COMMANDS = 20
+_SEEDS = tuple(f"{plus}{key}=" for plus in ("", "+", "++") for key in SEED_KEYS)
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ def command_words(results: Sequence[Results]) -> list[list[str]]:
     Each starts with ``python -m src.train``. The settings are those of the files, which others may have written.
     """
     conditions: dict[tuple[tuple[str, str], ...], list[Results]] = {}
-    settings_of: dict[int, tuple[tuple[str, str], ...]] = {}  # by identity, as runs of a stack share the list
+    settings_of: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}  # by the words that runs share
     for each in results:
-        key = id(each.overrides)
-        if key not in settings_of:
-            settings_of[key] = tuple(_settings(each.overrides).items())
-        conditions.setdefault(settings_of[key], []).append(each)
+        words = tuple([word for word in each.overrides if not word.startswith(_SEEDS)])
+        if words not in settings_of:
+            settings_of[words] = tuple(_settings(words).items())
+        conditions.setdefault(settings_of[words], []).append(each)
     keys = list(dict.fromkeys(key for settings in conditions for key, _ in settings))
     values = {key: list(dict.fromkeys(dict(each).get(key) for each in conditions)) for key in keys}
     seeds = {tuple(_seeds(runs).items()) for runs in conditions.values()}
