@@ -116,6 +116,6 @@ def _copy(source: Stack, of: Tensor, target: Stack, to: Tensor) -> None:
     state.update(copy.deepcopy(shared))
     for buffer, other in zip(source.network.buffers(), target.network.buffers(), strict=True):
         other[to] = buffer[of]
-    for index, place in zip(of.tolist(), to.tolist(), strict=True):
-        if drawn := getattr(source.network, "random_states", []):
+    if drawn := getattr(source.network, "random_states", []):
+        for index, place in zip(of.tolist(), to.tolist(), strict=True):
             target.network.random_states[place] = drawn[index]
