@@ -143,7 +143,8 @@ class StackedClassifier(L.LightningModule):
         return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": config})
 
     def on_fit_start(self) -> None:
-        """Select the engine, and log if a slower one trains where only the native kernel's compilation failed."""
+        """Begin with all seeds, select the engine, and log if a slower one trains as the kernel cannot be compiled."""
+        self.ended = self.substack = None  # of an earlier training
         optimizer = cast(BlockOptimizer, self.trainer.optimizers[0]).optimizer
         self.select_engine(optimizer)
         if self.requested_engine == "auto" and isinstance(self.engine, LayerwiseEngine):

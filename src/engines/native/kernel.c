@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The number of floats in a vector register, and that of registers. NEIGHBOURS(0) and NEIGHBOURS(1) are the even and odd elements of each
-   128-bit lane of two vectors, LANES(0) and LANES(4) the even and odd lanes. */
+/* The number of floats in a vector register, and that of registers. NEIGHBOURS(0) and NEIGHBOURS(1) are the even and odd
+   elements of each 128-bit lane of two vectors, LANES(0) and LANES(4) the even and odd lanes. */
 #if defined(__AVX512F__)
 #define SIMD_WIDTH 16
 #define REGISTERS 32

@@ -81,6 +81,18 @@ def test_a_seed_that_stopped_is_not_trained_on(engine, settings, monkeypatch):
     assert trained[0] == {4} != trained[-1]
 
 
+def test_a_later_training_without_the_callback_trains_all_seeds(settings):
+    config = settings(*SMALL, *STOPS) | {"seed": SEEDS}
+    parts = build_components(config, stack(config))
+    build_trainer(config, build_callbacks(config)).fit(parts.classifier, datamodule=parts.datamodule)
+    assert (parts.classifier.ended > 0).any()
+    before = parts.network.head.weight.detach().clone()
+    build_trainer(config, []).fit(parts.classifier, datamodule=parts.datamodule)
+    changed = (parts.network.head.weight != before).flatten(1).any(1)
+    assert changed.tolist() == [True] * 4
+    assert parts.classifier.ended is None
+
+
 @pytest.mark.parametrize("seed", SEEDS[:2])
 def test_a_seed_stops_when_lightnings_callback_would_stop_it(seed, settings):
     config = settings(*SMALL, *STOPS)
