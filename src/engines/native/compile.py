@@ -28,7 +28,7 @@ SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-fno-math-errno", "-shared", "-fPIC")
 TUNING = "LOSSLAB_KERNEL_FLAGS"  # environment variable whose flags replace -march=native
 CPUINFO = Path("/proc/cpuinfo")
-FUNCTIONS = ("forward", "backward")
+FUNCTIONS = ("forward", "backward", "train")
 NO_COMPILER = "needs a C compiler, cc"
 
 

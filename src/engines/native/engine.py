@@ -14,19 +14,23 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule, change_settings, output_gradient
+from src.engines.base import Engine, Schedule, Settings, output_gradient
 from src.engines.flat_parameters import SIMD_WIDTH, FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.engines.native.compile import load_kernel
 from src.losses.base import Objective
+from src.losses.ce import CrossEntropy
+from src.losses.mse import MeanSquaredError
 from src.models.activations import ACTIVATIONS, IDENTITY, Activation
 from src.models.layers import StackedLinear
 
+LOSSES: dict[type, int] = {CrossEntropy: 0, MeanSquaredError: 1}  # whose gradient kernel.c has
 CODES = {IDENTITY: 0, ACTIVATIONS["relu"]: 1, ACTIVATIONS["sigmoid"]: 2, ACTIVATIONS["tanh"]: 3}  # as in kernel.c
 ROWS = 8  # as in kernel.c
 MAX_TILE = 96  # columns of the widest tile of kernel.c
 MAX_CHUNK_BYTES = 2**22  # of networks that train together, to stay in a cache that processes share
 Layers = list[tuple[StackedLinear, Activation]]
+Steps = list[tuple[Tensor, Tensor, Tensor]]  # x (S, B, D), target (S, B) and outputs (S, B, O) of each
 
 
 class _Layer(ctypes.Structure):
@@ -50,13 +54,18 @@ class _Adam(ctypes.Structure):
     )
 
 
+class _MiniBatch(ctypes.Structure):
+    """The struct ``mini_batch`` of kernel.c."""
+
+    _fields_ = (*((name, ctypes.c_void_p) for name in ("x", "target", "y")), ("samples", ctypes.c_long))
+
+
 @dataclass(frozen=True)
 class _Piece:
     """Consecutive networks of one part, which the kernel trains by one call."""
 
     part: int  # index of the part, whose buffer they are in
     first: int  # index of the first of them in the stack
-    offset: int  # index of the first of them in the chunk that trains together
     seeds: int  # number of them
     layers: Any  # structs of the layers
 
@@ -87,57 +96,67 @@ class NativeEngine(Engine):
     @torch.no_grad()
     def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
         """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        kernel, _ = library()
-        depth, first, last = len(self._layers), self._layers[0][0].weight, self._layers[-1][0].weight
-        batches = [(_checked("x", x, (*target.shape, first.shape[1])), target) for x, target in batches]
+        first, last = self._layers[0][0].weight, self._layers[-1][0].weight
+        batches = [(_checked("x", x, (*target.shape, first.shape[1])), target.contiguous()) for x, target in batches]
         self._flat.gather()
-        states = [adam_state(self._optimizer, part) for part in self._flat.parts]
-        adams = self._adams(states)
         self._allocate(max(target.shape[1] for _, target in batches))
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
-        done = int(states[0]["step"])
-        factors = self._flat.seed_factors if self._scale else None
+        states = [adam_state(self._optimizer, part) for part in self._flat.parts]
+        optimizers = [
+            _optimizers(part, state, [group | own[index] for own in schedule] if schedule else [group] * len(batches))
+            for index, (part, state, group) in enumerate(
+                zip(self._flat.parts, states, self._optimizer.param_groups, strict=True)
+            )
+        ]
+        steps = [(x, target, y) for (x, target), y in zip(batches, outputs, strict=True)]
         for chunk, pieces in self._pieces:
-            output_gradients = output_gradient(self._objective, chunk)
-            for index, ((x, target), y) in enumerate(zip(batches, outputs, strict=True)):
-                if schedule:
-                    change_settings(self._optimizer, schedule[index])
-                    adams = self._adams(states)
-                self._correct_bias(adams, done + index + 1)
-                if len(self._pieces) > 1:
-                    x, y, target = x[chunk], y[chunk], target[chunk]
-                samples = target.shape[1]
-                for piece in pieces:
-                    piece.layers[-1].y = _from(y, piece)
-                    values = adams[piece.part].values
-                    kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x, piece))
-                gradient = _checked("the gradient of the loss", output_gradients(y, target), y.shape)
-                for piece in pieces:
-                    adam, at = adams[piece.part], (_from(x, piece), _from(gradient, piece))
-                    own = None if factors is None else factors[piece.first :].data_ptr()
-                    kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at, own)
+            if type(self._objective) in LOSSES:
+                self._train_in_kernel(pieces, optimizers, steps)
+            else:
+                self._train_by_steps(chunk, pieces, optimizers, steps)
         for state in states:
-            state["step"].fill_(done + len(batches))
+            state["step"] += len(batches)
         self._flat.scatter()
         return outputs
+
+    def _train_in_kernel(self, pieces: "list[_Piece]", optimizers: list[Any], steps: Steps) -> None:
+        """Take all steps of a chunk in the kernel, which has the gradient of the loss."""
+        loss, depth = LOSSES[type(self._objective)], len(self._layers)
+        for piece in pieces:
+            batches = (_MiniBatch * len(steps))()
+            for batch, (x, target, y) in zip(batches, steps, strict=True):
+                batch.x, batch.target, batch.y = (_from(values, piece.first) for values in (x, target, y))
+                batch.samples = target.shape[1]
+            at = piece.layers, depth, optimizers[piece.part], piece.seeds, batches, len(steps), loss
+            library()[0].train(*at, self._factors(piece))
+
+    def _train_by_steps(self, chunk: slice, pieces: "list[_Piece]", optimizers: list[Any], steps: Steps) -> None:
+        """Take all steps of a chunk, with the gradient of the loss between the two halves of each."""
+        kernel, depth = library()[0], len(self._layers)
+        output_gradients = output_gradient(self._objective, chunk)
+        for index, (x, target, y) in enumerate(steps):
+            samples = target.shape[1]
+            for piece in pieces:
+                piece.layers[-1].y = _from(y, piece.first)
+                values = optimizers[piece.part][index].values
+                kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x, piece.first))
+            gradient = output_gradients(y[chunk], target[chunk])
+            gradient = _checked("the gradient of the loss", gradient, y[chunk].shape)
+            for piece in pieces:
+                adam = ctypes.byref(optimizers[piece.part][index])
+                at = _from(x, piece.first), _from(gradient, piece.first - chunk.start)
+                kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at, self._factors(piece))
+
+    def _factors(self, piece: "_Piece") -> int | None:
+        """Return the address of the factors of the learning rates of a piece, or None where there are none."""
+        factors = self._flat.seed_factors if self._scale else None
+        return None if factors is None else _from(factors, piece.first)
 
     def _chunks(self) -> list[slice]:
         """Return the seeds that train together through all mini-batches: as many as stay in the cache."""
         seeds = len(self._layers[0][0].weight)
         size = max(1, MAX_CHUNK_BYTES * seeds // (3 * self._flat.values.nbytes))  # values and two moments
         return [slice(start, min(start + size, seeds)) for start in range(0, seeds, size)]
-
-    def _adams(self, states: list[dict[str, Tensor]]) -> list[_Adam]:
-        """Return the optimizer of each part."""
-        parts = zip(self._flat.parts, states, self._optimizer.param_groups, strict=True)
-        return [_adam(part, state, group) for part, state, group in parts]
-
-    def _correct_bias(self, adams: list[_Adam], step: int) -> None:
-        """Set the factors that change from step to step."""
-        for adam, group in zip(adams, self._optimizer.param_groups, strict=True):
-            beta1, beta2 = group["betas"]
-            adam.step_size = group["lr"] / (1 - beta1**step)
-            adam.inv_bias_correction2_sqrt = (1 - beta2**step) ** -0.5
 
     def _allocate(self, samples: int) -> None:
         """Allocate memory for a chunk of seeds and mini-batches of this size, and make the structs that point to it."""
@@ -163,7 +182,7 @@ class NativeEngine(Engine):
             first, last = max(chunk.start, start), min(chunk.stop, start + size)
             if first < last:
                 layers = self._structs(part, first - start, first - chunk.start)
-                pieces.append(_Piece(part, first, first - chunk.start, last - first, layers))
+                pieces.append(_Piece(part, first, last - first, layers))
             start += size
         return pieces
 
@@ -184,24 +203,30 @@ class NativeEngine(Engine):
         return structs
 
 
-def _from(values: Tensor, piece: _Piece) -> int:
-    """Return the address of the first network of a piece in contiguous values of a chunk, (S, ...), in float32."""
-    return values.data_ptr() + 4 * piece.offset * values.stride(0)
+def _from(values: Tensor, seed: int) -> int:
+    """Return the address of a seed in contiguous values, (S, ...)."""
+    return values.data_ptr() + values.element_size() * seed * values.stride(0)
 
 
-def _adam(values: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> _Adam:
-    """Return the optimizer of a buffer, without the factors that change from step to step."""
-    decoupled, weight_decay = group["decoupled_weight_decay"], group["weight_decay"]
-    return _Adam(
-        values=values.data_ptr(),
-        exp_avg=state["exp_avg"].data_ptr(),
-        exp_avg_sq=state["exp_avg_sq"].data_ptr(),
-        one_minus_beta1=1 - group["betas"][0],
-        one_minus_beta2=1 - group["betas"][1],
-        eps=group["eps"],
-        weight_decay=0 if decoupled else weight_decay,
-        weight_scale=1 - group["lr"] * weight_decay if decoupled else 1,
-    )
+def _optimizers(values: Tensor, state: dict[str, Tensor], settings: Settings) -> Any:
+    """Return the structs of the optimizer of a buffer for steps with these settings, after those that it has taken."""
+    done = int(state["step"])
+    shared = values.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
+    structs = (_Adam * len(settings))()
+    for index, group in enumerate(settings):
+        lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
+        beta1, beta2 = group["betas"]
+        structs[index] = _Adam(
+            *shared,
+            lr / (1 - beta1 ** (done + index + 1)),
+            (1 - beta2 ** (done + index + 1)) ** -0.5,
+            1 - beta1,
+            1 - beta2,
+            group["eps"],
+            0 if decoupled else weight_decay,
+            1 - lr * weight_decay if decoupled else 1,
+        )
+    return structs
 
 
 def _checked(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -235,8 +260,9 @@ def library() -> tuple[Any, str | None]:
     kernel, reason = load_kernel()
     if kernel is not None:
         number, pointer = ctypes.c_long, ctypes.c_void_p
-        layers, adam = ctypes.POINTER(_Layer), ctypes.POINTER(_Adam)
+        layers, adam, batches = (ctypes.POINTER(struct) for struct in (_Layer, _Adam, _MiniBatch))
         kernel.forward.argtypes = [layers, number, pointer, number, number, pointer]
         kernel.backward.argtypes = [layers, number, adam, number, number, pointer, pointer, pointer]
-        kernel.forward.restype = kernel.backward.restype = None
+        kernel.train.argtypes = [layers, number, adam, number, batches, number, number, pointer]
+        kernel.forward.restype = kernel.backward.restype = kernel.train.restype = None
     return kernel, reason

@@ -4,6 +4,7 @@
    network stays in the processor's cache from its first product to its last, and no result depends on S. */
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 /* The number of floats in a vector register, and that of registers. NEIGHBOURS(0) and NEIGHBOURS(1) are the even and odd
@@ -46,6 +47,7 @@ typedef float vector __attribute__((vector_size(4 * SIMD_WIDTH)));
 typedef int mask __attribute__((vector_size(4 * SIMD_WIDTH)));
 
 enum { IDENTITY, RELU, SIGMOID, TANH };
+enum { CROSS_ENTROPY, SQUARED_ERROR };
 
 typedef struct {
     long inputs, outputs, stride; /* W is inputs x outputs, and its rows are `stride` floats apart */
@@ -68,6 +70,13 @@ typedef struct {
     float weight_decay; /* of Adam, added to the gradient; 0 for AdamW */
     float weight_scale; /* 1 - lr weight_decay for AdamW; 1 for Adam */
 } optimizer;
+
+typedef struct {
+    const float *x;        /* (S, B, inputs) */
+    const int64_t *target; /* (S, B) */
+    float *y;              /* (S, B, outputs), to be written */
+    long samples;          /* B */
+} mini_batch;
 
 INLINE vector load(const float *from) {
     vector v;
@@ -343,18 +352,44 @@ static void update_layer(const layer *l, const optimizer *o, long seed, const fl
     adam_step(o, l->bias + seed * l->bias_step, l->gradient, l->outputs);
 }
 
-/* Write the outputs of S networks for their samples x, (S, B, inputs), into y of the last layer. */
-void forward(const layer *layers, long depth, const float *values, long seeds, long samples, const float *x) {
-    for (long s = 0; s < seeds; s++) {
-        const float *in = x + s * samples * layers->inputs;
-        for (const layer *l = layers; l < layers + depth; l++) {
-            const float *w = values + l->weight + s * l->weight_step, *b = values + l->bias + s * l->bias_step;
-            float *y = l->y + s * samples * l->outputs;
-            affine(l, w, b, in, samples, y);
-            activate(l->activation, y, samples * l->outputs);
-            in = y;
-        }
+/* Write the outputs of the network of a seed for its samples x into y of the last layer, at a place in y of the layers. */
+static void forward_one(const layer *layers, long depth, const float *values, long seed, long place, const float *x,
+                        long samples) {
+    for (const layer *l = layers; l < layers + depth; l++) {
+        float *y = l->y + place * samples * l->outputs;
+        affine(l, values + l->weight + seed * l->weight_step, values + l->bias + seed * l->bias_step, x, samples, y);
+        activate(l->activation, y, samples * l->outputs);
+        x = y;
     }
+}
+
+/* Take a step of the network of a seed after `forward_one`, given the gradient dz of its outputs. */
+static void backward_one(const layer *layers, long depth, const optimizer *o, long seed, long place, const float *x,
+                         const float *dz, long samples) {
+    for (const layer *l = layers + depth - 1; l > layers; l--) {
+        const float *in = l[-1].y + place * samples * l->inputs;
+        float *dx = l[-1].dz;
+        input_gradient(l, o->values + l->weight + seed * l->weight_step, dz, samples, dx);
+        differentiate(l[-1].activation, dx, in, samples * l->inputs);
+        update_layer(l, o, seed, in, dz, samples);
+        dz = dx;
+    }
+    update_layer(layers, o, seed, x, dz, samples);
+}
+
+/* dy = (softmax(y) - 1[k = target]) / B, the gradient of the mean cross-entropy. */
+static void cross_entropy_gradient(const float *y, const int64_t *target, long samples, long outputs, float *dy) {
+    for (long p = 0; p < samples; p++, y += outputs, dy += outputs) {
+        float largest = y[0], sum = 0;
+        for (long k = 1; k < outputs; k++) largest = y[k] > largest ? y[k] : largest;
+        for (long k = 0; k < outputs; k++) sum += dy[k] = expf(y[k] - largest);
+        for (long k = 0; k < outputs; k++) dy[k] = (dy[k] / sum - (k == target[p])) / samples;
+    }
+}
+
+/* dy = 2 (y - target) / B, the gradient of the mean squared error to the label. */
+static void squared_error_gradient(const float *y, const int64_t *target, long samples, float *dy) {
+    for (long p = 0; p < samples; p++) dy[p] = (y[p] - target[p]) * (2.0f / samples);
 }
 
 /* The optimizer with a factor for its learning rate. */
@@ -364,22 +399,37 @@ static optimizer scaled(optimizer o, float factor) {
     return o;
 }
 
+/* Write the outputs of S networks for their samples x, (S, B, inputs), into y of the last layer. */
+void forward(const layer *layers, long depth, const float *values, long seeds, long samples, const float *x) {
+    for (long s = 0; s < seeds; s++) forward_one(layers, depth, values, s, s, x + s * samples * layers->inputs, samples);
+}
+
 /* Take a step of S networks after `forward`, given the gradient dy of their outputs, (S, B, outputs), and factors for
    the learning rate of each, (S), or none. */
 void backward(const layer *layers, long depth, const optimizer *shared, long seeds, long samples, const float *x,
               const float *dy, const float *factors) {
+    long outputs = layers[depth - 1].outputs;
     for (long s = 0; s < seeds; s++) {
-        const optimizer own = factors ? scaled(*shared, factors[s]) : *shared, *o = &own;
-        const layer *l = layers + depth - 1;
-        const float *dz = dy + s * samples * l->outputs;
-        for (; l > layers; l--) {
-            const float *w = o->values + l->weight + s * l->weight_step, *in = l[-1].y + s * samples * l->inputs;
-            float *dx = l[-1].dz;
-            input_gradient(l, w, dz, samples, dx);
-            differentiate(l[-1].activation, dx, in, samples * l->inputs);
-            update_layer(l, o, s, in, dz, samples);
-            dz = dx;
-        }
-        update_layer(l, o, s, x + s * samples * l->inputs, dz, samples);
+        optimizer own = factors ? scaled(*shared, factors[s]) : *shared;
+        backward_one(layers, depth, &own, s, s, x + s * samples * layers->inputs, dy + s * samples * outputs, samples);
     }
+}
+
+/* Take steps of S networks, one network after the other, on mini-batches, each with its optimizer. */
+void train(const layer *layers, long depth, const optimizer *optimizers, long seeds, const mini_batch *batches,
+           long steps, long loss, const float *factors) {
+    layer own[depth], *last = own + depth - 1;
+    memcpy(own, layers, sizeof own);
+    for (long s = 0; s < seeds; s++)
+        for (long k = 0; k < steps; k++) {
+            long samples = batches[k].samples;
+            const float *x = batches[k].x + s * samples * layers->inputs;
+            const int64_t *target = batches[k].target + s * samples;
+            optimizer o = factors ? scaled(optimizers[k], factors[s]) : optimizers[k];
+            last->y = batches[k].y + s * samples * last->outputs;
+            forward_one(own, depth, o.values, s, 0, x, samples);
+            if (loss == CROSS_ENTROPY) cross_entropy_gradient(last->y, target, samples, last->outputs, last->dz);
+            else squared_error_gradient(last->y, target, samples, last->dz);
+            backward_one(own, depth, &o, s, 0, x, last->dz, samples);
+        }
 }

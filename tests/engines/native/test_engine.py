@@ -22,7 +22,9 @@ from src.engines.native.engine import NativeEngine, unsupported_reason
 from src.engines.select import select_engine
 from src.losses.ce import CrossEntropy
 from src.losses.class_weighted import class_weighted
+from src.losses.mse import MeanSquaredError
 from src.models.activations import ACTIVATIONS, Activation
+from src.models.linear import Linear
 from src.models.mlp import MLP
 from src.training.single_thread import single_threaded
 from tests.commands import CONSOLE, SHORT, results
@@ -30,9 +32,9 @@ from tests.commands import CONSOLE, SHORT, results
 pytestmark = pytest.mark.skipif(native.library()[0] is None, reason="there is no C compiler")
 
 
-def stack(seeds: int = 2, hidden: Sequence[int] = (20, 9)) -> MLP:
+def stack(seeds: int = 2, hidden: Sequence[int] = (20, 9), outputs: int = 2) -> MLP:
     generators = [Generator().manual_seed(seed) for seed in range(seeds)]
-    return MLP(2, 2, generators, hidden=list(hidden), activation="relu", init="kaiming", init_std=0.02)
+    return MLP(2, outputs, generators, hidden=list(hidden), activation="relu", init="kaiming", init_std=0.02)
 
 
 def epoch(seeds: int = 2, samples: int = 23, batch_size: int = 5) -> list[tuple[Tensor, Tensor]]:
@@ -186,6 +188,35 @@ def test_what_the_kernel_cannot_do_is_said() -> None:
         assert unsupported_reason(network.layers, flat.values, optimizer) is not None
 
 
+@pytest.mark.parametrize("classes", [2, 7])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("kind", [CrossEntropy, MeanSquaredError])
+def test_the_kernel_has_the_gradients_of_these_objectives(kind: type[Any], scale: float, classes: int) -> None:
+    objective = kind(classes)
+    samples = torch.randn(3, 40, 2, generator=Generator().manual_seed(1)) * scale
+    target = torch.arange(40).remainder(classes).expand(3, 40)
+    generators = [Generator().manual_seed(seed) for seed in range(3)]
+    network = Linear(2, objective.out_features, generators, init="kaiming", init_std=0.02)
+    expected = samples.mT @ objective.gradient(network(samples), target).detach()  # (S, 2, O)
+    flat = FlatParameters(network)
+    optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
+    NativeEngine(network.layers, objective, flat, optimizer).train([(samples, target)])
+    flat.values.data.copy_(optimizer.state[flat.values]["exp_avg"])  # so that the weights are their gradients
+    torch.testing.assert_close(network.head.weight, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+
+
+def test_an_objective_derived_from_one_in_the_kernel_keeps_its_gradient() -> None:
+    class Constant(CrossEntropy):
+        def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+            return torch.zeros_like(outputs)
+
+    network = stack()
+    flat = FlatParameters(network)
+    before = flat.values.detach().clone()
+    NativeEngine(network.layers, Constant(2), flat, adam(flat)).train(epoch())
+    assert torch.equal(flat.values, before)
+
+
 def test_every_activation_has_a_code() -> None:
     assert set(ACTIVATIONS.values()) < set(native.CODES)
 
@@ -198,12 +229,13 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
     monkeypatch.setenv(TUNING, flags)
     kernel = native.library.__wrapped__()
     monkeypatch.setattr(native, "library", lambda: kernel)
-    objective = CrossEntropy(2)
-    for hidden, samples in product(([20, 9], [50, 100, 50], [3, 4], [17, 8], [33, 101, 9]), (5, 37)):
+    for objective, hidden, samples in product(
+        (CrossEntropy(2), MeanSquaredError(2)), ([20, 9], [50, 100, 50], [3, 4], [17, 8], [33, 101, 9]), (5, 37)
+    ):
         batch = epoch(samples=samples, batch_size=samples)
         gradients = []
         for make in (AutogradEngine, lambda network, *rest: select_engine(network, *rest, requested="native")):
-            network = stack(2, hidden=hidden)
+            network = stack(2, hidden=hidden, outputs=objective.out_features)
             flat = FlatParameters(network)
             optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
             make(network, objective, flat, optimizer).train(batch)
