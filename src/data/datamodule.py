@@ -1,6 +1,6 @@
 """The LightningDataModule of a stack: one data set per seed, and mini-batches that hold samples of every seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -89,7 +89,15 @@ class SharedSplit(Split):
 
 
 class Block(list[Batch]):
-    """Consecutive mini-batches, which Lightning moves to a device by one call rather than tensor by tensor."""
+    """Consecutive mini-batches: of those of one size x (steps, S, B, D) and target (steps, S, B), then of the others.
+
+    Lightning moves it to a device by one call rather than tensor by tensor.
+    """
+
+    @classmethod
+    def of(cls, batches: Iterable[Batch]) -> "Block":
+        """Return mini-batches, each (S, B, D) and (S, B), as a block."""
+        return cls((x[None], target[None]) for x, target in batches)
 
     def to(self, device: torch.device) -> "Block":
         """Return the mini-batches on a device."""
@@ -130,13 +138,13 @@ class EpochLoader:
     def __iter__(self) -> Iterator[Block]:
         order = torch.stack([self._order(*each) for each in zip(self.split.target, self.generators, strict=True)])
         for rows in order.split(self.block, dim=1):
-            batches = Block()
+            block = Block()
             whole = rows.shape[1] // self.batch_size * self.batch_size
             for steps in (rows[:, :whole].unflatten(1, (-1, self.batch_size)), rows[:, None, whole:]):
                 if steps.numel():
                     steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that each mini-batch is contiguous
-                    batches += zip(*self.split.take(steps), strict=True)
-            yield batches
+                    block.append(self.split.take(steps))
+            yield block
 
     def _order(self, target: Tensor, generator: torch.Generator) -> Tensor:
         """Return the order (N,) of the samples of a seed in an epoch."""

@@ -1,12 +1,10 @@
 """The autograd engine, for any network."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.engines.base import NO_RULES, Engine, Schedule, StepRules, take_steps
+from src.engines.base import NO_RULES, Block, Engine, Schedule, StepRules, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 
@@ -38,9 +36,9 @@ class AutogradEngine(Engine):
         self._objective = objective
         self._flat = flat
 
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
-        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        return take_steps(self._backward, self._optimizer, self._flat, batches, schedule, self._rules)
+    def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
+        """Take a step on each mini-batch, and return the outputs before each step, see ``Engine.train``."""
+        return take_steps(self._backward, self._optimizer, self._flat, block, schedule, self._rules)
 
     @torch.enable_grad()
     def _backward(self, x: Tensor, target: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """The base class of engines, and the gradient that they share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,9 @@ from src.losses.base import Objective
 
 Settings = Sequence[dict[str, Any]]  # of each group of an optimizer, such as lr
 Schedule = Sequence[Settings]  # of each step
+Block = Sequence[
+    tuple[Tensor, Tensor]
+]  # mini-batches of one size, x (steps, S, B, D) and target (steps, S, B), and so on
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,15 @@ class Engine(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
-        """Take a step on each mini-batch, and return the outputs (S, B, O) before each step.
+    def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
+        """Take a step on each mini-batch.
 
         Args:
-            batches: The mini-batches, (S, B, D) and (S, B).
+            block: The mini-batches: those of a size, (steps, S, B, D) and (steps, S, B), and those that follow.
             schedule: For each step the settings that the optimizer's groups have; empty to keep them.
+
+        Returns:
+            Of the mini-batches of each size the outputs before each step, (steps, S, B, O).
         """
 
 
@@ -74,27 +81,27 @@ def take_steps(
     backward: Callable[[Tensor, Tensor], Tensor],
     optimizer: Optimizer,
     flat: FlatParameters,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    block: Block,
     schedule: Schedule = (),
     rules: StepRules = NO_RULES,
 ) -> list[Tensor]:
-    """Take a step of an optimizer on each mini-batch, (S, B, D) and (S, B), or on each few of them.
+    """Take a step of an optimizer on each mini-batch, or on each few of them.
 
     Args:
         backward: Fills the gradient of ``flat.values`` from a mini-batch and returns the outputs (S, B, O).
         optimizer: The optimizer of ``flat.parts``.
         flat: The network's parameters.
-        batches: The mini-batches.
+        block: The mini-batches, as of ``Engine.train``.
         schedule: For each step the settings that the optimizer's groups have; empty to keep them.
         rules: What happens before and after a step.
 
     Returns:
-        The outputs of each mini-batch before the step on it.
+        Of the mini-batches of each size the outputs before each step, (steps, S, B, O).
     """
     step = flat.by_parts(stepper(optimizer))
     flat.gather()
     outputs = []
-    batches = list(batches)
+    batches = [batch for x, target in block for batch in zip(x, target, strict=True)]
     for index, (x, target) in enumerate(batches):
         outputs.append(backward(x, target))
         if rules.accumulate > 1:
@@ -114,7 +121,8 @@ def take_steps(
             step()
         if rules.after_step is not None:
             rules.after_step()
-    return outputs
+    taken = iter(outputs)
+    return [torch.stack(list(islice(taken, len(target)))) for _, target in block]
 
 
 def output_gradient(objective: Objective, seeds: slice | None = None) -> Callable[[Tensor, Tensor], Tensor]:

@@ -4,14 +4,12 @@ Its hand-written forward and backward passes take less than half the time of aut
 into the flat gradient buffer, and no graph is recorded.
 """
 
-from collections.abc import Iterable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import NO_RULES, Engine, Schedule, StepRules, output_gradient, take_steps
+from src.engines.base import NO_RULES, Block, Engine, Schedule, StepRules, output_gradient, take_steps
 from src.engines.flat_parameters import FlatParameters
 from src.losses.base import Objective
 from src.models.activations import Activation
@@ -46,9 +44,9 @@ class LayerwiseEngine(Engine):
         self._layers = [_Layer(layer, activation, flat) for layer, activation in layers]
         self._gradient = output_gradient(objective)
 
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
-        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
-        return take_steps(self._backward, self._optimizer, self._flat, batches, schedule, self._rules)
+    def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
+        """Take a step on each mini-batch, and return the outputs before each step, see ``Engine.train``."""
+        return take_steps(self._backward, self._optimizer, self._flat, block, schedule, self._rules)
 
     @torch.no_grad()
     def _backward(self, x: Tensor, target: Tensor) -> Tensor:

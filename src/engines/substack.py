@@ -1,7 +1,7 @@
 """Some networks of a stack, which are trained without the others."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule, change_settings, settings_of
+from src.engines.base import Block, Engine, Schedule, change_settings, settings_of
 from src.engines.flat_parameters import FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.losses.base import Objective
@@ -72,12 +72,12 @@ class Substack:
         """Set what the learning rate of each seed of the whole stack is multiplied by, (S,)."""
         self._own.flat.set_factors(factors[self.seeds])
 
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
-        """Take a step on each mini-batch, (A, B, D) and (A, B), and return the outputs (A, B, O) before each step."""
+    def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
+        """Take a step on each mini-batch of the A seeds, and return the outputs before each, see ``Engine.train``."""
         own = torch.arange(len(self.seeds))
         change_settings(self._own.optimizer, settings_of(self._whole.optimizer))
         _copy(self._whole, self.seeds, self._own, own)
-        outputs = self._engine.train(batches, schedule)
+        outputs = self._engine.train(block, schedule)
         _copy(self._own, own, self._whole, self.seeds)
         return outputs
 

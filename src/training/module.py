@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from typing import Any, cast
 
 import lightning as L
@@ -183,19 +182,21 @@ class StackedClassifier(L.LightningModule):
             Of each step the losses, (steps, S), and the number of samples, sizes, and the number of correct
             decisions of each seed in all steps, (S,); NaN for a seed that a callback has stopped.
         """
-        batches = batch if isinstance(batch, Block) else [self._stacked(batch)]
+        block = batch if isinstance(batch, Block) else Block.of([self._stacked(batch)])
         if self.step_rules.accumulate > 1 and not isinstance(batch, Block):
             raise ValueError(
                 "accumulate_grad_batches accumulates within a Block of mini-batches, as of this data module"
             )
-        batches = [self._of_trained(each) for each in batches]
+        block = self._of_trained(block)
         optimizer: Any = self.optimizers()
-        outputs = optimizer.step(closure=partial(self._train, batches))
+        outputs = optimizer.step(closure=partial(self._train, block))
+        targets = [target for _, target in block]
         with torch.no_grad():
-            targets = [target for _, target in batches]
-            correct = (self.objective.decode(torch.cat(outputs, dim=1)) == torch.cat(targets, dim=1)).sum(-1)
+            decided = [self.objective.decode(output.flatten(0, 1)).view(output.shape[:3]) for output in outputs]
+            right = [preds == target for preds, target in zip(decided, targets, strict=True)]
+            correct = torch.stack([each.sum((0, 2)) for each in right]).sum(0)
             losses = self.losses(outputs, targets)
-        sizes = [target.shape[1] for target in targets]
+        sizes = [target.shape[2] for target in targets for _ in target]
         return {"losses": self._of_all(losses), "sizes": sizes, "correct": self._of_all(correct)}
 
     def on_train_epoch_start(self) -> None:
@@ -284,10 +285,12 @@ class StackedClassifier(L.LightningModule):
             whole = Stack(self.network, self.flat, optimizer)
             self.substack = Substack(whole, self.objective, seeds, self.optimizer, self._engine)
 
-    def _of_trained(self, batch: Batch) -> Batch:
-        """Return a batch, (S, B, D) and (S, B), of the A seeds that are trained: (A, B, D) and (A, B)."""
-        x, target = batch
-        return batch if self.substack is None else (x[self.substack.seeds], target[self.substack.seeds])
+    def _of_trained(self, block: Block) -> Block:
+        """Return the mini-batches of the A seeds that are trained, (steps, A, B, D) and (steps, A, B)."""
+        if self.substack is None:
+            return block
+        seeds = self.substack.seeds
+        return Block((x[:, seeds], target[:, seeds]) for x, target in block)
 
     def _of_all(self, values: Tensor) -> Tensor:
         """Return values of the A seeds that are trained, (..., A), among those of all, (..., S)."""
@@ -301,19 +304,19 @@ class StackedClassifier(L.LightningModule):
         seeds = len(next(self.network.parameters()))
         return x.expand(seeds, *x.shape), target.expand(seeds, *target.shape)
 
-    def _train(self, batches: list[Batch]) -> list[Tensor]:
+    def _train(self, block: Block) -> list[Tensor]:
         """Take a step on each mini-batch, and step a scheduler whose interval is a step after each."""
         scheduler = self.lr_schedulers()
         engine = self.substack or self.engine
         if scheduler is None or self.interval != "step":
-            return engine.train(batches)
+            return engine.train(block)
         optimizer = self.trainer.optimizers[0]
         schedule = []
-        for _ in batches[:: self.step_rules.accumulate]:
+        for _ in range(0, sum(len(target) for _, target in block), self.step_rules.accumulate):
             schedule.append(settings_of(optimizer))
             cast(LRScheduler, scheduler).step()
         following = settings_of(optimizer)
-        outputs = engine.train(batches, schedule)
+        outputs = engine.train(block, schedule)
         change_settings(optimizer, following)
         return outputs
 
@@ -346,10 +349,11 @@ class StackedClassifier(L.LightningModule):
         return bool(others) or trainer.current_epoch + 1 == trainer.max_epochs
 
     def losses(self, outputs: list[Tensor], targets: list[Tensor]) -> Tensor:
-        """Return the loss of every step, (steps, A), in one call for all mini-batches of one size."""
+        """Return the loss of every step, (steps, A), by outputs (steps, A, B, O) and targets (steps, A, B) by size."""
         objective = (self.substack or self).objective
-        parts = []
-        for _, steps in groupby(zip(outputs, targets, strict=True), lambda step: step[1].shape):
-            output, target = (torch.stack(tensors) for tensors in zip(*steps, strict=True))  # (steps, A, B, ...)
-            parts.append(objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2]))
-        return torch.cat(parts)
+        return torch.cat(
+            [
+                objective.loss(output.flatten(0, 1), target.flatten(0, 1)).view(target.shape[:2])
+                for output, target in zip(outputs, targets, strict=True)
+            ]
+        )

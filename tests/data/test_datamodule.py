@@ -12,6 +12,7 @@ from src.data.datamodule import Batch, EpochLoader, Split, StackedDataModule
 from src.data.noisy_cubic import NoisyCubic
 from src.utils.seed_streams import seed_streams
 from src.utils.validation import SettingsError
+from tests.blocks import mini_batches
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -143,12 +144,17 @@ def test_every_sample_is_held_out_with_the_same_probability() -> None:
 # The mini-batches.
 
 
+def epoch(loader: EpochLoader) -> list[Batch]:
+    """Return the mini-batches of an epoch, whose blocks are read."""
+    return [batch for block in loader for batch in mini_batches(block)]
+
+
 def test_an_epoch_is_one_block_of_25_batches_of_5_and_one_of_3() -> None:
     loader = ready([0, 1]).train_dataloader()
-    epoch = [*loader]
-    assert len(epoch) == len(loader) == 1
-    assert [x.shape for x, _ in epoch[0]] == [(2, 5, 2)] * 25 + [(2, 3, 2)]
-    assert [target.shape for _, target in epoch[0]] == [(2, 5)] * 25 + [(2, 3)]
+    (block,) = loader
+    assert len(loader) == 1
+    assert [x.shape for x, _ in block] == [(25, 2, 5, 2), (1, 2, 3, 2)]
+    assert [target.shape for _, target in block] == [(25, 2, 5), (1, 2, 3)]
 
 
 @few
@@ -156,7 +162,7 @@ def test_an_epoch_is_one_block_of_25_batches_of_5_and_one_of_3() -> None:
 def test_every_epoch_is_a_permutation_of_the_samples_of_each_seed(size: int, batch_size: int, seeds: list[int]) -> None:
     loader = EpochLoader(numbered(len(seeds), size), generators(*seeds), batch_size)
     for _ in range(2):
-        (batches,) = loader
+        batches = epoch(loader)
         assert all(part.is_contiguous() for batch in batches for part in batch)  # or the native engine copies them
         widths = [target.shape[1] for _, target in batches]
         assert widths == [batch_size] * (size // batch_size) + [size % batch_size] * (size % batch_size > 0)
@@ -172,7 +178,7 @@ def test_a_seed_alone_is_shuffled_as_in_a_stack_anew_each_epoch() -> None:
     loaders = module.train_dataloader(), again.train_dataloader(), alone.train_dataloader()
     orders = set()
     for _ in range(3):
-        (together,), (repeated,), (single,) = loaders
+        together, repeated, single = map(epoch, loaders)
         assert_same_batches(repeated, together)
         assert_same_batches([(x[1:2], target[1:2]) for x, target in together], single)
         orders |= {tuple(torch.cat([x[seed] for x, _ in together]).flatten().tolist()) for seed in range(3)}
@@ -182,39 +188,39 @@ def test_a_seed_alone_is_shuffled_as_in_a_stack_anew_each_epoch() -> None:
 def test_stratified_mini_batches_of_a_seed_alone_are_those_in_a_stack() -> None:
     module, alone = (ready(seeds, data=5, classes=3, stratified_batches=True) for seeds in ([4, 0, 9], [0]))
     for _ in range(2):
-        (together,), (single,) = module.train_dataloader(), alone.train_dataloader()
+        together, single = epoch(module.train_dataloader()), epoch(alone.train_dataloader())
         assert_same_batches([(x[1:2], target[1:2]) for x, target in together], single)
 
 
 def test_a_pinned_shuffle_orders_all_seeds_alike() -> None:
     module = ready([1, 2], data=0, split=0, shuffle=0)
-    (batches,) = module.train_dataloader()
+    batches = epoch(module.train_dataloader())
     assert all(torch.equal(x[0], x[1]) and torch.equal(target[0], target[1]) for x, target in batches)
 
 
 def test_the_batch_size_changes_the_cuts_and_not_the_order() -> None:
-    (small,), (large,) = ready([0]).train_dataloader(), ready([0], batch_size=1000).train_dataloader()
+    small, large = (epoch(each.train_dataloader()) for each in (ready([0]), ready([0], batch_size=1000)))
     assert len(large) == 1
     assert torch.equal(torch.cat([x for x, _ in small], dim=1), large[0][0])
 
 
 def test_blocks_of_an_epoch_follow_each_other_with_whole_mini_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    (whole,) = ready([3, 4]).train_dataloader()
+    whole = epoch(ready([3, 4]).train_dataloader())
     monkeypatch.setattr(datamodule, "MAX_BLOCK", 44)
     loader = ready([3, 4]).train_dataloader()
     blocks = list(loader)
-    assert [len(block) for block in blocks] == [8, 8, 8, 2]
+    assert [len(mini_batches(block)) for block in blocks] == [8, 8, 8, 2]
     assert len(loader) == 4
-    assert_same_batches([batch for block in blocks for batch in block], whole)
+    assert_same_batches([batch for block in blocks for batch in mini_batches(block)], whole)
     larger = ready([3, 4], batch_size=50).train_dataloader()  # than a block
-    assert [[x.shape[1] for x, _ in block] for block in larger] == [[50], [50], [28]]
+    assert [[x.shape[1] for x, _ in mini_batches(block)] for block in larger] == [[50], [50], [28]]
 
 
 def test_every_sample_comes_first_with_the_same_probability() -> None:
     loader = EpochLoader(numbered(500, 20), generators(*range(500)), 5)
     counts = torch.zeros(20)
     for _ in range(4):
-        (batches,) = loader
+        batches = epoch(loader)
         counts += torch.bincount(batches[0][0][..., 0].long().flatten(), minlength=20)
     assert counts.sum() == 10_000
     assert stats.chisquare(counts.numpy()).pvalue > 0.01

@@ -19,6 +19,7 @@ from src.engines.flat_parameters import FlatParameters
 from src.engines.native.engine import library
 from src.engines.select import select_engine
 from src.training.single_thread import single_threaded
+from tests.blocks import mini_batches, train_on
 
 STEPS = 60
 ROUNDING = 2.0**-24  # of single precision
@@ -48,8 +49,8 @@ def test_each_step_is_that_of_double_precision(
             exact_flat.values.data.copy_(before)
             for name, value in optimizer.state[flat.values].items():
                 exact_optimizer.state[exact_flat.values][name] = value.clone() if name == "step" else value.double()
-            trained.train([(x, target)])
-            oracle.train([(x.double(), target)])
+            train_on(trained, [(x, target)])
+            train_on(oracle, [(x.double(), target)])
             step, exact_step = flat.values - before, exact_flat.values - before
             errors.append((step - exact_step).norm() / (exact_step.norm() + ROUNDING * before.norm()))
             state, exact_state = optimizer.state[flat.values], exact_optimizer.state[exact_flat.values]
@@ -71,5 +72,5 @@ def batches(parts: Components) -> list[tuple[torch.Tensor, torch.Tensor]]:
     found: list[tuple[torch.Tensor, torch.Tensor]] = []
     while len(found) < STEPS:
         for block in loader:
-            found += block
+            found += mini_batches(block)
     return found[:STEPS]

@@ -17,6 +17,7 @@ from src.losses.ce import CrossEntropy
 from src.models.mlp import MLP
 from src.training.schedulers import WarmupCosine
 from src.training.single_thread import single_threaded
+from tests.blocks import train_on
 
 SEEDS = (3, 5, 4)  # of three parts
 OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any], list[dict[str, Any]]]] = {
@@ -53,7 +54,7 @@ def train(engine: Engine, optimizer: Optimizer, scheduler: LRScheduler | None, s
         for _ in range(5 if scheduler else 0):
             schedule.append([{"lr": group["lr"]} for group in optimizer.param_groups])
             scheduler.step()  # type: ignore[union-attr]
-        outputs = engine.train(epoch(seeds), schedule)
+        outputs = train_on(engine, epoch(seeds), schedule)
     return torch.cat(outputs, dim=1)
 
 

@@ -21,6 +21,7 @@ from src.models.linear import Linear
 from src.models.mlp import MLP
 from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError
+from tests.blocks import train_on
 from tests.losses.cases import TAKEN, make
 
 Make = Callable[[nn.Module, Objective, FlatParameters, Optimizer], Engine]
@@ -60,7 +61,7 @@ def gradient_of(
     """Return the outputs, the buffer and its gradient: without beta1, exp_avg of Adam after its first step."""
     flat = FlatParameters(stack)
     optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
-    (outputs,) = engine(stack, objective, flat, optimizer).train([(x, target)])
+    (outputs,) = train_on(engine(stack, objective, flat, optimizer), [(x, target)])
     return outputs, flat, optimizer.state[flat.values]["exp_avg"]
 
 
@@ -99,9 +100,8 @@ def test_the_engines_stay_together_for_100_steps(loss: str, classes: int, activa
         stack = network(range(2), objective.out_features, activation=activation).double()
         flat = FlatParameters(stack)
         with single_threaded():
-            engine(stack, objective, flat, Adam([flat.values], lr=0.005, fused=True)).train(
-                [(x.double(), target) for x, target in data]
-            )
+            trained = engine(stack, objective, flat, Adam([flat.values], lr=0.005, fused=True))
+            train_on(trained, [(x.double(), target) for x, target in data])
         after.append(flat.values.detach())
     assert (after[0] - after[1]).norm() <= 1e-6 * after[1].norm()
     start = network(range(2), objective.out_features, activation=activation).double()
@@ -136,8 +136,8 @@ def test_each_of_100_native_steps_is_that_of_autograd_and_torchs_optimizer(optim
             before = flat.values.detach().clone()
             plain.values.data.copy_(before)
             theirs.load_state_dict(copy.deepcopy(ours.state_dict()))
-            trained.train(data)
-            oracle.train(data)
+            train_on(trained, data)
+            train_on(oracle, data)
             change, expected = flat.values - before, plain.values - before
             rounding = 1e-7 * before.norm()  # of the sum of a number and its change
             assert (change - expected).norm() <= 1e-6 * expected.norm() + rounding
@@ -225,6 +225,7 @@ def test_the_padding_of_the_buffer_stays_zero(engine: str) -> None:
     stack = network(range(3), 3, (7,))
     flat = FlatParameters(stack)
     optimizer = AdamW([flat.values], lr=0.1, weight_decay=0.1, fused=True)
-    FAST[engine](stack, CrossEntropy(3), flat, optimizer).train([batch(range(3), 3, number=step) for step in range(5)])
+    trained = FAST[engine](stack, CrossEntropy(3), flat, optimizer)
+    train_on(trained, [batch(range(3), 3, number=step) for step in range(5)])
     used = sum(value.count_nonzero() for value in stack.parameters())
     assert flat.values.count_nonzero() == used == sum(value.numel() for value in stack.parameters())

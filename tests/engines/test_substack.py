@@ -15,6 +15,7 @@ from src.losses.ce import CrossEntropy
 from src.losses.class_weighted import class_weighted
 from src.models.custom import Custom
 from src.models.mlp import MLP
+from tests.blocks import train_on
 
 OPTIMIZERS = {
     "adam": partial(Adam, lr=0.05, fused=True),
@@ -85,12 +86,12 @@ def test_steps_of_some_are_those_among_all(name, make, rules):
     whole, parted = stacked(make(), OPTIMIZERS[name]), stacked(make(), OPTIMIZERS[name])
     first, second = batches(2), batches(4)[4:]
     for each in (whole, parted):
-        make_engine(each, objective).train(first)
+        train_on(make_engine(each, objective), first)
     others, _ = state(parted)
-    expected = make_engine(whole, objective).train(second)
+    expected = train_on(make_engine(whole, objective), second)
 
     part = Substack(parted, objective, SOME, OPTIMIZERS[name], make_engine)
-    outputs = part.train(of_some(second[:2])) + part.train(of_some(second[2:]))
+    outputs = train_on(part, of_some(second[:2])) + train_on(part, of_some(second[2:]))
     rounded = {"rtol": 1e-5, "atol": 1e-6} if make is dropping else {"rtol": 0, "atol": 0}
     for mine, theirs in zip(outputs, expected, strict=True):
         torch.testing.assert_close(mine, theirs[SOME], **rounded)
@@ -109,13 +110,13 @@ def test_what_a_callback_changes_in_the_whole_is_trained_on():
     whole, parted = (stacked(perceptrons(), OPTIMIZERS["adam"]) for _ in range(2))
     part = Substack(parted, CrossEntropy(3), SOME, OPTIMIZERS["adam"], engine)
     first, second = batches(1), batches(2)[2:]
-    engine(whole, CrossEntropy(3)).train(first)
-    part.train(of_some(first))
+    train_on(engine(whole, CrossEntropy(3)), first)
+    train_on(part, of_some(first))
     for each in (whole, parted):
         each.flat.values.data.mul_(0.5)
         each.optimizer.param_groups[0]["lr"] = 0.01
-    engine(whole, CrossEntropy(3)).train(second)
-    part.train(of_some(second))
+    train_on(engine(whole, CrossEntropy(3)), second)
+    train_on(part, of_some(second))
     assert torch.equal(state(parted)[0]["values"][SOME], state(whole)[0]["values"][SOME])
 
 

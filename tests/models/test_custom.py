@@ -11,6 +11,7 @@ from src.metrics.predictions import seed_network
 from src.models.custom import Custom
 from src.training.module import StackedClassifier
 from src.utils.validation import SettingsError
+from tests.blocks import train_on
 
 
 def plain(in_features: int, out_features: int) -> nn.Module:
@@ -60,7 +61,7 @@ def trained(network: Custom, data: list[tuple[Tensor, Tensor]]) -> Custom:
     classifier.configure_model()
     classifier.select_engine(classifier.optimizer([classifier.flat.values]))
     network.train()
-    classifier.engine.train(data)
+    train_on(classifier.engine, data)
     return network
 
 

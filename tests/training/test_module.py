@@ -15,6 +15,7 @@ from src.data import datamodule
 from src.engines.native import engine as native
 from src.engines.native.compile import NO_COMPILER, KernelFailure
 from src.training.single_thread import single_threaded
+from tests.blocks import mini_batches
 from tests.losses import cases
 from tests.losses.cases import TAKEN
 
@@ -177,8 +178,8 @@ def plain_loop(settings: dict[str, Any], index: int, optimizer: type[torch.optim
     loader = data.train_dataloader()
     for _ in range(settings["trainer"]["max_epochs"]):
         losses, sizes, correct = [], [], 0
-        (batches,) = loader
-        for x, target in batches:
+        (block,) = loader
+        for x, target in mini_batches(block):
             loss, right = measure(x[index], target[index])
             stepper.zero_grad()
             loss.backward()

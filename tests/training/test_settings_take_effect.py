@@ -24,6 +24,8 @@ from src.engines.select import select_engine
 from src.models.base import ClosedForm
 from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError, check
+from tests.blocks import mini_batches as one_by_one
+from tests.blocks import train_on
 
 ENGINES = ("native", "torch", "autograd")
 BY_CODE = ("classes", "in_features", "out_features", "generators", "params")  # arguments that no setting gives
@@ -107,7 +109,7 @@ def train(config: dict[str, Any], engine: str) -> Tensor | None:
     x = torch.randn(1, 60, 2, generator=generator)
     target = torch.randint(2, (1, 60), generator=generator)
     with single_threaded():
-        trained.train(list(zip(x.split(5, dim=1), target.split(5, dim=1), strict=True)))
+        train_on(trained, list(zip(x.split(5, dim=1), target.split(5, dim=1), strict=True)))
     return flat.values.detach()
 
 
@@ -194,7 +196,7 @@ def mini_batches(config: dict[str, Any]) -> list[Tensor]:
     """Return the samples of an epoch in their mini-batches, as every engine is given them."""
     datamodule = build_components(config, stack(config)).datamodule
     datamodule.setup()
-    return [tensor for block in datamodule.train_dataloader() for batch in block for tensor in batch]
+    return [tensor for block in datamodule.train_dataloader() for batch in one_by_one(block) for tensor in batch]
 
 
 @pytest.mark.parametrize(("choice", "name"), data_cases())

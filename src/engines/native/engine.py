@@ -5,7 +5,6 @@ processor's cache, which is not so when every operation runs over the whole stac
 """
 
 import ctypes
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Engine, Schedule, Settings, output_gradient
+from src.engines.base import Block, Engine, Schedule, Settings, output_gradient
 from src.engines.flat_parameters import SIMD_WIDTH, FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.engines.native.compile import load_kernel
@@ -29,8 +28,8 @@ CODES = {IDENTITY: 0, ACTIVATIONS["relu"]: 1, ACTIVATIONS["sigmoid"]: 2, ACTIVAT
 ROWS = 8  # as in kernel.c
 MAX_TILE = 96  # columns of the widest tile of kernel.c
 MAX_CHUNK_BYTES = 2**22  # of networks that train together, to stay in a cache that processes share
+MAX_STEPS = 64  # of a call of the kernel, during which a signal waits
 Layers = list[tuple[StackedLinear, Activation]]
-Steps = list[tuple[Tensor, Tensor, Tensor]]  # x (S, B, D), target (S, B) and outputs (S, B, O) of each
 
 
 class _Layer(ctypes.Structure):
@@ -54,10 +53,13 @@ class _Adam(ctypes.Structure):
     )
 
 
-class _MiniBatch(ctypes.Structure):
-    """The struct ``mini_batch`` of kernel.c."""
+class _MiniBatches(ctypes.Structure):
+    """The struct ``mini_batches`` of kernel.c."""
 
-    _fields_ = (*((name, ctypes.c_void_p) for name in ("x", "target", "y")), ("samples", ctypes.c_long))
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "target", "y")),
+        *((name, ctypes.c_long) for name in ("steps", "stack", "samples")),
+    )
 
 
 @dataclass(frozen=True)
@@ -94,58 +96,74 @@ class NativeEngine(Engine):
         self._max_samples = 0  # of a mini-batch, in the memory that is allocated
 
     @torch.no_grad()
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]], schedule: Schedule = ()) -> list[Tensor]:
-        """Take a step on each mini-batch, (S, B, D) and (S, B), and return the outputs (S, B, O) before each step."""
+    def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
+        """Take a step on each mini-batch, and return the outputs before each step, see ``Engine.train``."""
         first, last = self._layers[0][0].weight, self._layers[-1][0].weight
-        batches = [(_checked("x", x, (*target.shape, first.shape[1])), target.contiguous()) for x, target in batches]
+        block = [(_checked("x", x, (*target.shape, first.shape[1])), target.contiguous()) for x, target in block]
+        outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in block]
         self._flat.gather()
-        self._allocate(max(target.shape[1] for _, target in batches))
-        outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in batches]
-        states = [adam_state(self._optimizer, part) for part in self._flat.parts]
-        optimizers = [
-            _optimizers(part, state, [group | own[index] for own in schedule] if schedule else [group] * len(batches))
-            for index, (part, state, group) in enumerate(
-                zip(self._flat.parts, states, self._optimizer.param_groups, strict=True)
-            )
-        ]
-        steps = [(x, target, y) for (x, target), y in zip(batches, outputs, strict=True)]
+        self._allocate(max(target.shape[2] for _, target in block))
+        optimizers = self._optimizers(sum(len(target) for _, target in block), schedule)
+        train = self._train_in_kernel if type(self._objective) in LOSSES else self._train_by_steps
         for chunk, pieces in self._pieces:
-            if type(self._objective) in LOSSES:
-                self._train_in_kernel(pieces, optimizers, steps)
-            else:
-                self._train_by_steps(chunk, pieces, optimizers, steps)
-        for state in states:
-            state["step"] += len(batches)
+            done = 0
+            for (x, target), y in zip(block, outputs, strict=True):
+                for part in zip(*(values.split(MAX_STEPS) for values in (x, target, y)), strict=True):
+                    train(chunk, pieces, optimizers, done, *part)
+                    done += len(part[0])
         self._flat.scatter()
         return outputs
 
-    def _train_in_kernel(self, pieces: "list[_Piece]", optimizers: list[Any], steps: Steps) -> None:
-        """Take all steps of a chunk in the kernel, which has the gradient of the loss."""
-        loss, depth = LOSSES[type(self._objective)], len(self._layers)
+    def _train_in_kernel(
+        self,
+        chunk: slice,
+        pieces: "list[_Piece]",
+        optimizers: list[Any],
+        done: int,
+        x: Tensor,
+        target: Tensor,
+        y: Tensor,
+    ) -> None:
+        """Take the steps of a chunk in the kernel, which has the gradient of the loss."""
         for piece in pieces:
-            batches = (_MiniBatch * len(steps))()
-            for batch, (x, target, y) in zip(batches, steps, strict=True):
-                batch.x, batch.target, batch.y = (_from(values, piece.first) for values in (x, target, y))
-                batch.samples = target.shape[1]
-            at = piece.layers, depth, optimizers[piece.part], piece.seeds, batches, len(steps), loss
-            library()[0].train(*at, self._factors(piece))
+            at = (_from(values[0], piece.first) for values in (x, target, y))
+            batches, adam = _MiniBatches(*at, *target.shape), optimizers[piece.part][done]
+            loss, factors = LOSSES[type(self._objective)], self._factors(piece)
+            library()[0].train(piece.layers, len(piece.layers), adam, piece.seeds, batches, loss, factors)
 
-    def _train_by_steps(self, chunk: slice, pieces: "list[_Piece]", optimizers: list[Any], steps: Steps) -> None:
-        """Take all steps of a chunk, with the gradient of the loss between the two halves of each."""
-        kernel, depth = library()[0], len(self._layers)
+    def _train_by_steps(
+        self,
+        chunk: slice,
+        pieces: "list[_Piece]",
+        optimizers: list[Any],
+        done: int,
+        x: Tensor,
+        target: Tensor,
+        y: Tensor,
+    ) -> None:
+        """Take the steps of a chunk, with the gradient of the loss between the two halves of each."""
+        kernel, depth, samples = library()[0], len(self._layers), target.shape[2]
         output_gradients = output_gradient(self._objective, chunk)
-        for index, (x, target, y) in enumerate(steps):
-            samples = target.shape[1]
+        for step in range(len(x)):
             for piece in pieces:
-                piece.layers[-1].y = _from(y, piece.first)
-                values = optimizers[piece.part][index].values
-                kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x, piece.first))
-            gradient = output_gradients(y[chunk], target[chunk])
-            gradient = _checked("the gradient of the loss", gradient, y[chunk].shape)
+                piece.layers[-1].y = _from(y[step], piece.first)
+                values = optimizers[piece.part][done + step].values
+                kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x[step], piece.first))
+            own = y[step, chunk]
+            gradient = _checked("the gradient of the loss", output_gradients(own, target[step, chunk]), own.shape)
             for piece in pieces:
-                adam = ctypes.byref(optimizers[piece.part][index])
-                at = _from(x, piece.first), _from(gradient, piece.first - chunk.start)
-                kernel.backward(piece.layers, depth, adam, piece.seeds, samples, *at, self._factors(piece))
+                at = _from(x[step], piece.first), _from(gradient, piece.first - chunk.start), self._factors(piece)
+                kernel.backward(piece.layers, depth, optimizers[piece.part][done + step], piece.seeds, samples, *at)
+
+    def _optimizers(self, steps: int, schedule: Schedule) -> list[Any]:
+        """Return the structs of the optimizer of each part for the next steps, and count these."""
+        structs = []
+        for index, (part, group) in enumerate(zip(self._flat.parts, self._optimizer.param_groups, strict=True)):
+            settings = [group | own[index] for own in schedule] if schedule else [group] * steps
+            state = adam_state(self._optimizer, part)
+            structs.append(_optimizers(part, state, settings))
+            state["step"] += steps
+        return structs
 
     def _factors(self, piece: "_Piece") -> int | None:
         """Return the address of the factors of the learning rates of a piece, or None where there are none."""
@@ -260,9 +278,9 @@ def library() -> tuple[Any, str | None]:
     kernel, reason = load_kernel()
     if kernel is not None:
         number, pointer = ctypes.c_long, ctypes.c_void_p
-        layers, adam, batches = (ctypes.POINTER(struct) for struct in (_Layer, _Adam, _MiniBatch))
+        layers, adam, batches = (ctypes.POINTER(struct) for struct in (_Layer, _Adam, _MiniBatches))
         kernel.forward.argtypes = [layers, number, pointer, number, number, pointer]
         kernel.backward.argtypes = [layers, number, adam, number, number, pointer, pointer, pointer]
-        kernel.train.argtypes = [layers, number, adam, number, batches, number, number, pointer]
+        kernel.train.argtypes = [layers, number, adam, number, batches, number, pointer]
         kernel.forward.restype = kernel.backward.restype = kernel.train.restype = None
     return kernel, reason

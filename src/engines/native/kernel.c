@@ -72,11 +72,11 @@ typedef struct {
 } optimizer;
 
 typedef struct {
-    const float *x;        /* (S, B, inputs) */
-    const int64_t *target; /* (S, B) */
-    float *y;              /* (S, B, outputs), to be written */
-    long samples;          /* B */
-} mini_batch;
+    const float *x;        /* (steps, S, B, inputs), and below of the first network to train */
+    const int64_t *target; /* (steps, S, B) */
+    float *y;              /* (steps, S, B, outputs), to be written */
+    long steps, stack, samples; /* steps, S and B */
+} mini_batches;
 
 INLINE vector load(const float *from) {
     vector v;
@@ -415,21 +415,21 @@ void backward(const layer *layers, long depth, const optimizer *shared, long see
     }
 }
 
-/* Take steps of S networks, one network after the other, on mini-batches, each with its optimizer. */
-void train(const layer *layers, long depth, const optimizer *optimizers, long seeds, const mini_batch *batches,
-           long steps, long loss, const float *factors) {
+/* Take a step on each mini-batch, with an optimizer for each, of some networks of a stack: one after the other. */
+void train(const layer *layers, long depth, const optimizer *optimizers, long seeds, const mini_batches *b, long loss,
+           const float *factors) {
     layer own[depth], *last = own + depth - 1;
     memcpy(own, layers, sizeof own);
     for (long s = 0; s < seeds; s++)
-        for (long k = 0; k < steps; k++) {
-            long samples = batches[k].samples;
-            const float *x = batches[k].x + s * samples * layers->inputs;
-            const int64_t *target = batches[k].target + s * samples;
+        for (long k = 0; k < b->steps; k++) {
+            long first = (k * b->stack + s) * b->samples; /* sample, in the arrays */
+            const float *x = b->x + first * layers->inputs;
             optimizer o = factors ? scaled(optimizers[k], factors[s]) : optimizers[k];
-            last->y = batches[k].y + s * samples * last->outputs;
-            forward_one(own, depth, o.values, s, 0, x, samples);
-            if (loss == CROSS_ENTROPY) cross_entropy_gradient(last->y, target, samples, last->outputs, last->dz);
-            else squared_error_gradient(last->y, target, samples, last->dz);
-            backward_one(own, depth, &o, s, 0, x, last->dz, samples);
+            last->y = b->y + first * last->outputs;
+            forward_one(own, depth, o.values, s, 0, x, b->samples);
+            if (loss == CROSS_ENTROPY)
+                cross_entropy_gradient(last->y, b->target + first, b->samples, last->outputs, last->dz);
+            else squared_error_gradient(last->y, b->target + first, b->samples, last->dz);
+            backward_one(own, depth, &o, s, 0, x, last->dz, b->samples);
         }
 }

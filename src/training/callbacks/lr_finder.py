@@ -1,5 +1,6 @@
 """A learning rate for each seed, from a short training with rising rates."""
 
+from itertools import chain, repeat
 from typing import Any, cast
 
 import lightning as L
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.data.datamodule import Batch, EpochLoader
+from src.data.datamodule import Block, EpochLoader
 from src.engines.block_optimizer import BlockOptimizer
 from src.training.callbacks.base import SeedCallback
 from src.training.module import StackedClassifier
@@ -66,9 +67,9 @@ class LearningRateFinder(SeedCallback):
         after_step, classifier.after_step = classifier.after_step, None  # what averages weights would average these
         classifier.select_engine(cast(BlockOptimizer, trainer.optimizers[0]).optimizer)
         accumulate = classifier.step_rules.accumulate
-        batches = [trainer.strategy.batch_to_device(batch) for batch in self._batches(loader, accumulate)]
-        outputs = classifier.engine.train(batches, [[settings | {"lr": float(rate)}] for rate in self.rates])
-        losses = classifier.losses(outputs, [target for _, target in batches])  # (steps * accumulate, S)
+        block = trainer.strategy.batch_to_device(self._block(loader, accumulate))
+        outputs = classifier.engine.train(block, [[settings | {"lr": float(rate)}] for rate in self.rates])
+        losses = classifier.losses(outputs, [target for _, target in block])  # (steps * accumulate, S)
         losses = losses.unflatten(0, (-1, accumulate)).mean(1).float().cpu().numpy()
 
         classifier.after_step = after_step
@@ -97,13 +98,15 @@ class LearningRateFinder(SeedCallback):
         """Restore the rates of a checkpoint."""
         self.found = state_dict["found"]
 
-    def _batches(self, loader: EpochLoader, accumulate: int) -> list[Batch]:
+    def _block(self, loader: EpochLoader, accumulate: int) -> Block:
         """Return the mini-batches of the search, so many for each step."""
-        batches: list[Batch] = []
-        while len(batches) < len(self.rates) * accumulate:
-            for block in loader:
-                batches += block
-        return batches[: len(self.rates) * accumulate]
+        block, missing = Block(), len(self.rates) * accumulate
+        for x, target in chain.from_iterable(chain.from_iterable(repeat(loader))):
+            block.append((x[:missing], target[:missing]))
+            missing -= len(target)
+            if missing <= 0:
+                break
+        return block
 
 
 def suggested_rate(losses: NDArray[np.floating], rates: NDArray[np.floating]) -> float:

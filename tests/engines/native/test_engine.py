@@ -27,6 +27,7 @@ from src.models.activations import ACTIVATIONS, Activation
 from src.models.linear import Linear
 from src.models.mlp import MLP
 from src.training.single_thread import single_threaded
+from tests.blocks import train_on
 from tests.commands import CONSOLE, SHORT, results
 
 pytestmark = pytest.mark.skipif(native.library()[0] is None, reason="there is no C compiler")
@@ -59,7 +60,7 @@ def test_training_learns_and_goes_on_bit_for_bit_from_a_saved_state() -> None:
             optimizer = adam(flat)
             optimizer.load_state_dict(state)
             engine = NativeEngine(network.layers, objective, flat, optimizer)
-            outputs = [engine.train(epoch()) for _ in range(epochs)]
+            outputs = [train_on(engine, epoch()) for _ in range(epochs)]
         after.append(flat.values.detach())
         assert optimizer.state[flat.values]["step"] == 20 * 5
     assert torch.equal(*after)
@@ -80,7 +81,7 @@ def test_seeds_trained_in_chunks_end_where_they_do_all_at_once(
         flat = FlatParameters(network)
         engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
         assert [len(network.head.weight[chunk]) for chunk in engine._chunks()] == chunks
-        outputs = [engine.train(epoch(5)) for _ in range(3)]
+        outputs = [train_on(engine, epoch(5)) for _ in range(3)]
         after.append((flat.values.detach(), torch.cat(outputs[-1], dim=1)))
     for values, outputs in after[1:]:
         assert torch.equal(values, after[0][0])
@@ -94,7 +95,8 @@ def test_class_weights_stay_with_their_seed_in_chunks(monkeypatch: pytest.Monkey
         monkeypatch.setattr(native, "MAX_CHUNK_BYTES", cache)
         network = stack(3)
         flat = FlatParameters(network)
-        NativeEngine(network.layers, class_weighted(CrossEntropy(2), lambda: weights), flat, adam(flat)).train(epoch(3))
+        objective = class_weighted(CrossEntropy(2), lambda: weights)
+        train_on(NativeEngine(network.layers, objective, flat, adam(flat)), epoch(3))
         after.append(flat.values.detach())
     assert torch.equal(*after)
 
@@ -114,7 +116,7 @@ def test_a_factor_of_a_seed_is_a_factor_of_its_rate(
             flat.set_factors(torch.tensor(factors, dtype=torch.float64))
         engine = NativeEngine(network.layers, CrossEntropy(2), flat, optimizer, scale=True)
         for _ in range(3):
-            engine.train(epoch(3))
+            train_on(engine, epoch(3))
         return flat.rows(flat.values.detach())
 
     factors = [1.0, 0.5, 0.25]
@@ -131,10 +133,10 @@ def test_a_changed_rate_counts_from_the_next_epoch_on() -> None:
     flat = FlatParameters(network)
     optimizer = adam(flat)
     engine = NativeEngine(network.layers, CrossEntropy(2), flat, optimizer)
-    engine.train(epoch())
+    train_on(engine, epoch())
     before = flat.values.detach().clone()
     optimizer.param_groups[0]["lr"] = 0.0
-    engine.train(epoch())
+    train_on(engine, epoch())
     assert torch.equal(flat.values, before)
 
 
@@ -147,7 +149,7 @@ def test_nan_and_infinity_stay_with_their_seed() -> None:
             network.trunk[0].weight.data[1, 0, 0] = poison  # type: ignore[union-attr, index]
             engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
             for _ in range(3):
-                outputs = engine.train(epoch(3))
+                outputs = train_on(engine, epoch(3))
             values[poison] = flat.rows(flat.values.detach()), torch.cat(outputs, dim=1)
         for poison in (math.nan, math.inf):
             for found, clean in zip(values[poison], values[1.0], strict=True):
@@ -161,11 +163,11 @@ def test_other_shapes_and_precisions_never_reach_the_kernel() -> None:
     narrow: Any = SimpleNamespace(gradient=lambda outputs, target: outputs[:, :1])
     wrong = NativeEngine(network.layers, narrow, flat, adam(flat))
     with pytest.raises(ValueError, match=r"^the gradient of the loss: expected float32 of shape \(2, 5, 2\)"):
-        wrong.train(epoch())
+        train_on(wrong, epoch())
     engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
     for x in (torch.zeros(2, 5, 3), torch.zeros(1, 5, 2), torch.zeros(2, 5, 2, dtype=torch.float64)):
-        with pytest.raises(ValueError, match=r"^x: expected float32 of shape \(2, 5, 2\), got torch.float"):
-            engine.train([(x, torch.zeros(2, 5, dtype=torch.int64))])
+        with pytest.raises(ValueError, match=r"^x: expected float32 of shape \(1, 2, 5, 2\), got torch.float"):
+            train_on(engine, [(x, torch.zeros(2, 5, dtype=torch.int64))])
 
 
 def test_what_the_kernel_cannot_do_is_said() -> None:
@@ -200,7 +202,7 @@ def test_the_kernel_has_the_gradients_of_these_objectives(kind: type[Any], scale
     expected = samples.mT @ objective.gradient(network(samples), target).detach()  # (S, 2, O)
     flat = FlatParameters(network)
     optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
-    NativeEngine(network.layers, objective, flat, optimizer).train([(samples, target)])
+    train_on(NativeEngine(network.layers, objective, flat, optimizer), [(samples, target)])
     flat.values.data.copy_(optimizer.state[flat.values]["exp_avg"])  # so that the weights are their gradients
     torch.testing.assert_close(network.head.weight, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
 
@@ -213,7 +215,7 @@ def test_an_objective_derived_from_one_in_the_kernel_keeps_its_gradient() -> Non
     network = stack()
     flat = FlatParameters(network)
     before = flat.values.detach().clone()
-    NativeEngine(network.layers, Constant(2), flat, adam(flat)).train(epoch())
+    train_on(NativeEngine(network.layers, Constant(2), flat, adam(flat)), epoch())
     assert torch.equal(flat.values, before)
 
 
@@ -238,7 +240,7 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
             network = stack(2, hidden=hidden, outputs=objective.out_features)
             flat = FlatParameters(network)
             optimizer = Adam([flat.values], lr=1e-30, betas=(0.0, 0.999), fused=True)
-            make(network, objective, flat, optimizer).train(batch)
+            train_on(make(network, objective, flat, optimizer), batch)
             gradients.append(optimizer.state[flat.values]["exp_avg"])
         assert (gradients[0] - gradients[1]).norm() <= 1e-6 * gradients[0].norm()
 
@@ -252,7 +254,7 @@ def test_wide_networks_train_alone_as_they_do_together(samples: int) -> None:
         flat = FlatParameters(network)
         batches = [(x[seeds], target[seeds]) for x, target in epoch(3, samples=2 * samples, batch_size=samples)]
         engine = NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat))
-        outputs = [engine.train(batches) for _ in range(3)]
+        outputs = [train_on(engine, batches) for _ in range(3)]
         after.append((flat.rows(flat.values.detach())[-1], torch.cat(outputs[-1], dim=1)[-1]))
     for together, alone in zip(*after, strict=True):
         assert torch.equal(together, alone)

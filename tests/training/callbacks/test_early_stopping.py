@@ -70,9 +70,9 @@ def test_each_seed_is_bitwise_what_it_is_alone(words, engine, settings):
 def test_a_seed_that_stopped_is_not_trained_on(engine, settings, monkeypatch):
     trained, step = [], StackedClassifier._train
 
-    def counted(self, batches):
-        trained.append({len(x) for x, _ in batches})
-        return step(self, batches)
+    def counted(self, block):
+        trained.append({x.shape[1] for x, _ in block})
+        return step(self, block)
 
     monkeypatch.setattr(StackedClassifier, "_train", counted)
     _, histories = fit(settings(*SMALL, *BOTH, f"engine={engine}"), SEEDS)
