@@ -196,7 +196,7 @@ class StackedClassifier(L.LightningModule):
             right = [preds == target for preds, target in zip(decided, targets, strict=True)]
             correct = torch.stack([each.sum((0, 2)) for each in right]).sum(0)
             losses = self.losses(outputs, targets)
-        sizes = [target.shape[2] for target in targets for _ in target]
+        sizes = [size for target in targets for size in [target.shape[2]] * len(target)]
         return {"losses": self._of_all(losses), "sizes": sizes, "correct": self._of_all(correct)}
 
     def on_train_epoch_start(self) -> None:

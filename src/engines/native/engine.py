@@ -5,15 +5,18 @@ processor's cache, which is not so when every operation runs over the whole stac
 """
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
+from operator import mul
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from src.engines.base import Block, Engine, Schedule, Settings, output_gradient
+from src.engines.base import Block, Engine, Schedule, output_gradient
 from src.engines.flat_parameters import SIMD_WIDTH, FlatParameters
 from src.engines.fused_adam import adam_state, is_fused_adam
 from src.engines.native.compile import load_kernel
@@ -43,13 +46,12 @@ class _Layer(ctypes.Structure):
 
 
 class _Adam(ctypes.Structure):
-    """The struct ``optimizer`` of kernel.c."""
+    """The struct ``adam`` of kernel.c."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("values", "exp_avg", "exp_avg_sq")),
-        *((name, ctypes.c_float) for name in ("step_size", "inv_bias_correction2_sqrt")),
-        *((name, ctypes.c_float) for name in ("one_minus_beta1", "one_minus_beta2")),
-        *((name, ctypes.c_float) for name in ("eps", "weight_decay", "weight_scale")),
+        *((name, ctypes.c_double) for name in ("lr", "beta1", "beta2", "eps", "weight_decay")),
+        ("decoupled", ctypes.c_long),
     )
 
 
@@ -60,6 +62,21 @@ class _MiniBatches(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("x", "target", "y")),
         *((name, ctypes.c_long) for name in ("steps", "stack", "samples")),
     )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Steps of the optimizer on mini-batches of one size."""
+
+    adams: list[Any]  # of each part the struct of all steps of the block, or those of each
+    before: int  # number of steps before the block
+    done: int  # number of steps in the block before these
+
+    def at(self, part: int, step: int) -> tuple[_Adam, int, int]:
+        """Return the struct of a part for a step, the distance to that of the next, and the number of the step."""
+        structs, index = self.adams[part], self.done + step
+        stride = int(len(structs) > 1)
+        return structs[stride * index], stride, self.before + index + 1
 
 
 @dataclass(frozen=True)
@@ -103,72 +120,55 @@ class NativeEngine(Engine):
         outputs = [first.new_empty(*target.shape, last.shape[2]) for _, target in block]
         self._flat.gather()
         self._allocate(max(target.shape[2] for _, target in block))
-        optimizers = self._optimizers(sum(len(target) for _, target in block), schedule)
+        states = [adam_state(self._optimizer, part) for part in self._flat.parts]
+        before, adams = int(states[0]["step"]), []
+        for index, (part, state) in enumerate(zip(self._flat.parts, states, strict=True)):
+            group = self._optimizer.param_groups[index]
+            adams.append(_adams(part, state, [group | own[index] for own in schedule] or [group]))
         train = self._train_in_kernel if type(self._objective) in LOSSES else self._train_by_steps
         for chunk, pieces in self._pieces:
             done = 0
             for (x, target), y in zip(block, outputs, strict=True):
-                for part in zip(*(values.split(MAX_STEPS) for values in (x, target, y)), strict=True):
-                    train(chunk, pieces, optimizers, done, *part)
-                    done += len(part[0])
+                train(chunk, pieces, _Steps(adams, before, done), x, target, y)
+                done += len(x)
+        for state in states:
+            state["step"].fill_(before + done)
         self._flat.scatter()
         return outputs
 
     def _train_in_kernel(
-        self,
-        chunk: slice,
-        pieces: "list[_Piece]",
-        optimizers: list[Any],
-        done: int,
-        x: Tensor,
-        target: Tensor,
-        y: Tensor,
+        self, chunk: slice, pieces: "list[_Piece]", optimizer: "_Steps", x: Tensor, target: Tensor, y: Tensor
     ) -> None:
         """Take the steps of a chunk in the kernel, which has the gradient of the loss."""
-        for piece in pieces:
-            at = (_from(values[0], piece.first) for values in (x, target, y))
-            batches, adam = _MiniBatches(*at, *target.shape), optimizers[piece.part][done]
-            loss, factors = LOSSES[type(self._objective)], self._factors(piece)
-            library()[0].train(piece.layers, len(piece.layers), adam, piece.seeds, batches, loss, factors)
+        loss, (steps, seeds, samples) = LOSSES[type(self._objective)], target.shape
+        for piece, step in product(pieces, range(0, steps, MAX_STEPS)):
+            at = (_address(values, step, piece.first) for values in (x, target, y))
+            batches = _MiniBatches(*at, min(MAX_STEPS, steps - step), seeds, samples)
+            adam = optimizer.at(piece.part, step)
+            library()[0].train(piece.layers, len(piece.layers), *adam, piece.seeds, batches, loss, self._factors(piece))
 
     def _train_by_steps(
-        self,
-        chunk: slice,
-        pieces: "list[_Piece]",
-        optimizers: list[Any],
-        done: int,
-        x: Tensor,
-        target: Tensor,
-        y: Tensor,
+        self, chunk: slice, pieces: "list[_Piece]", optimizer: "_Steps", x: Tensor, target: Tensor, y: Tensor
     ) -> None:
         """Take the steps of a chunk, with the gradient of the loss between the two halves of each."""
         kernel, depth, samples = library()[0], len(self._layers), target.shape[2]
         output_gradients = output_gradient(self._objective, chunk)
         for step in range(len(x)):
             for piece in pieces:
-                piece.layers[-1].y = _from(y[step], piece.first)
-                values = optimizers[piece.part][done + step].values
-                kernel.forward(piece.layers, depth, values, piece.seeds, samples, _from(x[step], piece.first))
+                piece.layers[-1].y = _address(y, step, piece.first)
+                at, (adam, _, _) = _address(x, step, piece.first), optimizer.at(piece.part, step)
+                kernel.forward(piece.layers, depth, adam.values, piece.seeds, samples, at)
             own = y[step, chunk]
             gradient = _checked("the gradient of the loss", output_gradients(own, target[step, chunk]), own.shape)
             for piece in pieces:
-                at = _from(x[step], piece.first), _from(gradient, piece.first - chunk.start), self._factors(piece)
-                kernel.backward(piece.layers, depth, optimizers[piece.part][done + step], piece.seeds, samples, *at)
-
-    def _optimizers(self, steps: int, schedule: Schedule) -> list[Any]:
-        """Return the structs of the optimizer of each part for the next steps, and count these."""
-        structs = []
-        for index, (part, group) in enumerate(zip(self._flat.parts, self._optimizer.param_groups, strict=True)):
-            settings = [group | own[index] for own in schedule] if schedule else [group] * steps
-            state = adam_state(self._optimizer, part)
-            structs.append(_optimizers(part, state, settings))
-            state["step"] += steps
-        return structs
+                at, (adam, _, t) = _address(x, step, piece.first), optimizer.at(piece.part, step)
+                dy = _address(gradient, piece.first - chunk.start)
+                kernel.backward(piece.layers, depth, adam, t, piece.seeds, samples, at, dy, self._factors(piece))
 
     def _factors(self, piece: "_Piece") -> int | None:
         """Return the address of the factors of the learning rates of a piece, or None where there are none."""
         factors = self._flat.seed_factors if self._scale else None
-        return None if factors is None else _from(factors, piece.first)
+        return None if factors is None else _address(factors, piece.first)
 
     def _chunks(self) -> list[slice]:
         """Return the seeds that train together through all mini-batches: as many as stay in the cache."""
@@ -221,30 +221,17 @@ class NativeEngine(Engine):
         return structs
 
 
-def _from(values: Tensor, seed: int) -> int:
-    """Return the address of a seed in contiguous values, (S, ...)."""
-    return values.data_ptr() + values.element_size() * seed * values.stride(0)
+def _address(values: Tensor, *index: int) -> int:
+    """Return the address of an element of contiguous values, or of the first of a row."""
+    return values.data_ptr() + values.element_size() * sum(map(mul, index, values.stride()))
 
 
-def _optimizers(values: Tensor, state: dict[str, Tensor], settings: Settings) -> Any:
-    """Return the structs of the optimizer of a buffer for steps with these settings, after those that it has taken."""
-    done = int(state["step"])
-    shared = values.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
-    structs = (_Adam * len(settings))()
-    for index, group in enumerate(settings):
-        lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
-        beta1, beta2 = group["betas"]
-        structs[index] = _Adam(
-            *shared,
-            lr / (1 - beta1 ** (done + index + 1)),
-            (1 - beta2 ** (done + index + 1)) ** -0.5,
-            1 - beta1,
-            1 - beta2,
-            group["eps"],
-            0 if decoupled else weight_decay,
-            1 - lr * weight_decay if decoupled else 1,
-        )
-    return structs
+def _adams(values: Tensor, state: dict[str, Tensor], settings: Sequence[dict[str, Any]]) -> Any:
+    """Return the structs of the optimizer of a buffer with each of some settings."""
+    buffers = values.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
+    names = "eps", "weight_decay", "decoupled_weight_decay"
+    structs = (_Adam(*buffers, group["lr"], *group["betas"], *(group[name] for name in names)) for group in settings)
+    return (_Adam * len(settings))(*structs)
 
 
 def _checked(name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -280,7 +267,7 @@ def library() -> tuple[Any, str | None]:
         number, pointer = ctypes.c_long, ctypes.c_void_p
         layers, adam, batches = (ctypes.POINTER(struct) for struct in (_Layer, _Adam, _MiniBatches))
         kernel.forward.argtypes = [layers, number, pointer, number, number, pointer]
-        kernel.backward.argtypes = [layers, number, adam, number, number, pointer, pointer, pointer]
-        kernel.train.argtypes = [layers, number, adam, number, batches, number, pointer]
+        kernel.backward.argtypes = [layers, number, adam, number, number, number, pointer, pointer, pointer]
+        kernel.train.argtypes = [layers, number, adam, number, number, number, batches, number, pointer]
         kernel.forward.restype = kernel.backward.restype = kernel.train.restype = None
     return kernel, reason

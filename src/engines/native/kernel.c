@@ -63,6 +63,12 @@ typedef struct {
 
 typedef struct {
     float *values, *exp_avg, *exp_avg_sq; /* buffers as src/engines/flat_parameters.py lays them out */
+    double lr, beta1, beta2, eps, weight_decay;
+    long decoupled; /* whether it is AdamW */
+} adam;
+
+typedef struct { /* Adam in its t-th step */
+    float *values, *exp_avg, *exp_avg_sq;
     float step_size;                 /* lr / (1 - beta1^t) */
     float inv_bias_correction2_sqrt; /* 1 / sqrt(1 - beta2^t) */
     float one_minus_beta1, one_minus_beta2;
@@ -392,6 +398,22 @@ static void squared_error_gradient(const float *y, const int64_t *target, long s
     for (long p = 0; p < samples; p++) dy[p] = (y[p] - target[p]) * (2.0f / samples);
 }
 
+/* Adam in its t-th step. */
+static optimizer in_step(const adam *a, long t) {
+    return (optimizer){
+        .values = a->values,
+        .exp_avg = a->exp_avg,
+        .exp_avg_sq = a->exp_avg_sq,
+        .step_size = a->lr / (1 - pow(a->beta1, t)),
+        .inv_bias_correction2_sqrt = 1 / sqrt(1 - pow(a->beta2, t)),
+        .one_minus_beta1 = 1 - a->beta1,
+        .one_minus_beta2 = 1 - a->beta2,
+        .eps = a->eps,
+        .weight_decay = a->decoupled ? 0 : a->weight_decay,
+        .weight_scale = a->decoupled ? 1 - a->lr * a->weight_decay : 1,
+    };
+}
+
 /* The optimizer with a factor for its learning rate. */
 static optimizer scaled(optimizer o, float factor) {
     o.step_size *= factor;
@@ -404,22 +426,26 @@ void forward(const layer *layers, long depth, const float *values, long seeds, l
     for (long s = 0; s < seeds; s++) forward_one(layers, depth, values, s, s, x + s * samples * layers->inputs, samples);
 }
 
-/* Take a step of S networks after `forward`, given the gradient dy of their outputs, (S, B, outputs), and factors for
-   the learning rate of each, (S), or none. */
-void backward(const layer *layers, long depth, const optimizer *shared, long seeds, long samples, const float *x,
+/* Take the t-th step of S networks after `forward`, given the gradient dy of their outputs, (S, B, outputs), and
+   factors for the learning rate of each, (S), or none. */
+void backward(const layer *layers, long depth, const adam *a, long t, long seeds, long samples, const float *x,
               const float *dy, const float *factors) {
+    const optimizer shared = in_step(a, t);
     long outputs = layers[depth - 1].outputs;
     for (long s = 0; s < seeds; s++) {
-        optimizer own = factors ? scaled(*shared, factors[s]) : *shared;
+        optimizer own = factors ? scaled(shared, factors[s]) : shared;
         backward_one(layers, depth, &own, s, s, x + s * samples * layers->inputs, dy + s * samples * outputs, samples);
     }
 }
 
-/* Take a step on each mini-batch, with an optimizer for each, of some networks of a stack: one after the other. */
-void train(const layer *layers, long depth, const optimizer *optimizers, long seeds, const mini_batches *b, long loss,
-           const float *factors) {
+/* Take a step on each mini-batch, from the t-th on, of some networks of a stack: one after the other. Settings of the
+   optimizer are `stride` apart: 1, or 0 where all steps have the same. */
+void train(const layer *layers, long depth, const adam *a, long stride, long t, long seeds, const mini_batches *b,
+           long loss, const float *factors) {
     layer own[depth], *last = own + depth - 1;
+    optimizer optimizers[b->steps];
     memcpy(own, layers, sizeof own);
+    for (long k = 0; k < b->steps; k++) optimizers[k] = in_step(a + k * stride, t + k);
     for (long s = 0; s < seeds; s++)
         for (long k = 0; k < b->steps; k++) {
             long first = (k * b->stack + s) * b->samples; /* sample, in the arrays */

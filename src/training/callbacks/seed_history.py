@@ -92,6 +92,6 @@ class SeedHistory(SeedCallback):
 
 def _weighted_mean(values: Tensor, sizes: list[int]) -> Tensor:
     """Return the mean over mini-batches, (steps, S) -> (S,), weighted by their numbers of samples."""
-    weights = values.new_tensor(sizes)  # (steps,)
+    weights = values.new_tensor(sizes)[:, None]  # (steps, 1)
     # A sum over the steps would round by S; a running sum does not.
-    return (values * weights[:, None]).cumsum(0)[-1] / weights.sum()
+    return (values * weights).cumsum(0)[-1] / sum(sizes)
