@@ -110,6 +110,13 @@ class StackedClassifier(L.LightningModule):
         self.ended: Tensor | None = None
         self.substack: Substack | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, and not as ``nn.Module`` does what Lightning sets in every hook, some 30 times an epoch."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def curves(self) -> Curves:
         """Losses and accuracies of each seed in the finished epochs."""

@@ -1,5 +1,6 @@
 """The curves of each seed of a stack in training."""
 
+from functools import lru_cache
 from typing import Any
 
 import lightning as L
@@ -48,7 +49,7 @@ class SeedHistory(SeedCallback):
         batches, self._batches = self._batches, []
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
-        sizes = [batch["size"] for batch in batches]
+        sizes = tuple(batch["size"] for batch in batches)
         for name, curve in (("loss", self.curves.val_loss), ("accuracy", self.curves.val_accuracy)):
             values = torch.stack([batch[name].cpu() for batch in batches])  # (batches, S)
             unmeasured = len(self.curves.step_loss) - 1 - len(curve)  # epochs before, see check_val_every_n_epoch
@@ -77,11 +78,10 @@ class SeedHistory(SeedCallback):
     def _end_epoch(self, pl_module: Any) -> None:
         """Store the losses and the accuracy of an epoch, and log their means."""
         blocks, self._blocks = self._blocks, []
-        losses = torch.cat([block["losses"] for block in blocks])  # (steps, S)
-        sizes = [size for block in blocks for size in block["sizes"]]
-        mean = _weighted_mean(losses, sizes)  # (S,)
-        correct = torch.stack([block["correct"] for block in blocks]).sum(0)  # (S,)
-        accuracy = correct.float() / sum(sizes)
+        losses = blocks[0]["losses"] if len(blocks) == 1 else torch.cat([block["losses"] for block in blocks])
+        sizes = tuple(size for block in blocks for size in block["sizes"])
+        mean = _weighted_mean(losses, sizes)  # (steps, S) -> (S,)
+        accuracy = sum(block["correct"] for block in blocks).float() / sum(sizes)  # (S,)
         self.curves.step_loss.append(losses.cpu())
         self.curves.train_loss.append(mean.cpu())
         self.curves.train_accuracy.append(accuracy.cpu())
@@ -90,8 +90,13 @@ class SeedHistory(SeedCallback):
         pl_module.log_means("train", mean, accuracy, 1)
 
 
-def _weighted_mean(values: Tensor, sizes: list[int]) -> Tensor:
+def _weighted_mean(values: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """Return the mean over mini-batches, (steps, S) -> (S,), weighted by their numbers of samples."""
-    weights = values.new_tensor(sizes)[:, None]  # (steps, 1)
     # A sum over the steps would round by S; a running sum does not.
-    return (values * weights).cumsum(0)[-1] / sum(sizes)
+    return (values * _column(sizes, values.device)).cumsum(0)[-1] / sum(sizes)
+
+
+@lru_cache(maxsize=2)  # as all epochs mostly have the same
+def _column(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return numbers of samples as a column, (steps, 1)."""
+    return torch.tensor(sizes, device=device)[:, None]
