@@ -38,10 +38,11 @@
 #define SAMPLE_TILE 5                   /* samples, in products with W and its transpose */
 #define COLUMN_TILE (REGISTERS / 8)     /* vectors of columns, in products with W, and rows, in those with W' */
 #define ROWS 8                          /* rows of W, in its gradient; engine.py has the same number */
-#define ROW_TILE 4                      /* rows of W, in its gradient from many samples */
-#define PANEL_TILE (3 * REGISTERS / 16) /* vectors of columns, there */
+#define ROW_TILE (REGISTERS / 4)        /* rows of W, in its gradient from many samples */
+#define PANEL_TILE 3                    /* vectors of columns, there */
 
-#define MANY_SAMPLES 16 /* from which on products copy their operands, to read them in order */
+#define MANY_SAMPLES 16      /* from which on products copy their operands, to read them in order, */
+#define TRANSPOSING_PAYS 128 /* and those with W' transpose it */
 
 typedef float vector __attribute__((vector_size(4 * SIMD_WIDTH)));
 typedef int mask __attribute__((vector_size(4 * SIMD_WIDTH)));
@@ -152,20 +153,26 @@ INLINE void affine_columns(const int T, const layer *l, const float *w, const fl
 #undef CALL
 }
 
-/* y = x W + b for P samples and fewer outputs than a vector has lanes. */
-INLINE void narrow_affine(const int P, const layer *l, const float *w, const float *b, const float *x, float *y) {
+/* y = x W + b for P samples and fewer outputs than a vector has lanes, from copies of b and W, a vector a row. */
+INLINE void narrow_affine(const int P, const layer *l, const float *x, float *y) {
+    vector sum[SAMPLE_TILE];
+    for (int p = 0; p < P; p++) sum[p] = load(l->copy);
+    for (long i = 0; i < l->inputs; i++) {
+        vector row = load(l->copy + (i + 1) * SIMD_WIDTH);
+        for (int p = 0; p < P; p++) sum[p] += x[p * l->inputs + i] * row;
+    }
     for (int p = 0; p < P; p++)
-        for (long j = 0; j < l->outputs; j++) {
-            float sum = b[j];
-            for (long i = 0; i < l->inputs; i++) sum += x[p * l->inputs + i] * w[i * l->stride + j];
-            y[p * l->outputs + j] = sum;
-        }
+        for (long j = 0; j < l->outputs; j++) y[p * l->outputs + j] = sum[p][j];
 }
 
 /* y = x W + b. */
 static void affine(const layer *l, const float *w, const float *b, const float *x, long samples, float *y) {
     if (l->outputs < SIMD_WIDTH) {
-#define CALL(P) narrow_affine(P, l, w, b, x + p * l->inputs, y + p * l->outputs)
+        for (long j = 0; j < l->outputs; j++) {
+            l->copy[j] = b[j];
+            for (long i = 0; i < l->inputs; i++) l->copy[(i + 1) * SIMD_WIDTH + j] = w[i * l->stride + j];
+        }
+#define CALL(P) narrow_affine(P, l, x + p * l->inputs, y + p * l->outputs)
         FOR_SAMPLE_TILES(samples, CALL)
 #undef CALL
         return;
@@ -244,10 +251,43 @@ static void narrow_input_gradient(const layer *l, const float *w, const float *d
     }
 }
 
+/* T vectors of columns of dx = dz W' for many samples, as those of a product with a copy of W', `t` being its layer. */
+INLINE void transposed_columns(const int T, const layer *t, const float *w, const float *dz, long samples, float *dx,
+                               long column) {
+    const float *columns[COLUMN_TILE];
+    const long width = T * SIMD_WIDTH;
+    for (long j = 0; j < t->inputs; j += SIMD_WIDTH)
+        for (int v = 0; v < T; v++) {
+            columns[v] = t->copy + v * SIMD_WIDTH;
+            const float *rows = w + column_of(t, column, v) * t->stride;
+            for (long k = 0; k < min_long(SIMD_WIDTH, t->inputs - j); k++)
+                for (int lane = 0; lane < SIMD_WIDTH; lane++)
+                    t->copy[(j + k) * width + v * SIMD_WIDTH + lane] = rows[lane * t->stride + j + k];
+        }
+#define CALL(P) affine_tile(P, T, t, columns, width, t->column, dz + p * t->inputs, dx + p * t->outputs, column)
+    FOR_SAMPLE_TILES(samples, CALL)
+#undef CALL
+}
+
+/* dx = dz W' for many samples. */
+static void transposed_product(const layer *l, const float *w, const float *dz, long samples, float *dx) {
+    layer t = *l;
+    t.inputs = l->outputs, t.outputs = l->inputs;
+    memset(t.column, 0, t.outputs * sizeof *t.column); /* instead of a bias */
+    long column = 0;
+    for (; column + (COLUMN_TILE - 1) * SIMD_WIDTH < t.outputs; column += COLUMN_TILE * SIMD_WIDTH)
+        transposed_columns(COLUMN_TILE, &t, w, dz, samples, dx, column);
+    for (; column < t.outputs; column += SIMD_WIDTH) transposed_columns(1, &t, w, dz, samples, dx, column);
+}
+
 /* dx = dz W'. */
 static void input_gradient(const layer *l, const float *w, const float *dz, long samples, float *dx) {
     if (l->inputs < SIMD_WIDTH || l->outputs < SIMD_WIDTH) {
         narrow_input_gradient(l, w, dz, samples, dx);
+        return;
+    }
+    if (samples >= TRANSPOSING_PAYS) {
+        transposed_product(l, w, dz, samples, dx);
         return;
     }
     for (long i = 0; i < l->inputs; i += SIMD_WIDTH) {

@@ -55,8 +55,8 @@ static void run(const long *widths, long depth, long samples, long loss) {
 }
 
 int main(void) {
-    long samples[] = {1, 5, 37};
-    for (int k = 0; k < 3; k++) {
+    long samples[] = {1, 5, 37, 130};
+    for (int k = 0; k < 4; k++) {
         run((long[]){2, 50, 100, 50, 2}, 4, samples[k], CROSS_ENTROPY);
         run((long[]){3, 17, 8, 33, 1}, 4, samples[k], SQUARED_ERROR);
         run((long[]){64, 130, 67, 10}, 3, samples[k], CROSS_ENTROPY);

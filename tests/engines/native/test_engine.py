@@ -232,7 +232,7 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
     kernel = native.library.__wrapped__()
     monkeypatch.setattr(native, "library", lambda: kernel)
     for objective, hidden, samples in product(
-        (CrossEntropy(2), MeanSquaredError(2)), ([20, 9], [50, 100, 50], [3, 4], [17, 8], [33, 101, 9]), (5, 37)
+        (CrossEntropy(2), MeanSquaredError(2)), ([20, 9], [50, 100, 50], [3, 4], [17, 8], [33, 101, 9]), (5, 37, 130)
     ):
         batch = epoch(samples=samples, batch_size=samples)
         gradients = []
@@ -245,7 +245,7 @@ def test_registers_of_any_width_give_the_gradients_of_autograd(flags: str, monke
         assert (gradients[0] - gradients[1]).norm() <= 1e-6 * gradients[0].norm()
 
 
-@pytest.mark.parametrize("samples", [5, 16, 67])
+@pytest.mark.parametrize("samples", [5, 16, 67, 130])
 def test_wide_networks_train_alone_as_they_do_together(samples: int) -> None:
     after = []
     for seeds in ([0, 1, 2], [2]):

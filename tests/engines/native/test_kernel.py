@@ -36,13 +36,18 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.floating]:
     return weights(tmp_path_factory.mktemp("plain"), "cc")
 
 
+def assert_close(found: NDArray[np.floating], expected: NDArray[np.floating]) -> None:
+    """Compare weights by their norm, as Adam's first steps turn the rounding of a gradient near zero into more."""
+    assert np.linalg.norm(found - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
 @pytest.mark.integration
 def test_the_kernel_keeps_to_its_memory(expected: NDArray[np.floating], tmp_path: Path) -> None:
     found = weights(tmp_path, "cc", *tuning(), "-fsanitize=address,undefined")
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+    assert_close(found, expected)
 
 
 @pytest.mark.skipif(not (shutil.which(NEON) and shutil.which(EMULATOR)), reason=f"needs {NEON} and {EMULATOR}")
 def test_on_arm_the_kernel_ends_with_the_same_weights(expected: NDArray[np.floating], tmp_path: Path) -> None:
     found = weights(tmp_path, NEON, "-static", emulator=(EMULATOR,))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+    assert_close(found, expected)
