@@ -90,7 +90,7 @@ class _Piece:
 
 
 class NativeEngine(Engine):
-    """Trains affine layers with Adam in the kernel; torch computes the gradient of the loss only.
+    """Trains affine layers with Adam in the kernel; of a loss that is not in ``LOSSES``, torch computes the gradient.
 
     Args:
         layers: The affine layers in order, each with the activation of its output.
@@ -125,7 +125,8 @@ class NativeEngine(Engine):
         for index, (part, state) in enumerate(zip(self._flat.parts, states, strict=True)):
             group = self._optimizer.param_groups[index]
             adams.append(_adams(part, state, [group | own[index] for own in schedule] or [group]))
-        train = self._train_in_kernel if type(self._objective) in LOSSES else self._train_by_steps
+        whole = type(self._objective) in LOSSES and all(target.dtype == torch.int64 for _, target in block)
+        train = self._train_in_kernel if whole else self._train_by_steps
         for chunk, pieces in self._pieces:
             done = 0
             for (x, target), y in zip(block, outputs, strict=True):
@@ -137,7 +138,7 @@ class NativeEngine(Engine):
         return outputs
 
     def _train_in_kernel(
-        self, chunk: slice, pieces: "list[_Piece]", optimizer: "_Steps", x: Tensor, target: Tensor, y: Tensor
+        self, chunk: slice, pieces: list[_Piece], optimizer: _Steps, x: Tensor, target: Tensor, y: Tensor
     ) -> None:
         """Take the steps of a chunk in the kernel, which has the gradient of the loss."""
         loss, (steps, seeds, samples) = LOSSES[type(self._objective)], target.shape
@@ -148,7 +149,7 @@ class NativeEngine(Engine):
             library()[0].train(piece.layers, len(piece.layers), *adam, piece.seeds, batches, loss, self._factors(piece))
 
     def _train_by_steps(
-        self, chunk: slice, pieces: "list[_Piece]", optimizer: "_Steps", x: Tensor, target: Tensor, y: Tensor
+        self, chunk: slice, pieces: list[_Piece], optimizer: _Steps, x: Tensor, target: Tensor, y: Tensor
     ) -> None:
         """Take the steps of a chunk, with the gradient of the loss between the two halves of each."""
         kernel, depth, samples = library()[0], len(self._layers), target.shape[2]
@@ -165,7 +166,7 @@ class NativeEngine(Engine):
                 dy = _address(gradient, piece.first - chunk.start)
                 kernel.backward(piece.layers, depth, adam, t, piece.seeds, samples, at, dy, self._factors(piece))
 
-    def _factors(self, piece: "_Piece") -> int | None:
+    def _factors(self, piece: _Piece) -> int | None:
         """Return the address of the factors of the learning rates of a piece, or None where there are none."""
         factors = self._flat.seed_factors if self._scale else None
         return None if factors is None else _address(factors, piece.first)

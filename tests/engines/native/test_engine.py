@@ -16,6 +16,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from src.engines.autograd import AutogradEngine
 from src.engines.flat_parameters import FlatParameters
+from src.engines.layerwise import LayerwiseEngine
 from src.engines.native import engine as native
 from src.engines.native.compile import TUNING
 from src.engines.native.engine import NativeEngine, unsupported_reason
@@ -205,6 +206,17 @@ def test_the_kernel_has_the_gradients_of_these_objectives(kind: type[Any], scale
     train_on(NativeEngine(network.layers, objective, flat, optimizer), [(samples, target)])
     flat.values.data.copy_(optimizer.state[flat.values]["exp_avg"])  # so that the weights are their gradients
     torch.testing.assert_close(network.head.weight, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+
+
+def test_labels_between_classes_are_trained_on_as_they_are() -> None:
+    after = []
+    for make in (NativeEngine, LayerwiseEngine):
+        network = stack(outputs=1)
+        flat = FlatParameters(network)
+        batches = [(x, target / 2) for x, target in epoch()]
+        train_on(make(network.layers, MeanSquaredError(2), flat, adam(flat)), batches)
+        after.append(flat.values.detach())
+    torch.testing.assert_close(*after, rtol=1e-4, atol=1e-5)
 
 
 def test_an_objective_derived_from_one_in_the_kernel_keeps_its_gradient() -> None:
