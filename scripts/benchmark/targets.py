@@ -11,6 +11,7 @@ from scripts.benchmark.engine import OURS
 CORES = 2  # of the machine that the targets are meant for
 EACH_CORE = f"{OURS}, one process per core"
 JAX = "jax, one process per core"
+OTHERS = ("jax", "JAX vmap", 1.0), ("jax_map", "JAX lax.map", 1.0), ("loop", "the loop", 3.0)  # of wide networks
 AT_LEAST, AT_MOST = "at least", "at most"
 
 
@@ -67,6 +68,10 @@ def verdicts(content: dict[str, Any]) -> list[Verdict]:
 
 
 def _engine(engine: dict[str, Any]) -> Iterator[Verdict]:
+    one = engine.get("sizes", {}).get("1", {})
+    ours, theirs = (fastest(one, backend) for backend in (OURS, "jax"))
+    if ours and theirs:
+        yield Verdict("JAX / losslab, S = 1", ratios(theirs, ours), AT_LEAST, 1.0)
     for size, limit in (("20", 12.0), ("80", 10.5)):
         forms = engine.get("sizes", {}).get(size, {})
         if EACH_CORE in forms:
@@ -80,7 +85,7 @@ def _wide(wide: dict[str, Any]) -> Iterator[Verdict]:
     for name, forms in wide.get("sizes", {}).items():
         batch_size, size = name.split()
         ours = fastest(forms, OURS)
-        for backend, title, limit in (("jax", "JAX vmap", 1.0), ("loop", "the loop", 3.0)):
+        for backend, title, limit in OTHERS:
             theirs = fastest(forms, backend)
             if ours and theirs:
                 label = f"wide: {title} / losslab, S = {size}, mini-batches of {batch_size}"
@@ -105,6 +110,6 @@ def _seeds(seeds: dict[str, Any]) -> Iterator[Verdict]:
     if not seeds:
         return
     many, few = (seeds["seconds"][name] for name in (whole.MANY_SEEDS, whole.FEW_SEEDS))
-    yield Verdict(f"{whole.MANY} seeds / {whole.SEEDS} seeds", ratios(many, few), AT_MOST, 20.0)
+    yield Verdict(f"{whole.MANY} seeds / {whole.SEEDS} seeds", ratios(many, few), AT_MOST, 15.0)
     memory = [value / 1e9 for value in seeds["memory"][whole.MANY_SEEDS]]
     yield Verdict(f"{whole.MANY} seeds: peak memory", memory, AT_MOST, 3.0, unit="GB")
