@@ -7,6 +7,7 @@ import torch
 
 from src.experiments import write_run
 from src.losses.ce import CrossEntropy
+from src.training.module import StackedClassifier
 from tests.commands import SHORT, files, parametrize, results
 
 
@@ -17,17 +18,17 @@ def statuses(tmp_path: Path):
 
 @pytest.fixture
 def raising(monkeypatch):
-    """Make the gradient of the cross-entropy raise for stacks of more than some seeds."""
+    """Make the training with cross-entropy raise for stacks of more than some seeds."""
 
     def patch(error: Exception, more_than: int = 0):
-        gradient = CrossEntropy.gradient
+        step = StackedClassifier.training_step
 
-        def raises(self, outputs, target):
-            if len(outputs) > more_than:
+        def raises(self, batch, batch_idx):
+            if isinstance(self.objective, CrossEntropy) and batch[0][0].shape[1] > more_than:
                 raise error
-            return gradient(self, outputs, target)
+            return step(self, batch, batch_idx)
 
-        monkeypatch.setattr(CrossEntropy, "gradient", raises)
+        monkeypatch.setattr(StackedClassifier, "training_step", raises)
 
     return patch
 
