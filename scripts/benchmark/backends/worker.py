@@ -37,7 +37,7 @@ def run(assignment: Assignment, measurer: Connection) -> None:
 def _train(assignment: Assignment, measurer: Connection) -> list[float]:
     if assignment.core is not None:
         os.sched_setaffinity(0, {assignment.core})
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
     if assignment.threads is not None:
         os.environ |= dict.fromkeys(THREADS, str(assignment.threads))  # read when the libraries are imported
     work = importlib.import_module("scripts.benchmark.backends.work")
