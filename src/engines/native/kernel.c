@@ -251,18 +251,18 @@ static void narrow_input_gradient(const layer *l, const float *w, const float *d
     }
 }
 
-/* T vectors of columns of dx = dz W' for many samples, as those of a product with a copy of W', `t` being its layer. */
+/* T vectors of columns of dx = dz W', from a copy of these columns of W'; the inputs of `t` are the outputs of W. */
 INLINE void transposed_columns(const int T, const layer *t, const float *w, const float *dz, long samples, float *dx,
                                long column) {
     const float *columns[COLUMN_TILE];
     const long width = T * SIMD_WIDTH;
-    for (long j = 0; j < t->inputs; j += SIMD_WIDTH)
+    for (int v = 0; v < T; v++) columns[v] = t->copy + v * SIMD_WIDTH;
+    for (long start = 0; start < t->inputs; start += SIMD_WIDTH) /* in blocks that fit the first cache */
         for (int v = 0; v < T; v++) {
-            columns[v] = t->copy + v * SIMD_WIDTH;
             const float *rows = w + column_of(t, column, v) * t->stride;
-            for (long k = 0; k < min_long(SIMD_WIDTH, t->inputs - j); k++)
+            for (long j = start; j < min_long(start + SIMD_WIDTH, t->inputs); j++)
                 for (int lane = 0; lane < SIMD_WIDTH; lane++)
-                    t->copy[(j + k) * width + v * SIMD_WIDTH + lane] = rows[lane * t->stride + j + k];
+                    t->copy[j * width + v * SIMD_WIDTH + lane] = rows[lane * t->stride + j];
         }
 #define CALL(P) affine_tile(P, T, t, columns, width, t->column, dz + p * t->inputs, dx + p * t->outputs, column)
     FOR_SAMPLE_TILES(samples, CALL)
