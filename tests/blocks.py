@@ -1,4 +1,4 @@
-"""Mini-batches one by one, and as the blocks that engines are given."""
+"""Blocks of mini-batches, as engines are given them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -15,11 +15,6 @@ def block_of(batches: Iterable[Batch]) -> Block:
     """Return mini-batches, (S, B, D) and (S, B) each, as a block, in which those of a size are together."""
     runs = [list(run) for _, run in groupby(batches, key=lambda batch: batch[1].shape)]
     return Block((torch.stack([x for x, _ in run]), torch.stack([target for _, target in run])) for run in runs)
-
-
-def mini_batches(block: Block) -> list[Batch]:
-    """Return the mini-batches of a block one by one."""
-    return [batch for x, target in block for batch in zip(x, target, strict=True)]
 
 
 def train_on(engine: Engine | Substack, batches: Sequence[Batch], schedule: Schedule = ()) -> list[Tensor]:

@@ -99,7 +99,7 @@ def train(objective):
     loader = data.train_dataloader()
     for _ in range(EPOCHS):
         for block in loader:  # mostly one block per epoch
-            for x, target in block:  # (S, B, D), (S, B)
+            for x, target in block.mini_batches():  # (S, B, D), (S, B)
                 optimizer.zero_grad()
                 loss = objective.loss(network(x), target)  # (S,)
                 loss.sum().backward()

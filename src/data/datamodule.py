@@ -99,6 +99,11 @@ class Block(list[Batch]):
         """Return mini-batches, each (S, B, D) and (S, B), as a block."""
         return cls((x[None], target[None]) for x, target in batches)
 
+    def mini_batches(self) -> Iterator[Batch]:
+        """Yield the mini-batches one by one, x (S, B, D) and target (S, B)."""
+        for x, target in self:
+            yield from zip(x, target, strict=True)
+
     def to(self, device: torch.device) -> "Block":
         """Return the mini-batches on a device."""
         return Block((x.to(device), target.to(device)) for x, target in self)

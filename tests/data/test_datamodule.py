@@ -12,7 +12,6 @@ from src.data.datamodule import Batch, EpochLoader, Split, StackedDataModule
 from src.data.noisy_cubic import NoisyCubic
 from src.utils.seed_streams import seed_streams
 from src.utils.validation import SettingsError
-from tests.blocks import mini_batches
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -146,7 +145,7 @@ def test_every_sample_is_held_out_with_the_same_probability() -> None:
 
 def epoch(loader: EpochLoader) -> list[Batch]:
     """Return the mini-batches of an epoch, whose blocks are read."""
-    return [batch for block in loader for batch in mini_batches(block)]
+    return [batch for block in loader for batch in block.mini_batches()]
 
 
 def test_an_epoch_is_one_block_of_25_batches_of_5_and_one_of_3() -> None:
@@ -209,11 +208,11 @@ def test_blocks_of_an_epoch_follow_each_other_with_whole_mini_batches(monkeypatc
     monkeypatch.setattr(datamodule, "MAX_BLOCK", 44)
     loader = ready([3, 4]).train_dataloader()
     blocks = list(loader)
-    assert [len(mini_batches(block)) for block in blocks] == [8, 8, 8, 2]
+    assert [len(list(block.mini_batches())) for block in blocks] == [8, 8, 8, 2]
     assert len(loader) == 4
-    assert_same_batches([batch for block in blocks for batch in mini_batches(block)], whole)
+    assert_same_batches([batch for block in blocks for batch in block.mini_batches()], whole)
     larger = ready([3, 4], batch_size=50).train_dataloader()  # than a block
-    assert [[x.shape[1] for x, _ in mini_batches(block)] for block in larger] == [[50], [50], [28]]
+    assert [[x.shape[1] for x, _ in block.mini_batches()] for block in larger] == [[50], [50], [28]]
 
 
 def test_every_sample_comes_first_with_the_same_probability() -> None:

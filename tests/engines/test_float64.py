@@ -19,7 +19,7 @@ from src.engines.flat_parameters import FlatParameters
 from src.engines.native.engine import library
 from src.engines.select import select_engine
 from src.training.single_thread import single_threaded
-from tests.blocks import mini_batches, train_on
+from tests.blocks import train_on
 
 STEPS = 60
 ROUNDING = 2.0**-24  # of single precision
@@ -72,5 +72,5 @@ def batches(parts: Components) -> list[tuple[torch.Tensor, torch.Tensor]]:
     found: list[tuple[torch.Tensor, torch.Tensor]] = []
     while len(found) < STEPS:
         for block in loader:
-            found += mini_batches(block)
+            found += block.mini_batches()
     return found[:STEPS]

@@ -11,7 +11,6 @@ from src.config.instantiate import build_components, build_trainer, stack
 from src.data import datamodule
 from src.engines.native.engine import library
 from src.training.single_thread import single_threaded
-from tests.blocks import mini_batches
 
 SMALL = ("data.samples_per_class=20", "data.batch_size=5", "model.hidden=[6]", "model.init_std=0.5", "loss=mse")
 SGD = ("optimizer=sgd", "optimizer.lr=0.05", "trainer.max_epochs=3")
@@ -46,7 +45,7 @@ def by_hand(config: dict[str, Any], seed: int) -> list[Tensor]:
     count = trainer.get("accumulate_grad_batches", 1)
     loader = parts.datamodule.train_dataloader()
     for _ in range(trainer["max_epochs"]):
-        batches = [batch for block in loader for batch in mini_batches(block)]
+        batches = [batch for block in loader for batch in block.mini_batches()]
         for index, (x, target) in enumerate(batches, 1):
             (parts.objective.loss(parts.network(x), target).sum() / count).backward()
             if index % count and index < len(batches):

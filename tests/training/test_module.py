@@ -15,7 +15,6 @@ from src.data import datamodule
 from src.engines.native import engine as native
 from src.engines.native.compile import NO_COMPILER, KernelFailure
 from src.training.single_thread import single_threaded
-from tests.blocks import mini_batches
 from tests.losses import cases
 from tests.losses.cases import TAKEN
 
@@ -179,7 +178,7 @@ def plain_loop(settings: dict[str, Any], index: int, optimizer: type[torch.optim
     for _ in range(settings["trainer"]["max_epochs"]):
         losses, sizes, correct = [], [], 0
         (block,) = loader
-        for x, target in mini_batches(block):
+        for x, target in block.mini_batches():
             loss, right = measure(x[index], target[index])
             stepper.zero_grad()
             loss.backward()

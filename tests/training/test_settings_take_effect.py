@@ -24,7 +24,6 @@ from src.engines.select import select_engine
 from src.models.base import ClosedForm
 from src.training.single_thread import single_threaded
 from src.utils.validation import SettingsError, check
-from tests.blocks import mini_batches as one_by_one
 from tests.blocks import train_on
 
 ENGINES = ("native", "torch", "autograd")
@@ -196,7 +195,7 @@ def mini_batches(config: dict[str, Any]) -> list[Tensor]:
     """Return the samples of an epoch in their mini-batches, as every engine is given them."""
     datamodule = build_components(config, stack(config)).datamodule
     datamodule.setup()
-    return [tensor for block in datamodule.train_dataloader() for batch in one_by_one(block) for tensor in batch]
+    return [tensor for block in datamodule.train_dataloader() for batch in block.mini_batches() for tensor in batch]
 
 
 @pytest.mark.parametrize(("choice", "name"), data_cases())

@@ -7,7 +7,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from src.config.instantiate import build_callbacks, build_components, build_trainer, stack
 from src.training.callbacks.checkpoint import StackCheckpoint
 from src.training.module import StackedClassifier
-from tests.blocks import mini_batches
 
 WORDS = (
     "data.samples_per_class=20",
@@ -40,7 +39,7 @@ def test_each_seed_has_the_average_of_torch_alone_or_not(seed, settings):
     loader = parts.datamodule.train_dataloader()
     for _ in range(4):
         for block in loader:
-            for x, target in mini_batches(block):
+            for x, target in block.mini_batches():
                 optimizer.zero_grad()
                 parts.objective.loss(parts.network(x), target).sum().backward()
                 optimizer.step()

@@ -7,7 +7,6 @@ import torch
 from src.config.instantiate import build_callbacks, build_components, build_trainer, stack
 from src.training.callbacks.checkpoint import StackCheckpoint
 from src.training.callbacks.lr_finder import suggested_rate
-from tests.blocks import mini_batches
 
 SMALL = ("data.samples_per_class=20", "model.hidden=[6]", "model.init_std=0.5", "trainer.max_epochs=4")
 FINDER = ("callbacks.lr_finder.steps=40", "callbacks.lr_finder.min_lr=1e-3")
@@ -33,7 +32,7 @@ def found_alone(config, seed):
     rates, losses, average = np.geomspace(1e-3, 1, 40), [], []
     while len(losses) < 40:
         for block in loader:
-            for x, target in mini_batches(block)[: 40 - len(losses)]:
+            for x, target in list(block.mini_batches())[: 40 - len(losses)]:
                 optimizer.param_groups[0]["lr"] = float(rates[len(losses)])
                 optimizer.zero_grad()
                 loss = parts.objective.loss(parts.network(x), target).sum()
