@@ -17,6 +17,10 @@ class Objective(Protocol):
     One whose decision rule differs from the Bayes rule even for the minimiser of the expected loss may have
     ``ideal``: (M, C) -> (M,), the decisions for given posteriors, which the report draws.
 
+    One may have ``scores``: (S, N, O) -> (S, N, C), continuous functions of the outputs of which the decision is the
+    largest, and one with ``ideal`` also ``ideal_scores``: (M, C) -> (M, C). Places where the decision changes are found
+    faster with them.
+
     One whose loss uses the order of the labels, as a regression on them does, has ``ordinal = True``; the labels of a
     table then have to be ordered.
 
@@ -52,6 +56,10 @@ class Scores:
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the class of the largest output, the lowest one on ties: (S, N, C) -> (S, N)."""
         return outputs.argmax(-1)
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return the outputs: (S, N, C) -> (S, N, C)."""
+        return outputs
 
     def probabilities(self, outputs: Tensor) -> Tensor | None:
         """Return None: scores are not probabilities."""

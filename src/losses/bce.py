@@ -40,6 +40,10 @@ class BinaryCrossEntropy:
         """Return class 1 where the logit is at least 0: (S, N, 1) -> (S, N)."""
         return (outputs.squeeze(-1) >= 0).long()
 
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return minus the logit and the logit: (S, N, 1) -> (S, N, 2)."""
+        return torch.cat([-outputs, outputs], dim=-1)
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return (sigma(-z), sigma(z)): (S, N, 1) -> (S, N, 2)."""
         return torch.sigmoid(torch.cat([-outputs, outputs], dim=-1))

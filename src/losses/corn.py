@@ -1,5 +1,7 @@
 """CORN: ordinal regression by conditional probabilities, decided by rank."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -48,10 +50,20 @@ class ConditionalOrdinal:
         """Return how many of P(label > 0), ..., P(label > C-2) are above 1/2: (S, N, C-1) -> (S, N)."""
         return (two_way(outputs).softmax(-1)[..., 1].cumprod(-1) > 0.5).sum(-1)
 
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return sums of ln 2 P(label > j) over j < k for each label k: (S, N, C-1) -> (S, N, C)."""
+        beyond = two_way(outputs).log_softmax(-1)[..., 1].cumsum(-1) + math.log(2)
+        return F.pad(beyond.cumsum(-1), (1, 0))
+
     def ideal(self, posterior: Tensor) -> Tensor:
         """Return the median of the posterior, the lower one on ties: (M, C) -> (M,)."""
         beyond = 1 - posterior.cumsum(-1)[..., :-1]
         return (beyond > 0.5 + TIE_TOLERANCE).sum(-1)
+
+    def ideal_scores(self, posterior: Tensor) -> Tensor:
+        """Return sums of P(label > j) - 1/2 over j < k for each label k: (M, C) -> (M, C)."""
+        beyond = 0.5 - TIE_TOLERANCE - posterior.cumsum(-1)[..., :-1]
+        return F.pad(beyond.cumsum(-1), (1, 0))
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return P(label > k-1) (1 - sigma(z_k)), for the last label P(label > C-2): (S, N, C-1) -> (S, N, C)."""

@@ -39,6 +39,11 @@ class MeanSquaredError:
         """Return the nearest label, ties to the lower: (S, N, 1) -> (S, N)."""
         return torch.ceil(outputs.squeeze(-1) - 0.5).clamp(0, self.classes - 1).long()
 
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return k y - k^2 / 2 for each label k, largest for the nearest one: (S, N, 1) -> (S, N, C)."""
+        label = torch.arange(self.classes)
+        return label * outputs - label**2 / 2
+
     def ideal(self, posterior: Tensor) -> Tensor:
         r"""Return the decisions on the conditional mean \sum_k k P(k | x), the minimiser: (M, C) -> (M,).
 
@@ -46,9 +51,16 @@ class MeanSquaredError:
             >>> MeanSquaredError(classes=3).ideal(torch.tensor([[0.5, 0.0, 0.5], [0.5, 0.5, 0.0], [0.1, 0.2, 0.7]]))
             tensor([1, 0, 2])
         """
-        mean = (posterior * torch.arange(self.classes)).sum(-1, keepdim=True)
-        return self.decode(mean - TIE_TOLERANCE)
+        return self.decode(self._mean(posterior))
+
+    def ideal_scores(self, posterior: Tensor) -> Tensor:
+        """Return the scores of the conditional mean: (M, C) -> (M, C)."""
+        return self.scores(self._mean(posterior))
 
     def probabilities(self, outputs: Tensor) -> None:
         """Return None: the output of a regression on labels is not a probability."""
         return
+
+    def _mean(self, posterior: Tensor) -> Tensor:
+        """Return the conditional means, less what a tie may be off by: (M, C) -> (M, 1)."""
+        return (posterior * torch.arange(self.classes)).sum(-1, keepdim=True) - TIE_TOLERANCE

@@ -39,6 +39,10 @@ class SigmoidMeanSquaredError:
         """Return class 1 where sigma(z) is above 0.5, that is z above 0: (S, N, 1) -> (S, N)."""
         return (outputs.squeeze(-1) > 0).long()
 
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return minus the logit and the logit: (S, N, 1) -> (S, N, 2)."""
+        return torch.cat([-outputs, outputs], dim=-1)
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return (sigma(-z), sigma(z)): (S, N, 1) -> (S, N, 2)."""
         return torch.sigmoid(torch.cat([-outputs, outputs], dim=-1))

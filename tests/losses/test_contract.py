@@ -239,6 +239,27 @@ def test_decisions_are_labels(case: Case, scale: float, number: int) -> None:
         assert ((preds >= 0) & (preds < case[1])).all()
 
 
+def test_the_largest_score_is_the_decision_and_scores_are_continuous(case: Case) -> None:
+    objective, classes = case
+    outputs = torch.randn(1, 500, objective.out_features, generator=torch.Generator().manual_seed(0)).double() * 2
+    score = getattr(objective, "scores")  # noqa: B009 - optional
+    scores = score(outputs)
+    assert scores.shape == (1, 500, classes)
+    assert torch.equal(scores.argmax(-1), objective.decode(outputs))
+    assert (score(outputs + 1e-9) - scores).abs().max() < 1e-7
+
+
+def test_the_largest_ideal_score_is_the_ideal_decision(case: Case) -> None:
+    objective, classes = case
+    ideal = getattr(objective, "ideal", None)
+    if ideal is None:
+        assert not hasattr(objective, "ideal_scores")
+        return
+    posterior = torch.rand(500, classes, generator=torch.Generator().manual_seed(0)).double()
+    posterior /= posterior.sum(-1, keepdim=True)
+    assert torch.equal(objective.ideal_scores(posterior).argmax(-1), ideal(posterior))  # type: ignore[attr-defined]
+
+
 def test_every_label_can_be_decided_and_training_points_to_it(case: Case) -> None:
     """Outputs that minimise the loss are decoded as the target."""
     target = torch.arange(case[1]).repeat(2, 1)
