@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.quasirandom import SobolEngine
 
@@ -15,7 +16,9 @@ from src.utils.validation import Problem, check, number, whole
 
 _BLOCK = 2**14  # samples transformed at once, as each needs a matrix
 _POINTS = 256  # quadrature points per unit of resolution, over all classes
-_RESOLUTION = 512  # of the Bayes accuracy where there is no formula
+_RESOLUTION = 512  # of the Bayes accuracy where there is no formula and no plane
+_LINES = 2**13  # through the plane
+_DEVIATIONS = 8  # standard deviations around each mean that they cover
 
 
 class Gaussians(Distribution):
@@ -96,9 +99,14 @@ class Gaussians(Distribution):
 
         Two classes of one covariance have a formula: with \Delta the Mahalanobis distance of the means and
         t = \ln(\pi_1 / \pi_0) / \Delta, it is \pi_0 \Phi(\Delta/2 - t) + \pi_1 \Phi(\Delta/2 + t). Otherwise it is
-        the mean of the largest posterior, by quadrature.
+        the integral of the largest joint density: of two features along lines, on each of which it is exact, with an
+        error of about 1e-9; of others over quasi-random points.
         """
         return self._bayes_accuracy
+
+    def normals(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the distribution of each class; see ``NormalMixture``."""
+        return self.prior, self.mean, self.covariance, torch.arange(self.classes)
 
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
         """Return weighted points that integrate the distribution.
@@ -130,7 +138,41 @@ class Gaussians(Distribution):
                 tilt = (self.prior[1] / self.prior[0]).log() / distance
                 margin = distance / 2 + tilt * torch.tensor([-1, 1])
                 return (self.prior * torch.special.ndtr(margin)).sum().item()
+        if self.features == 2:
+            return self._largest_mass()
         return self.population(_RESOLUTION)[1].amax(1).sum().item()
+
+    def _largest_mass(self) -> float:
+        """Return the integral of the largest joint density over the plane.
+
+        On a line through the plane, the logarithm of the joint density of a class is a x^2 + b x + c, and the largest
+        one changes at roots of the differences.
+        """
+        precision, deviation = torch.linalg.inv(self.covariance), self.covariance.diagonal(dim1=1, dim2=2).sqrt()
+        low, high = ((self.mean + sign * _DEVIATIONS * deviation) for sign in (-1, 1))
+        height = torch.linspace(low[:, 1].min(), high[:, 1].max(), _LINES, dtype=torch.float64)
+        second = height[:, None] - self.mean[:, 1]  # (lines, C)
+        p11, p12, p22 = precision[:, 0, 0], precision[:, 0, 1], precision[:, 1, 1]
+        first = self.mean[:, 0]
+        a = (-p11 / 2).expand_as(second)
+        b = p11 * first - p12 * second
+        square = p11 * first**2 - 2 * p12 * first * second + p22 * second**2
+        c = self.prior.log() + torch.linalg.slogdet(precision)[1] / 2 - square / 2
+        one, other = torch.triu_indices(self.classes, self.classes, offset=1)
+        da, db, dc = (part[:, one] - part[:, other] for part in (a, b, c))  # (lines, pairs)
+        q = -(db + db.sign() * (db**2 - 4 * da * dc).sqrt()) / 2  # NaN without roots
+        left, right = low[:, 0].min().item(), high[:, 0].max().item()
+        roots = torch.cat([q / da, dc / q], dim=1).nan_to_num(left).clamp(left, right)
+        edges = F.pad(F.pad(roots.sort(dim=1).values, (1, 0), value=left), (0, 1), value=right)
+        middle = (edges[:, 1:] + edges[:, :-1])[..., None] / 2  # (lines, parts, 1)
+        label = (a[:, None] * middle**2 + b[:, None] * middle + c[:, None]).argmax(-1)  # (lines, parts)
+        density = (
+            self.prior * (-(second / deviation[:, 1]).square() / 2).exp() / deviation[:, 1] / math.sqrt(2 * math.pi)
+        )
+        conditional = first - p12 / p11 * second  # mean of the first feature on the line, whose variance is 1 / p11
+        below = density[:, None] * torch.special.ndtr((edges[..., None] - conditional[:, None]) * p11.sqrt())
+        mass = below.diff(dim=1).gather(2, label[..., None]).sum()
+        return (mass * (height[1] - height[0])).item()
 
     def _transform(self, noise: Tensor, target: Tensor) -> Tensor:
         """Turn standard normal numbers (..., D) into samples of the classes (...)."""

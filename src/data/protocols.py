@@ -110,10 +110,22 @@ class DataSource(ABC):
         return [f"x{number}" for number in range(1, self.features + 1)]
 
 
+@runtime_checkable
+class NormalMixture(Protocol):
+    """A distribution whose classes are mixtures of normal distributions."""
+
+    features: int
+    classes: int
+
+    def normals(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the components: weights (K,), which sum to 1, means (K, D), covariances (K, D, D) and classes (K,)."""
+
+
 class Distribution(DataSource):
     """A distribution of features and class that can be sampled and whose posterior is known.
 
-    A distribution of two features may also have ``curve(x1)``, a line through its middle that the figures draw.
+    A distribution of two features may also have ``curve(x1)``, a line through its middle that the figures draw. One
+    whose classes are mixtures of normal distributions may have ``normals()``; see ``NormalMixture``.
     """
 
     @abstractmethod

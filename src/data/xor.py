@@ -73,6 +73,12 @@ class Xor(Distribution):
         wrong = math.erfc(0.5 / self.noise_std / math.sqrt(2)) / 2
         return wrong**2 + (1 - wrong) ** 2
 
+    def normals(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the distributions around the corners; see ``NormalMixture``."""
+        bits = torch.cartesian_prod(torch.arange(2), torch.arange(2))  # (4, 2)
+        covariance = self.noise_std**2 * torch.eye(2, dtype=torch.float64).expand(4, 2, 2)
+        return torch.full((4,), 0.25, dtype=torch.float64), bits.double(), covariance, bits.sum(1) % 2
+
     def population(self, resolution: int) -> tuple[Tensor, Tensor]:
         """Return the centres of square cells of the plane, and the cells' exact masses.
 
