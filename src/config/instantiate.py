@@ -33,6 +33,7 @@ from src.losses.base import Objective
 from src.losses.class_weighted import class_weighted
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
+from src.metrics.predictions import seed_networks
 from src.models.base import ClosedForm
 from src.parallel.schedule import JOINED_SETTINGS
 from src.training.callbacks.base import SeedCallback
@@ -74,6 +75,7 @@ LOGGING_CALLBACKS = (
     lightning_callbacks.LearningRateMonitor,
     lightning_callbacks.ThroughputMonitor,
 )
+MAX_NETWORKS = 32  # whose population metrics are computed together, as their grids are in memory
 TRIED_STEPS = 500  # of a scheduler, before anything is trained
 TRIED_SAMPLES = 32  # of a mini-batch, as what is too small fails and what is larger only takes memory
 
@@ -91,6 +93,24 @@ class Components:
     def population(self) -> Population | None:
         """The population of the distribution, or None if it is unknown."""
         return Population.of(self.datamodule.source, self.objective)
+
+    @cached_property
+    def _population_metrics(self) -> dict[int, list[dict[str, float]]]:
+        return {}
+
+    def population_metrics(self, index: int) -> dict[str, float] | None:
+        """Return the population metrics of a seed of the trained network, or None if the distribution is unknown.
+
+        Some seeds at a time are evaluated together when the first of them is asked for.
+        """
+        if self.population is None:
+            return None
+        block = index // MAX_NETWORKS
+        if block not in self._population_metrics:
+            seeds = range(len(self.datamodule.streams))[block * MAX_NETWORKS : (block + 1) * MAX_NETWORKS]
+            networks = seed_networks(self.network, seeds)
+            self._population_metrics[block] = self.population.stack_metrics(networks)
+        return self._population_metrics[block][index % MAX_NETWORKS]
 
     @property
     def engine(self) -> str | None:

@@ -146,10 +146,11 @@ def seed_metrics(components: Components, index: int, history: pd.DataFrame) -> d
     """
     data, objective = components.datamodule, components.objective
     train, test, val = (split[index : index + 1] for split in (data.train, data.test, data.val))
+    population = components.population_metrics(index)
     metrics = with_weights(
         components.network,
         seed_state(components.network, index),
-        lambda network: compute_metrics(network, objective, data.source, train, test, val, components.population),
+        lambda network: compute_metrics(network, objective, data.source, train, test, val, population),
     )
     metrics |= dead_units(components.network, index, train.x[0])
     if collapsed(metrics[DECIDED_CLASSES]) and "train/accuracy" in history.columns:

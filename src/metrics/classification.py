@@ -1,6 +1,6 @@
 """Metrics of one trained network: on the samples of each split and, where it is known, over the distribution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ def compute_metrics(
     train: Split,
     test: Split,
     val: Split | None = None,
-    population: Population | None = None,
+    population: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Return all final metrics of one network.
 
@@ -67,7 +67,7 @@ def compute_metrics(
         train: The training samples of this seed alone, (1, N, D).
         test: The test samples of this seed alone, (1, N, D).
         val: The validation samples of this seed alone, (1, N, D), which may be empty.
-        population: The population of the distribution, if the caller evaluates several networks over it.
+        population: The metrics over the population, if the caller has them.
     """
     metrics = split_metrics("train", network, train, objective, source.classes)
     metrics |= split_metrics("test", network, test, objective, source.classes)
@@ -78,5 +78,6 @@ def compute_metrics(
         from src.metrics.class_metrics import class_metrics  # with scikit-learn, whose import takes a second
 
         metrics |= class_metrics(predict(network(test.x[0]), objective), test.target[0], train.target[0])
-    population = population or Population.of(source, objective)
-    return metrics if population is None else metrics | population.metrics(network)
+    if population is None and (known := Population.of(source, objective)) is not None:
+        population = known.metrics(network)
+    return metrics | dict(population or {})

@@ -1,20 +1,25 @@
 """Exact metrics over the population of a known distribution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.polynomial.legendre import leggauss
+from numpy.typing import NDArray
 from torch import Tensor
 
 from src.data.noisy_cubic import NoisyCubic
-from src.data.protocols import DataSource, Distribution
+from src.data.protocols import DataSource, Distribution, NormalMixture
 from src.losses.base import Objective
+from src.metrics.boundary import trace
+from src.metrics.cubature import adaptive_weights
+from src.metrics.normal_plane import NormalPlane
 from src.metrics.predictions import Predictions, predict
 from src.utils.normal import linear_scores
 
-RESOLUTION = 512  # of the weighted points of a distribution that is not the noisy cubic
+RESOLUTION = 512  # of the weighted points of a distribution whose accuracy has no exact integral here
 PANELS = 32  # on each vertical line of the noisy cubic
 MAX_PANELS = 1024
 NODES = 3  # Gauss-Legendre nodes of each panel
@@ -22,9 +27,15 @@ LEGENDRE = leggauss(NODES)  # nodes and weights on [-1, 1]
 CUTS = 4  # parts of an interval in which the decision changes,
 ROUNDS = 7  # each of which is cut again if it does there
 MAX_LINES = 512
+TOLERANCE = 1e-8  # of the mass of one segment of a boundary
+MAX_GAP = 2e-7  # between two rules for the calibration error in a panel of the plane
+MAX_CHANGING = 1 / 8  # share of the edges of a grid on which the decision of a network may change
+MAX_SCORE = 1e300  # so that differences of scores are finite
 ROUNDING = 1e-9  # of the scores of the linear discriminant, which are logarithms of odds
 
+Array = NDArray[Any]
 Map = Callable[[Tensor], Tensor]
+Decide = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Population:
@@ -58,14 +69,25 @@ class Population:
         """Return the population of a source, or None if its distribution is unknown."""
         if isinstance(source, NoisyCubic):
             return LinePopulation(objective, source)
-        return cls(objective, source) if isinstance(source, Distribution) else None
+        if not isinstance(source, Distribution):
+            return None
+        if isinstance(source, NormalMixture) and source.features == 2 and (plane := NormalPlane(source)).fits:
+            return PlanePopulation(objective, source, plane)
+        return cls(objective, source)
 
     def metrics(self, network: Map) -> dict[str, float]:
         """Return the metrics of one network, (N, D) -> (N, O), and the references, which all networks share."""
-        accuracy, predictions, mass = self._evaluate(network)
+        return self._named(*self._evaluate(network))
+
+    def _named(self, accuracy: float, predictions: Predictions, mass: Tensor) -> dict[str, float]:
+        """Return the metrics, given the accuracy and the predictions at weighted points with their masses (M, C)."""
         regret = self._references["bayes/accuracy"] - accuracy
         metrics = {"population/accuracy": accuracy, "population/regret": regret} | self._references
         return metrics | probability_metrics(predictions, mass)
+
+    def stack_metrics(self, networks: Sequence[Map]) -> list[dict[str, float]]:
+        """Return the metrics of each of several networks."""
+        return [self.metrics(network) for network in networks]
 
     def _evaluate(self, network: Map) -> tuple[float, Predictions, Tensor]:
         """Return the accuracy of a network, and its predictions at weighted points with their masses (M, C)."""
@@ -181,6 +203,140 @@ class LinePopulation(Population):
     def _points(self, line: Tensor, noise: Tensor) -> Tensor:
         """Return the points on some lines at distances from the cubic: (...), (...) -> (M, 2)."""
         return torch.stack([self._x1[line], self._curve[line] + noise], dim=-1).view(-1, 2)
+
+
+class PlanePopulation(Population):
+    """The population of normal distributions of two features: integrals along the boundaries between decisions.
+
+    The decision is evaluated on a grid, and between its corners where it changes or may do so, until each boundary is a
+    chain of straight segments to about 1e-8 of the mass. The mass on both sides of these is exact. The other metrics
+    are sums over the corners of the grid. A network whose decision changes on many edges of the grid is evaluated on a
+    finer one.
+
+    Args:
+        objective: Loss and decision rule. Without ``scores``, changes of its decision are found by halving intervals.
+        distribution: The distribution.
+        plane: Its plane.
+    """
+
+    def __init__(self, objective: Objective, distribution: Distribution, plane: NormalPlane) -> None:
+        self._objective = objective
+        self._plane = plane
+        weights, bias = linear_scores(*plane.moments())
+        linear = self._accuracies([lambda x: x @ weights.T + bias], lambda scores: (scores, _largest(scores)))
+        self._references = {"bayes/accuracy": distribution.bayes_accuracy(), "linear/accuracy": linear[0]}
+        if (ideal := getattr(objective, "ideal", None)) is not None:
+            classes = plane.classes
+            scores = getattr(objective, "ideal_scores", lambda posterior: _one_hot(ideal(posterior), classes))
+            found = self._accuracies([distribution.posterior], lambda posterior: (scores(posterior), ideal(posterior)))
+            self._references["ideal/accuracy"] = found[0]
+
+    def stack_metrics(self, networks: Sequence[Map]) -> list[dict[str, float]]:
+        """Return the metrics of each of several networks, which are evaluated together."""
+        return [self._named(*each) for each in self._evaluate_all(networks)]
+
+    def _evaluate(self, network: Map) -> tuple[float, Predictions, Tensor]:
+        [found] = self._evaluate_all([network])
+        return found
+
+    def _evaluate_all(self, networks: Sequence[Map]) -> list[tuple[float, Predictions, Tensor]]:
+        found = _integrate(self._plane, networks, self._decide)
+        return [
+            (accuracy, *self._weighted(network, outputs, plane))
+            for network, (accuracy, outputs, plane) in zip(networks, found, strict=True)
+        ]
+
+    def _weighted(self, network: Map, outputs: Tensor, plane: NormalPlane) -> tuple[Predictions, Tensor]:
+        """Return predictions at weighted points and their masses (M, C), given the outputs at the corners of the grid.
+
+        There are more points where the gap between confidence and true probability is not smooth.
+        """
+        predictions = predict(outputs, self._objective)
+        density = [plane.density_at_corners]
+        if predictions.probabilities is None:
+            return predictions, torch.from_numpy(density[0] / density[0].sum())
+        preds, probabilities = [predictions.preds], [predictions.probabilities]
+
+        def gap() -> Array:
+            """Return the density at the latest points times the gap there."""
+            confidence = probabilities[-1].gather(1, preds[-1][:, None])[:, 0].numpy()
+            right = density[-1][np.arange(len(preds[-1])), preds[-1].numpy()]
+            return np.abs(confidence * density[-1].sum(1) - right)
+
+        def evaluate(place: Array) -> Array:
+            found = predict(network(plane.points(place)), self._objective)
+            preds.append(found.preds)
+            if found.probabilities is not None:
+                probabilities.append(found.probabilities)
+            density.append(plane.joint(place))
+            return gap()
+
+        weights = adaptive_weights(plane.axes, gap(), evaluate, MAX_GAP)
+        mass = weights[:, None] * np.concatenate(density)
+        return Predictions(torch.cat(preds), torch.cat(probabilities)), torch.from_numpy(mass / mass.sum())
+
+    def _accuracies(self, networks: Sequence[Map], decide: Decide) -> list[float]:
+        return [accuracy for accuracy, *_ in _integrate(self._plane, networks, decide)]
+
+    def _decide(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (M, C) and decisions (M,) for outputs (M, O)."""
+        decided = self._objective.decode(outputs[None])[0]
+        scores = getattr(self._objective, "scores", None)
+        if scores is None:
+            return _one_hot(decided, self._plane.classes), decided
+        return scores(outputs.double()[None])[0], decided
+
+
+def _integrate(plane: NormalPlane, networks: Sequence[Map], decide: Decide) -> list[tuple[float, Tensor, NormalPlane]]:
+    """Return the accuracy of each network, its outputs (M, O) at the corners of a grid, and the plane of the grid.
+
+    Args:
+        plane: The plane with a grid to begin with.
+        networks: Return the outputs at points, (M, 2) -> (M, O).
+        decide: Returns scores (M, C) and decisions (M,) for outputs (M, O).
+    """
+
+    def numbers(outputs: Tensor) -> tuple[Array, Array]:
+        scores, decided = decide(outputs)
+        return scores.double().nan_to_num(0.0, MAX_SCORE, -MAX_SCORE).numpy(), decided.numpy()
+
+    def field(place: Array, owner: Array) -> tuple[Array, Array]:
+        x = plane.points(place)
+        if len(networks) == 1:
+            return numbers(networks[0](x))
+        order = np.argsort(owner, kind="stable")
+        parts = x[order].split(np.bincount(owner, minlength=len(networks)).tolist())
+        scores, decided = numbers(torch.cat([network(x) for network, x in zip(networks, parts, strict=True) if len(x)]))
+        back = np.argsort(order)
+        return scores[back], decided[back]
+
+    outputs = [network(plane.features) for network in networks]
+    scores, decided = map(np.stack, zip(*map(numbers, outputs), strict=True))
+    shape = (len(networks), *map(len, plane.axes))
+    scores, decided = scores.reshape(*shape, -1), decided.reshape(shape)
+    many = np.flatnonzero(_changing(decided) > MAX_CHANGING).tolist()
+    if many and plane.finer is not None:
+        few = [index for index in range(len(networks)) if index not in many]
+        found = dict(zip(many, _integrate(plane.finer, [networks[index] for index in many], decide), strict=True))
+        if few:
+            found |= dict(zip(few, _integrate(plane, [networks[index] for index in few], decide), strict=True))
+        return [found[index] for index in range(len(networks))]
+    segments, edges, changes = trace(field, plane.density, plane.axes, scores, decided, TOLERANCE)
+    return [
+        (plane.accuracy(segments.of(owner), edges, changes.of(owner, edges), decided[owner]), outputs[owner], plane)
+        for owner in range(len(networks))
+    ]
+
+
+def _changing(decided: Array) -> Array:
+    """Return the share of the edges of a grid on which decisions change: (S, n1, n2) -> (S,)."""
+    across, up = decided[:, 1:] != decided[:, :-1], decided[:, :, 1:] != decided[:, :, :-1]
+    return (across.mean((1, 2)) + up.mean((1, 2))) / 2
+
+
+def _one_hot(decided: Tensor, classes: int) -> Tensor:
+    """Return scores of 1 for the decision and 0 for all else: (M,) -> (M, C)."""
+    return torch.nn.functional.one_hot(decided, classes).double()
 
 
 def probability_metrics(predictions: Predictions, mass: Tensor) -> dict[str, float]:

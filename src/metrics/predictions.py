@@ -1,6 +1,7 @@
 """Outputs and predictions of one network of a stack."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -54,6 +55,40 @@ def with_weights(network: nn.Module, state: dict[str, Tensor], body: Callable[[N
     named = {f"network.{name}": value for name, value in state.items()}
     found: Value = torch.func.functional_call(_Holder(network), named, (lambda: body(outputs),))
     return found
+
+
+def seed_networks(network: nn.Module, indices: Iterable[int]) -> list[Network]:
+    """Return some seeds of a stacked network as functions (N, D) -> (N, O) on the CPU.
+
+    Each has a copy of the modules with weights of its own, which may be views, so that many calls of all of them in
+    turn take no longer than those of one. Modules that cannot be copied are given the weights at every call.
+    """
+    tensors = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+    shared = {id(value): value for _, value in tensors}
+    networks = []
+    for index in indices:
+        try:
+            own = copy.deepcopy(network, dict(shared)).eval()
+        except Exception:  # an attribute raises whatever it likes
+            networks.append(seed_network(network, index))
+            continue
+        for name, value in tensors:
+            path, _, leaf = name.rpartition(".")
+            module = own.get_submodule(path)
+            holder = module._parameters if leaf in module._parameters else module._buffers
+            holder[leaf] = value.detach()[index : index + 1].cpu()  # type: ignore[assignment]
+        networks.append(_on_samples(own, tensors[0][1].dtype))
+    return networks
+
+
+def _on_samples(network: nn.Module, dtype: torch.dtype) -> Network:
+    """Return a stacked network of one seed as a function (N, D) -> (N, O)."""
+
+    def outputs(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return by_blocks(network, x.to(dtype)[None])[0]
+
+    return outputs
 
 
 class _Holder(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from src.data.gaussians import Gaussians
 from src.data.noisy_cubic import NoisyCubic
 from src.losses.base import Objective
 from src.losses.bce import BinaryCrossEntropy
@@ -42,6 +43,16 @@ def make_distribution(classes: int, noise: str = "uniform", samples_per_class: i
     return NoisyCubic(classes, samples_per_class=samples_per_class, noise=noise, **shape)
 
 
+def normal_classes(classes: int) -> Gaussians:
+    """Return the two classes of the slides, or three that differ more."""
+    if classes == 2:
+        means, covariances = [[75.0, 71.3], [55.6, 59.8]], [[[874, 327], [327, 929]], [[847, 422], [422, 685]]]
+        return Gaussians(2, samples=140, means=means, covariances=covariances, priors=[79, 61])
+    covariances = [[[1.0, 0.6], [0.6, 2.0]], [[0.3, 0.0], [0.0, 1.0]], [[2.0, -1.0], [-1.0, 1.0]]]
+    means = [[0.0, 0.0], [1.5, 1.0], [-1.0, 2.0]]
+    return Gaussians(3, samples=90, means=means, covariances=covariances, priors=[1, 2, 1])
+
+
 def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
@@ -55,6 +66,43 @@ def make_stack(objective: Objective, seeds: int = 1, scale: float = 3.0) -> MLP:
         for bias, generator in zip(stack.head.bias, generators(*range(50, 50 + seeds)), strict=True):
             bias.normal_(0, 0.3, generator=generator)
     return stack
+
+
+def linear_regions(stack: MLP, corners: Floats) -> list[tuple[Floats, Floats, Floats]]:
+    """Return the convex polygons in which a ReLU network is linear, with its weights and biases there.
+
+    Args:
+        stack: The network, a stack of one seed in double precision.
+        corners: The corners of the polygon to cut (P, 2).
+    """
+    layers = [(layer.weight[0].detach().numpy(), layer.bias[0, 0].detach().numpy()) for layer, _ in stack.layers]
+    regions = [(corners, np.eye(2), np.zeros(2))]
+    for weight, bias in layers[:-1]:
+        following = []
+        for polygon, slope, offset in regions:
+            slope, offset = slope @ weight, offset @ weight + bias
+            parts = [polygon]
+            for unit in range(len(offset)):
+                parts = [half for part in parts for half in halves(part, part @ slope[:, unit] + offset[unit])]
+            for part in parts:
+                active = part.mean(0) @ slope + offset > 0
+                following.append((part, slope * active, offset * active))
+        regions = following
+    weight, bias = layers[-1]
+    return [(polygon, slope @ weight, offset @ weight + bias) for polygon, slope, offset in regions]
+
+
+def halves(polygon: Floats, values: Floats) -> list[Floats]:
+    """Return the parts of a convex polygon on which a linear function, given at its corners, is above 0 and below."""
+    sides: list[list[Floats]] = [[], []]
+    for index, corner in enumerate(polygon):
+        value, following = values[index], values[(index + 1) % len(values)]
+        sides[int(value > 0)].append(corner)
+        if (value > 0) != (following > 0):
+            cut = corner + value / (value - following) * (polygon[(index + 1) % len(values)] - corner)
+            for side in sides:
+                side.append(cut)
+    return [np.array(side) for side in sides if len(side) > 2]
 
 
 def make_network(objective: Objective, **kwargs: Any) -> Network:

@@ -7,6 +7,7 @@ from scipy.stats import multivariate_normal, norm, uniform
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
+from src.data.gaussians import Gaussians
 from src.data.protocols import Distribution
 from src.data.xor import Xor
 from src.losses.base import Objective
@@ -15,16 +16,20 @@ from src.losses.corn import ConditionalOrdinal
 from src.losses.mse import MeanSquaredError
 from src.losses.mse_onehot import OneHotMeanSquaredError
 from src.metrics import population
-from src.metrics.population import LinePopulation, Population, linear_discriminant
-from src.metrics.predictions import predict, seed_network
+from src.metrics.population import LinePopulation, PlanePopulation, Population, linear_discriminant
+from src.metrics.predictions import predict, seed_network, seed_networks
+from src.models.mlp import MLP
 from tests.metrics.references import (
     Floats,
     Network,
     every_objective,
     generators,
+    halves,
+    linear_regions,
     make_distribution,
     make_network,
     make_stack,
+    normal_classes,
     reference_preds,
     reference_probabilities,
 )
@@ -297,3 +302,298 @@ def test_the_population_on_lines_evaluates_a_network_at_few_points() -> None:
 
 def test_a_source_with_lines_is_evaluated_on_them() -> None:
     assert type(Population.of(make_distribution(2), CrossEntropy(2))) is LinePopulation
+
+
+XOR = Xor(2, samples_per_corner=9, noise_std=0.15)
+
+
+def plane_accuracy(distribution: Distribution, decide: Network, classes: int = 2) -> float:
+    """Return the population accuracy of scores (M, C) on the plane of normal distributions."""
+    population = Population.of(distribution, OneHotMeanSquaredError(classes))
+    assert isinstance(population, PlanePopulation)
+    return population.metrics(decide)["population/accuracy"]
+
+
+def below(distribution: Xor | Gaussians, direction: Floats, thresholds: Floats) -> Floats:
+    """Return the joint mass of each class where x . direction is below thresholds: (T, C)."""
+    weight, mean, covariance, label = (part.numpy() for part in distribution.normals())
+    deviation = np.sqrt(np.einsum("i,kij,j->k", direction, covariance, direction))
+    mass = weight * norm.cdf((thresholds[:, None] - mean @ direction) / deviation)
+    return np.stack([mass[:, label == each].sum(1) for each in range(distribution.classes)], axis=1)
+
+
+@pytest.mark.parametrize("distribution", [XOR, normal_classes(2)], ids=["xor", "gaussians"])
+@pytest.mark.parametrize("degrees", [0, 17, 45, 90, 123, 180, 270, 301])
+def test_half_planes_have_the_mass_of_a_normal_distribution(distribution: Xor | Gaussians, degrees: float) -> None:
+    direction = np.array([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))])
+    _, mean, covariance, _ = distribution.normals()
+    threshold = float(mean[0] @ direction + 0.7 * covariance[0, 0, 0] ** 0.5)
+    [mass] = below(distribution, direction, np.array([threshold]))
+    [whole] = below(distribution, direction, np.array([np.inf]))
+    signed = lambda x: x @ torch.tensor(direction) - threshold  # noqa: E731
+    found = plane_accuracy(distribution, lambda x: torch.stack([-signed(x), signed(x)], dim=1))
+    assert found == pytest.approx(mass[0] + whole[1] - mass[1], abs=1e-8)
+
+
+@pytest.mark.parametrize("radius", [0.03, 0.4, 1.7, 3.5])
+def test_discs_have_the_mass_of_a_rayleigh_distribution(radius: float) -> None:
+    means, covariances = [[3.0, -1.0]] * 2, [[[1.0, 0.0], [0.0, 1.0]], [[4.0, 0.0], [0.0, 4.0]]]
+    distribution = Gaussians(2, samples=9, means=means, covariances=covariances, priors=[1, 2])
+    outside = lambda x: (x - torch.tensor(means[0])).square().sum(1) - radius**2  # noqa: E731
+    found = plane_accuracy(distribution, lambda x: torch.stack([-outside(x), outside(x)], dim=1))
+    expected = (1 - math.exp(-(radius**2) / 2)) / 3 + math.exp(-(radius**2) / 8) * 2 / 3
+    assert found == pytest.approx(expected, abs=1e-6 if radius > 0.1 else 6e-4)  # a small island may be unseen
+
+
+def test_three_sectors_have_the_shares_of_their_angles() -> None:
+    unit = [[1.0, 0.3], [0.3, 2.0]]
+    distribution = Gaussians(3, samples=9, means=[[0.0, 0.0]] * 3, covariances=[unit] * 3, priors=[1, 2, 3])
+    angles = np.radians([10, 100, 250])  # of the middle lines of the sectors, in whitened coordinates
+    directions = np.stack([np.cos(angles), np.sin(angles)]) @ np.eye(3)
+    weights = torch.tensor(np.linalg.inv(np.linalg.cholesky(unit)).T @ directions)  # (2, 3)
+    found = plane_accuracy(distribution, lambda x: x @ weights, classes=3)
+    widths = np.array([90 / 2 + 120 / 2, 90 / 2 + 150 / 2, 150 / 2 + 120 / 2]) / 360
+    assert found == pytest.approx(widths @ [1, 2, 3] / 6, abs=1e-7)
+
+
+@pytest.mark.parametrize("distribution", [XOR, normal_classes(2)], ids=["xor", "gaussians"])
+@pytest.mark.parametrize("width", [0.003, 0.0005])
+def test_strips_far_thinner_than_the_grid_are_found(distribution: Xor | Gaussians, width: float) -> None:
+    direction = np.array([math.cos(0.6), math.sin(0.6)])
+    _, mean, covariance, _ = distribution.normals()
+    scale = covariance[0, 0, 0].item() ** 0.5
+    middle = float(mean[0] @ direction + 0.4 * scale)
+    mass = below(distribution, direction, middle + width * scale / 2 * np.array([-1, 1, np.inf]))
+    inside = lambda x: width * scale / 2 - (x @ torch.tensor(direction) - middle).abs()  # noqa: E731
+    found = plane_accuracy(distribution, lambda x: torch.stack([-inside(x), inside(x)], dim=1))
+    assert found == pytest.approx(mass[2, 0] - mass[1, 0] + mass[0, 0] + mass[1, 1] - mass[0, 1], abs=5e-7)
+
+
+@pytest.mark.parametrize("waves", [5, 25])
+def test_boundaries_of_high_frequency_are_evaluated_on_a_finer_grid(waves: int) -> None:
+    distribution, evaluated = normal_classes(2), []
+    direction = np.array([0.02, 0.013])  # of length 1 over about a standard deviation
+    frequency = 2 * math.pi * waves / 10
+
+    def network(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        wave = torch.sin(frequency * (x @ torch.tensor(direction)) + 1)
+        return torch.stack([wave, -wave], dim=1)
+
+    edges = (np.arange(-40 * waves, 40 * waves) * math.pi - 1) / frequency
+    share = np.diff(below(distribution, direction, edges), axis=0)
+    even = np.arange(-40 * waves, 40 * waves - 1) % 2 == 0
+    expected = share[even, 0].sum() + share[~even, 1].sum()
+    assert plane_accuracy(distribution, network) == pytest.approx(expected, abs=1e-6)
+    assert (max(evaluated) > 2**13) == (waves == 25)
+
+
+def test_decisions_of_the_plane_that_are_noise_end() -> None:
+    evaluated = []
+
+    def network(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        noise = torch.sin(1e9 * x[:, 1]) + torch.sin(1.1e9 * x[:, 0])
+        return torch.stack([noise, -noise], dim=1)
+
+    assert plane_accuracy(normal_classes(2), network) == pytest.approx(0.5, abs=0.02)
+    assert max(evaluated) < 2**20
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_outputs_that_are_not_finite_end_too(value: float) -> None:
+    plane_accuracy(XOR, lambda x: torch.stack([x[:, 0], torch.where(x[:, 1] > 0.3, value, 0.5)], dim=1))
+
+
+def polygon_masses(distribution: Xor | Gaussians, polygons: list[Floats], labels: list[int]) -> float:
+    """Return the joint mass of convex polygons and their labels, by quadrature over their sides (Green's theorem)."""
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    starts, ends, label, sign = [], [], [], []
+    for polygon, own in zip(polygons, labels, strict=True):
+        following = np.roll(polygon, -1, axis=0)
+        turn = np.sign((polygon[:, 0] * following[:, 1] - polygon[:, 1] * following[:, 0]).sum())
+        for part in range(4):
+            starts.append(polygon + (following - polygon) * part / 4)
+            ends.append(polygon + (following - polygon) * (part + 1) / 4)
+            label += [own] * len(polygon)
+            sign += [turn] * len(polygon)
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    x, y = np.moveaxis((start + end)[:, None] / 2 + nodes[:, None] * (end - start)[:, None] / 2, -1, 0)
+    total = 0.0
+    for weight, mean, covariance, own in zip(*(part.numpy() for part in distribution.normals()), strict=True):
+        given = mean[0] + covariance[0, 1] / covariance[1, 1] * (y - mean[1])
+        rest = (covariance[0, 0] - covariance[0, 1] ** 2 / covariance[1, 1]) ** 0.5
+        density = norm.pdf(y, mean[1], covariance[1, 1] ** 0.5) * norm.cdf(x, given, rest)
+        total += weight * (np.array(sign) * (np.array(label) == own) * (density @ weights) @ (end - start)[:, 1]) / 2
+    return float(total)
+
+
+@pytest.mark.parametrize("distribution", [XOR, normal_classes(2)], ids=["xor", "gaussians"])
+@pytest.mark.parametrize("objective", [CrossEntropy(2), MeanSquaredError(2)], ids=["ce", "mse"])
+def test_the_accuracy_of_networks_is_that_of_their_linear_regions(
+    objective: Objective, distribution: Xor | Gaussians
+) -> None:
+    stack, _ = standardised(make_stack(objective), distribution), distribution.normals()
+    _, mean, covariance, _ = distribution.normals()
+    reach = 8 * covariance[:, 0, 0].max().sqrt().item() + mean.std(0).max().item()
+    box = mean.mean(0).numpy() + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    polygons, labels = [], []
+    for polygon, slope, offset in linear_regions(stack, box):
+        weight, bias = slope[:, -1], offset[-1]
+        if isinstance(objective, CrossEntropy):
+            weight, bias = weight - slope[:, 0], bias - offset[0]
+        else:
+            bias = bias - 0.5
+        polygons += halves(polygon, polygon @ weight + bias)
+        labels += [int(part.mean(0) @ weight + bias > 0) for part in polygons[len(labels) :]]
+    assert polygon_masses(distribution, polygons, [0] * len(labels)) == pytest.approx(
+        below(distribution, np.array([1.0, 0.0]), np.array([np.inf]))[0, 0], abs=1e-9
+    )  # the polygons cover the plane
+    population = Population.of(distribution, objective)
+    assert population is not None
+    found = population.metrics(seed_network(stack, 0))["population/accuracy"]
+    assert found == pytest.approx(polygon_masses(distribution, polygons, labels), abs=1e-6)
+
+
+def standardised(stack: MLP, distribution: Xor | Gaussians) -> MLP:
+    """Return networks in double precision whose inputs are standardised."""
+    weight, mean, covariance, _ = distribution.normals()
+    centre = weight @ mean
+    variance = (weight[:, None] * (covariance.diagonal(dim1=1, dim2=2) + (mean - centre) ** 2)).sum(0)
+    with torch.no_grad():
+        stack.double().trunk[0].weight.div_(variance.sqrt()[:, None])
+        stack.trunk[0].bias.sub_((centre @ stack.trunk[0].weight)[:, None])
+    return stack
+
+
+@pytest.mark.parametrize("distribution", [XOR, normal_classes(2), normal_classes(3)], ids=["xor", "two", "three"])
+def test_the_weighted_points_converge_to_the_plane(distribution: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = CrossEntropy(distribution.classes)
+    stack = standardised(make_stack(objective, seeds=3), distribution)
+    networks = [seed_network(stack, seed) for seed in range(3)]
+    plane = Population.of(distribution, objective)
+    assert isinstance(plane, PlanePopulation)
+    exact = plane.stack_metrics(networks)
+    errors = []
+    for resolution in (16, 512, 4096):
+        monkeypatch.setattr(population, "RESOLUTION", resolution)
+        points = Population(objective, distribution)
+        found = [points.metrics(network) for network in networks]
+        errors.append(
+            {name: max(abs(a[name] - b[name]) for a, b in zip(found, exact, strict=True)) for name in exact[0]}
+        )
+    assert errors[1]["population/accuracy"] < errors[0]["population/accuracy"] / 4
+    assert errors[2]["population/accuracy"] < 4e-5
+    assert errors[2]["linear/accuracy"] < 1e-5
+    for name in ("population/excess_ce", "population/calibration_error"):
+        assert errors[2][name] < 0.01 * exact[0][name]
+
+
+def test_the_accuracy_on_the_plane_agrees_with_simulation() -> None:
+    objective, distribution = CrossEntropy(3), normal_classes(3)
+    network = seed_network(standardised(make_stack(objective), distribution), 0)
+    distribution.size = 1_000_000
+    x, target = (part.flatten(0, 1) for part in distribution.sample(generators(1)))
+    simulated = (predict(network(x), objective).preds == target).double()
+    error = simulated.std().item() / len(simulated) ** 0.5
+    found = PlanePopulation.of(distribution, objective)
+    assert found is not None
+    assert abs(simulated.mean().item() - found.metrics(network)["population/accuracy"]) < 4 * error < 0.002
+
+
+@pytest.mark.parametrize("objective", [CrossEntropy(2), MeanSquaredError(2)], ids=["ce", "mse"])
+def test_a_network_has_the_same_bits_alone_and_in_a_stack(objective: Objective) -> None:
+    for distribution in (XOR, normal_classes(2)):
+        stack = make_stack(objective, seeds=5)
+        networks = seed_networks(stack, range(5))
+        plane = Population.of(distribution, objective)
+        assert plane is not None
+        together = plane.stack_metrics(networks)
+        assert together == [plane.metrics(seed_network(stack, seed)) for seed in range(5)]
+        assert together[3:] == plane.stack_metrics(networks[3:])
+
+
+def test_a_decision_rule_without_scores_is_integrated_too() -> None:
+    class WithoutScores(OneHotMeanSquaredError):  # noqa: N818
+        scores = None
+
+    distribution = normal_classes(2)
+    network = seed_network(standardised(make_stack(WithoutScores(2)), distribution), 0)
+    assert plane_accuracy(distribution, network) == pytest.approx(
+        Population.of(distribution, WithoutScores(2)).metrics(network)["population/accuracy"],  # type: ignore[union-attr]
+        abs=1e-4,
+    )
+
+
+def test_the_references_of_two_normal_classes_are_exact() -> None:
+    distribution = normal_classes(2)
+    plane = Population.of(distribution, MeanSquaredError(2))
+    assert plane is not None
+    metrics = plane.metrics(lambda x: distribution.posterior(x)[:, 1:])
+    bayes = distribution.bayes_accuracy()
+    assert metrics["bayes/accuracy"] == bayes
+    assert metrics["ideal/accuracy"] == pytest.approx(bayes, abs=2e-8)  # rounds the mean less 1e-6
+    assert metrics["population/accuracy"] == pytest.approx(bayes, abs=2e-8)
+    weight, mean, covariance, _ = (part.numpy() for part in distribution.normals())
+    pooled = np.einsum("k,kij->ij", weight, covariance)
+    direction = np.linalg.solve(pooled, mean[1] - mean[0])
+    threshold = direction @ mean.sum(0) / 2 + np.log(weight[0] / weight[1])
+    [mass] = below(distribution, direction, np.array([threshold]))
+    assert metrics["linear/accuracy"] == pytest.approx(mass[0] + weight[1] - mass[1], abs=1e-8)
+
+
+def test_normal_distributions_of_other_dimensions_keep_weighted_points() -> None:
+    eye = np.eye(3).tolist()
+    deep = Gaussians(2, samples=9, means=[[0.0] * 3, [1.0] * 3], covariances=[eye, eye], priors=[1, 1])
+    assert type(Population.of(deep, CrossEntropy(2))) is Population
+    narrow = [[[1.0, 0.0], [0.0, 1.0]], [[1e-6, 0.0], [0.0, 1.0]]]
+    flat = Gaussians(2, samples=9, means=[[0.0, 0.0], [1.0, 0.0]], covariances=narrow, priors=[1, 1])
+    assert type(Population.of(flat, CrossEntropy(2))) is Population
+
+
+@pytest.mark.parametrize("distribution", [XOR, normal_classes(2)], ids=["xor", "gaussians"])
+def test_the_plane_is_evaluated_at_few_points(distribution: Distribution) -> None:
+    objective, evaluated = MeanSquaredError(2), []
+    network = seed_network(standardised(make_stack(objective), distribution), 0)
+
+    def counted(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        return network(x)
+
+    plane = Population.of(distribution, objective)
+    assert plane is not None
+    plane.metrics(counted)
+    assert sum(evaluated) < len(distribution.population(512)[0]) / 4
+
+
+@pytest.mark.parametrize("distribution", [XOR, normal_classes(2)], ids=["xor", "gaussians"])
+def test_metrics_of_probabilities_on_the_plane_are_those_of_a_fine_grid(distribution: Xor | Gaussians) -> None:
+    objective = CrossEntropy(2)
+    network = seed_network(standardised(make_stack(objective), distribution), 0)
+    population_ = Population.of(distribution, objective)
+    assert population_ is not None
+    metrics = population_.metrics(network)
+    _, mean, covariance, _ = distribution.normals()
+    reach = 7 * covariance.diagonal(dim1=1, dim2=2).amax(0).sqrt()
+    axes = [
+        torch.linspace(*ends, 1601).double() for ends in zip(mean.amin(0) - reach, mean.amax(0) + reach, strict=True)
+    ]
+    x = torch.cartesian_prod(*axes)
+    weight, density = distribution.normals()[0], torch.zeros(len(x))
+    for own, centre, matrix, _ in zip(weight, mean, covariance, range(9), strict=False):
+        density = density + own * torch.distributions.MultivariateNormal(centre, matrix).log_prob(x).exp()
+    posterior, found = distribution.posterior(x), predict(network(x), objective)
+    assert found.probabilities is not None
+    density /= density.sum()
+    excess = (posterior * (posterior.log() - found.probabilities.log())).nan_to_num(0).sum(1)
+    gap = (posterior - found.probabilities).gather(1, found.preds[:, None])[:, 0].abs()
+    assert metrics["population/excess_ce"] == pytest.approx((density * excess).sum().item(), rel=2e-4)
+    assert metrics["population/calibration_error"] == pytest.approx((density * gap).sum().item(), rel=2e-4)
+
+
+def test_a_network_beside_noise_keeps_its_bits() -> None:
+    plane = Population.of(normal_classes(2), CrossEntropy(2))
+    assert plane is not None
+    noise = lambda x: torch.stack([torch.sin(1e9 * x[:, 1]), torch.sin(1.1e9 * x[:, 0])], dim=1)  # noqa: E731
+    network = seed_network(standardised(make_stack(CrossEntropy(2)), normal_classes(2)), 0)
+    assert plane.stack_metrics([noise, network, noise]) == [plane.metrics(each) for each in (noise, network, noise)]

@@ -1,4 +1,5 @@
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from src.losses.base import Objective
 from src.losses.bce import BinaryCrossEntropy
 from src.losses.ce import CrossEntropy
-from src.metrics.predictions import predict, seed_network, seed_state, with_weights
+from src.metrics.predictions import predict, seed_network, seed_networks, seed_state, with_weights
 from tests.metrics.references import (
     every_objective,
     generators,
@@ -61,6 +62,26 @@ def test_a_seed_of_a_stack_is_bitwise_the_network_alone_in_its_precision() -> No
     assert alone.dtype == torch.float32
     assert torch.equal(stacked, alone)
     assert seed_network(make_stack(CrossEntropy(2)).double(), 0)(x).dtype == torch.float64
+
+
+def test_seeds_with_weights_of_their_own_are_those_of_the_stack() -> None:
+    stack = make_stack(CrossEntropy(3), seeds=4)
+    stack.register_buffer("scale", torch.arange(1.0, 5.0)[:, None, None])
+    x = torch.randn(30, 2, generator=generators(0)[0])
+    networks = seed_networks(stack, [3, 1])
+    for index, network in zip([3, 1], networks, strict=True):
+        assert torch.equal(network(x), seed_network(stack, index)(x))
+    with torch.no_grad():
+        stack.head.weight.mul_(2)  # they may be views, and have no other weights either way
+    assert len(stack.state_dict()["head.weight"]) == 4
+
+
+def test_a_module_that_cannot_be_copied_is_given_the_weights() -> None:
+    stack = make_stack(CrossEntropy(3), seeds=2)
+    stack.lock = threading.Lock()  # type: ignore[assignment]
+    x = torch.randn(30, 2, generator=generators(0)[0])
+    [network] = seed_networks(stack, [1])
+    assert torch.equal(network(x), seed_network(stack, 1)(x))
 
 
 def test_a_network_has_the_weights_of_one_seed_for_a_while_only() -> None:
