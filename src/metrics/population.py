@@ -317,7 +317,7 @@ def _integrate(plane: NormalPlane, networks: Sequence[Map], decide: Decide) -> l
     many = np.flatnonzero(_changing(decided) > MAX_CHANGING).tolist()
     if many and plane.finer is not None:
         few = [index for index in range(len(networks)) if index not in many]
-        found = dict(zip(many, _integrate(plane.finer, [networks[index] for index in many], decide), strict=True))
+        found = {index: _integrate(plane.finer, [networks[index]], decide)[0] for index in many}  # memory of one alone
         if few:
             found |= dict(zip(few, _integrate(plane, [networks[index] for index in few], decide), strict=True))
         return [found[index] for index in range(len(networks))]
