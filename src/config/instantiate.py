@@ -33,7 +33,7 @@ from src.losses.base import Objective
 from src.losses.class_weighted import class_weighted
 from src.losses.none import LogProbabilities
 from src.metrics.population import Population
-from src.metrics.predictions import seed_networks
+from src.metrics.predictions import seed_network, seed_networks
 from src.models.base import ClosedForm
 from src.parallel.schedule import JOINED_SETTINGS
 from src.training.callbacks.base import SeedCallback
@@ -95,22 +95,27 @@ class Components:
         return Population.of(self.datamodule.source, self.objective)
 
     @cached_property
-    def _population_metrics(self) -> dict[int, list[dict[str, float]]]:
+    def _population_metrics(self) -> dict[int, list[dict[str, float]] | None]:
         return {}
 
     def population_metrics(self, index: int) -> dict[str, float] | None:
         """Return the population metrics of a seed of the trained network, or None if the distribution is unknown.
 
-        Some seeds at a time are evaluated together when the first of them is asked for.
+        Some seeds at a time are evaluated together when the first of them is asked for; if one fails, each is alone.
         """
         if self.population is None:
             return None
         block = index // MAX_NETWORKS
         if block not in self._population_metrics:
             seeds = range(len(self.datamodule.streams))[block * MAX_NETWORKS : (block + 1) * MAX_NETWORKS]
-            networks = seed_networks(self.network, seeds)
-            self._population_metrics[block] = self.population.stack_metrics(networks)
-        return self._population_metrics[block][index % MAX_NETWORKS]
+            try:
+                found = self.population.stack_metrics(seed_networks(self.network, seeds))
+            except Exception:  # that the network of one seed raises; it is raised again when this seed is asked for
+                found = None
+            self._population_metrics[block] = found
+        if (together := self._population_metrics[block]) is not None:
+            return together[index % MAX_NETWORKS]
+        return self.population.metrics(seed_network(self.network, index))
 
     @property
     def engine(self) -> str | None:

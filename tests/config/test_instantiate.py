@@ -3,6 +3,8 @@ import torch
 
 from src.config.instantiate import build_components, build_trainer, check_settings, factory, stack
 from src.losses.ce import CrossEntropy
+from src.metrics.predictions import seed_networks
+from src.models.mlp import MLP
 from src.utils.validation import SettingsError
 
 
@@ -40,6 +42,24 @@ def test_pinned_stream_is_shared_and_the_others_follow_the_seed(settings):
     assert torch.equal(first, second)
     parts.datamodule.setup()
     assert not torch.equal(parts.datamodule.train.x[0], parts.datamodule.train.x[1])
+
+
+@pytest.mark.parametrize("data", ["noisy_cubic", "xor"])
+def test_a_seed_whose_network_raises_has_no_population_metrics(data, settings, monkeypatch):
+    parts, forward = build_all(settings(f"data={data}", "seed=[0,1,2]")), MLP.forward
+    expected = [parts.population.metrics(network) for network in seed_networks(parts.network, range(3))]
+    next(parts.network.parameters()).data[1, 0, 0] = torch.inf
+
+    def raises(self, x):
+        if next(self.parameters()).isinf().any():
+            raise ValueError("infinite weights")
+        return forward(self, x)
+
+    monkeypatch.setattr(MLP, "forward", raises)
+    for index in (0, 2):
+        assert parts.population_metrics(index) == expected[index]
+    with pytest.raises(ValueError, match=r"^infinite weights$"):
+        parts.population_metrics(1)
 
 
 def test_optimizer_takes_its_settings_from_the_group(settings):
