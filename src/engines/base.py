@@ -16,9 +16,8 @@ from src.losses.base import Objective
 
 Settings = Sequence[dict[str, Any]]  # of each group of an optimizer, such as lr
 Schedule = Sequence[Settings]  # of each step
-Block = Sequence[
-    tuple[Tensor, Tensor]
-]  # mini-batches of one size, x (steps, S, B, D) and target (steps, S, B), and so on
+# Of mini-batches of one size x (steps, S, B, D) and target (steps, S, B), then those of the others.
+Block = Sequence[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)

@@ -116,12 +116,9 @@ class NormalPlane:
         nodes, weights = LEGENDRE
         middle, half = (boundary.start + boundary.end) / 2, (boundary.end - boundary.start) / 2
         place = middle[:, None] + half[:, None] * nodes[:, None]  # (B, nodes, 2)
-        below = (
-            self._below(place.reshape(-1, 2)).reshape(len(place), len(nodes), self.classes) * weights[:, None]
-        ).sum(1)
-        below = np.concatenate(
-            [below * half[:, 1:], np.zeros((len(below), 1))], axis=1
-        )  # the last one for the label -1
+        below = self._below(place.reshape(-1, 2)).reshape(len(place), len(nodes), self.classes)
+        below = (below * weights[:, None]).sum(1) * half[:, 1:]
+        below = np.concatenate([below, np.zeros((len(below), 1))], axis=1)  # the last column for the label -1
         rows = np.arange(len(below))
         inner = below[rows, boundary.left] - below[rows, boundary.right]
         # On the right side of the grid the lines are complete.
