@@ -45,13 +45,7 @@ def with_weights(network: nn.Module, state: dict[str, Tensor], body: Callable[[N
         state: The state of one of them, (1, ...) each, on the CPU.
         body: A function of the seed as a function (N, D) -> (N, O) on the CPU.
     """
-    dtype = next(iter(state.values())).dtype
-    network.eval()
-
-    def outputs(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            return by_blocks(network, x.to(dtype)[None])[0]
-
+    outputs = _on_samples(network.eval(), next(iter(state.values())).dtype)
     named = {f"network.{name}": value for name, value in state.items()}
     found: Value = torch.func.functional_call(_Holder(network), named, (lambda: body(outputs),))
     return found

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -203,6 +204,14 @@ def test_a_network_that_is_certain_and_wrong_has_a_large_but_finite_excess() -> 
     assert certain["population/accuracy"] == pytest.approx(0.5, abs=1e-12)
 
 
+def largest_errors(
+    points: Population, networks: Sequence[Network], exact: Sequence[dict[str, float]]
+) -> dict[str, float]:
+    """Return by how much each metric of some networks over weighted points differs at most."""
+    found = [points.metrics(network) for network in networks]
+    return {name: max(abs(a[name] - b[name]) for a, b in zip(found, exact, strict=True)) for name in exact[0]}
+
+
 @pytest.mark.parametrize("noise", NOISES)
 def test_the_grid_converges_to_the_population_on_lines(noise: str, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, distribution = CrossEntropy(3), make_distribution(3, noise, samples_per_class=40)
@@ -212,11 +221,7 @@ def test_the_grid_converges_to_the_population_on_lines(noise: str, monkeypatch: 
     errors = []
     for resolution in (64, 512, 4096):
         monkeypatch.setattr(population, "RESOLUTION", resolution)
-        grid = Population(objective, distribution)
-        found = [grid.metrics(network) for network in networks]
-        errors.append(
-            {name: max(abs(a[name] - b[name]) for a, b in zip(found, exact, strict=True)) for name in exact[0]}
-        )
+        errors.append(largest_errors(Population(objective, distribution), networks, exact))
     for name in ("population/accuracy", "linear/accuracy"):
         assert errors[2][name] < errors[0][name] / 8
         assert errors[2][name] < 5e-5  # a cell of this grid, over as few lines
@@ -477,11 +482,7 @@ def test_the_weighted_points_converge_to_the_plane(distribution: Distribution, m
     errors = []
     for resolution in (16, 512, 4096):
         monkeypatch.setattr(population, "RESOLUTION", resolution)
-        points = Population(objective, distribution)
-        found = [points.metrics(network) for network in networks]
-        errors.append(
-            {name: max(abs(a[name] - b[name]) for a, b in zip(found, exact, strict=True)) for name in exact[0]}
-        )
+        errors.append(largest_errors(Population(objective, distribution), networks, exact))
     assert errors[1]["population/accuracy"] < errors[0]["population/accuracy"] / 4
     assert errors[2]["population/accuracy"] < 4e-5
     assert errors[2]["linear/accuracy"] < 1e-5

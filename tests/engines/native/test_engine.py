@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from src.engines.autograd import AutogradEngine
+from src.engines.base import Schedule
 from src.engines.flat_parameters import FlatParameters
 from src.engines.layerwise import LayerwiseEngine
 from src.engines.native import engine as native
@@ -87,6 +88,20 @@ def test_seeds_trained_in_chunks_end_where_they_do_all_at_once(
     for values, outputs in after[1:]:
         assert torch.equal(values, after[0][0])
         assert torch.equal(outputs, after[0][1])
+
+
+@pytest.mark.parametrize("schedule", [(), [[{"lr": 0.1 / step}] for step in range(1, 6)]])
+def test_steps_in_several_calls_of_the_kernel_are_those_of_one(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = []
+    for steps in (64, 3):  # of an epoch of four mini-batches of 5 and one of 3
+        monkeypatch.setattr(native, "MAX_STEPS", steps)
+        network = stack()
+        flat = FlatParameters(network)
+        train_on(NativeEngine(network.layers, CrossEntropy(2), flat, adam(flat)), epoch(), schedule)
+        after.append(flat.values.detach())
+    assert torch.equal(*after)
 
 
 def test_class_weights_stay_with_their_seed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,11 @@ def weights(folder: Path, compiler: str, *flags: str, emulator: tuple[str, ...] 
     """Return the weights that the program prints, compiled with some flags."""
     program = folder / "shapes"
     command = [compiler, *FLAGS, *flags, PROGRAM, "-o", program, "-lm"]
-    built = subprocess.run(command, capture_output=True, encoding=CONSOLE, errors="replace")
+    env = os.environ | {"LC_ALL": "C", "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "halt_on_error=1"}
+    built = subprocess.run(command, env=env, capture_output=True, encoding=CONSOLE, errors="replace")
     if "cannot find" in built.stderr:
         pytest.skip("there are no sanitizers")
     assert built.returncode == 0, built.stderr
-    env = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "halt_on_error=1"}
     done = subprocess.run([*emulator, program], env=env, capture_output=True, encoding=CONSOLE, errors="replace")
     assert (done.returncode, done.stderr) == (0, "")
     return np.array(done.stdout.split(), dtype=float)
