@@ -36,8 +36,10 @@ class Split:
 
     def take(self, rows: Tensor) -> Batch:
         """Return x (steps, S, B, D) and target (steps, S, B) of some samples, given by their rows (steps, S, B)."""
-        seeds = torch.arange(len(self.target))[:, None]
-        return self._x[seeds, rows], self.target[seeds, rows]
+        seeds, size = self.target.shape
+        at = (rows + size * torch.arange(seeds)[:, None]).flatten()  # in the samples of all seeds, one after another
+        x, target = (part.flatten(0, 1).index_select(0, at) for part in (self._x, self.target))
+        return x.unflatten(0, rows.shape), target.view(rows.shape)
 
 
 class SharedSplit(Split):
@@ -141,7 +143,7 @@ class EpochLoader:
         return -(-self.size // self.block)
 
     def __iter__(self) -> Iterator[Block]:
-        order = torch.stack([self._order(*each) for each in zip(self.split.target, self.generators, strict=True)])
+        order = self._order()
         for rows in order.split(self.block, dim=1):
             block = Block()
             whole = rows.shape[1] // self.batch_size * self.batch_size
@@ -151,11 +153,12 @@ class EpochLoader:
                     block.append(self.split.take(steps))
             yield block
 
-    def _order(self, target: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the order (N,) of the samples of a seed in an epoch."""
+    def _order(self) -> Tensor:
+        """Return the order of the samples of each seed in an epoch, (S, N)."""
         if self.stratified:
-            return stratified_order(target, self.batch_size, generator)
-        return torch.randperm(self.size, generator=generator)
+            pairs = zip(self.split.target, self.generators, strict=True)
+            return torch.stack([stratified_order(target, self.batch_size, generator) for target, generator in pairs])
+        return torch.stack([torch.randperm(self.size, generator=generator) for generator in self.generators])
 
 
 class WholeLoader:
