@@ -4,7 +4,9 @@ import io
 import json
 import shutil
 import warnings
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +19,7 @@ from torch import Tensor
 from src.experiments.condition import Condition
 from src.experiments.run_folder import RunFolder, StackedRun
 from src.storage import stack_table
-from src.storage.atomic import numbered_folder, remove_folder, replacing_folder
+from src.storage.atomic import new_content, numbered_folder, remove_folder, take_place
 from src.storage.csv_text import csv_text
 from src.storage.schema import CHECKPOINT, RESULTS, TABLE, ArtifactError, Results, read_results
 from src.storage.stack_table import Stack
@@ -25,6 +27,8 @@ from src.training.checkpoint_file import load_checkpoint
 from src.utils.seed_streams import SeedStreams
 from src.utils.seeds import SEED_KEYS
 
+WAITERS = 4  # threads that wait for the disk, which makes several waits in the time of one,
+MAX_WAITING = 8  # for at most so many seeds
 ROWS_PER_BLOCK = 2**16  # of a table, which are read and written together
 _FORMAT: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _BESIDE_WEIGHTS = {"epoch", "global_step", "pytorch-lightning_version"}
@@ -42,16 +46,35 @@ class SeedFolders:
 
     Args:
         condition: The directory of the condition.
+        threads: They wait for the disk and let directories take their places, while further seeds are evaluated.
     """
 
-    def __init__(self, condition: Path) -> None:
+    def __init__(self, condition: Path, threads: Executor) -> None:
         self.condition = condition
+        self._threads = threads
+        self._waiting: deque[Future[None]] = deque()
 
     @contextmanager
     def run(self, name: str) -> Iterator[RunFolder]:
-        """Yield a directory that takes the place of that of the run."""
-        with replacing_folder(self.condition / name) as folder:
+        """Yield a directory that takes the place of that of the run.
+
+        Raises:
+            OSError: If this directory cannot be written, or one before it could not take its place.
+        """
+        target = self.condition / name
+        with new_content(target) as folder:
             yield RunFolder(folder)
+        self._waiting.append(self._threads.submit(take_place, target))
+        self.wait(MAX_WAITING)
+
+    def wait(self, most: int = 0) -> None:
+        """Wait until at most so many directories have not taken their places.
+
+        Raises:
+            OSError: If one of the others could not.
+        """
+        while len(self._waiting) > most:
+            self._waiting.popleft().result()
 
 
 @contextmanager
@@ -63,7 +86,10 @@ def open_store(condition: Condition, members: Sequence[SeedStreams]) -> Iterator
         members: The random streams of its seeds, which this process has locked.
     """
     if condition.config["storage"] == "files":
-        yield SeedFolders(condition.folder)
+        with ThreadPoolExecutor(WAITERS) as threads:
+            folders = SeedFolders(condition.folder, threads)
+            yield folders
+            folders.wait()
         return
     with new_stack(condition.folder, [condition.seed_folder(member).name for member in members]) as tables:
         yield tables

@@ -5,7 +5,6 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def replacing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield scratch
         if durable:
-            _flush(scratch)
+            flush(scratch)
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
@@ -42,16 +41,41 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     Raises:
         FileNotFoundError: If the folder that holds ``target`` is gone.
     """
+    with new_content(target) as scratch:
+        yield scratch
+    take_place(target)
+
+
+@contextmanager
+def new_content(target: Path) -> Iterator[Path]:
+    """Yield an empty scratch folder that ``take_place`` lets become ``target``, and that vanishes if the body raises.
+
+    Raises:
+        FileNotFoundError: If the folder that holds ``target`` is gone.
+    """
     recover(target)
-    scratch, old = _beside(target)
+    scratch, _ = _beside(target)
     scratch.mkdir()
     try:
         yield scratch
+    except BaseException:
+        recover(target)
+        raise
+
+
+def take_place(target: Path) -> None:
+    """Let the new content of a folder take its place, once it is on the disk.
+
+    Raises:
+        OSError: If it cannot; the old folder stays then, and the new content is gone.
+    """
+    scratch, old = _beside(target)
+    try:
         flush(*scratch.rglob("*"), scratch)
         if target.exists():
             target.rename(old)
         scratch.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     finally:
         recover(target)
 
@@ -80,7 +104,7 @@ def numbered_folder(prefix: Path, holder: Path) -> Iterator[Path]:
         number = max((int(text) + 1 for text in existing if text.isdecimal()), default=0)
         while not _renamed(scratch, prefix.with_name(f"{prefix.name}{number}")):
             number += 1
-        _flush(prefix.parent)
+        flush(prefix.parent)
     finally:
         recover(holder)
 
@@ -120,23 +144,16 @@ def recover(target: Path) -> None:
 
 
 def flush(*paths: Path) -> None:
-    """Wait until files and folders are on the disk: a rename may get there before the content of what is renamed.
-
-    They are flushed side by side, which a file system does in the time of one.
-    """
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(_flush, paths))
-
-
-def _flush(path: Path) -> None:
+    """Wait until files and folders are on the disk: a rename may get there before the content of what is renamed."""
     windows = sys.platform == "win32"
-    if windows and path.is_dir():
-        return  # Windows opens no directories
-    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    for path in paths:
+        if windows and path.is_dir():
+            continue  # Windows opens no directories
+        handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _beside(target: Path) -> tuple[Path, Path]:

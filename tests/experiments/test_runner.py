@@ -1,12 +1,14 @@
 import json
 import logging
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
 
 from src.experiments import write_run
 from src.losses.ce import CrossEntropy
+from src.storage import atomic
 from src.training.module import StackedClassifier
 from tests.commands import SHORT, files, parametrize, results
 
@@ -126,6 +128,37 @@ def test_a_disk_that_is_full_is_one_line_and_what_is_finished_stays(train, statu
     assert "(No space left on device). Finished seeds are kept; the same command trains the rest." in done.err
     assert statuses() == {0: "completed"}
     assert not [name for name in files(tmp_path) if ".new" in name]
+
+
+def test_a_seed_whose_directory_cannot_take_its_place_is_one_line(train, statuses, monkeypatch, tmp_path):
+    """The others, some before and some after it, are finished."""
+    flush, waiting = atomic.flush, Event()
+
+    def full(*paths):
+        if not any(".seed=1.new" in str(path) for path in paths):
+            flush(*paths)
+            return
+        waiting.wait(60)  # until seed 2 is written, whose evaluation does not wait for the disk
+        raise OSError(28, "No space left on device", str(paths[0]))
+
+    write = write_run.write_checkpoint
+
+    def write_checkpoint(*arguments):
+        write(*arguments)
+        if arguments[2] == 2:
+            waiting.set()
+
+    monkeypatch.setattr(atomic, "flush", full)
+    monkeypatch.setattr(write_run, "write_checkpoint", write_checkpoint)
+    done = train("seed=[0,1,2]", *SHORT, code=1)
+    assert "\n" not in done.err
+    assert "(No space left on device). Finished seeds are kept; the same command trains the rest." in done.err
+    assert waiting.is_set()
+    assert statuses() == {0: "completed", 2: "completed"}
+    assert not [name for name in files(tmp_path) if ".new" in name]
+    monkeypatch.setattr(atomic, "flush", flush)
+    train("seed=[0,1,2]", *SHORT)
+    assert statuses() == {0: "completed", 1: "completed", 2: "completed"}
 
 
 def test_results_of_a_newer_losslab_are_refused_by_name_and_stay(train, tmp_path):

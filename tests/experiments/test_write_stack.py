@@ -1,5 +1,7 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Timer
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,8 @@ from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.config.stored import read_weights
 from src.evaluate import main as evaluate
 from src.experiments import load_run, run, runner, write_run
-from src.experiments.write_stack import new_stack
+from src.experiments.write_stack import MAX_WAITING, SeedFolders, new_stack
+from src.storage import atomic
 from src.storage.schema import TABLE, exists, file_text, files_beside, read_results, seed_folders
 from src.storage.stack_table import Stack, find_run, forget, stacks
 
@@ -32,6 +35,28 @@ def small(folder, storage, seed, **more):
 def condition_of(folder):
     [path] = folder.glob("runs/loss=ce*")
     return path
+
+
+def test_at_most_so_many_directories_wait_for_the_disk(tmp_path, monkeypatch):
+    flushing, slow = [], Event()
+
+    def flush(*_):
+        flushing.append(1)
+        slow.wait(60)
+
+    monkeypatch.setattr(atomic, "flush", flush)
+    with ThreadPoolExecutor(1) as threads:
+        folders = SeedFolders(tmp_path, threads)
+        for number in range(MAX_WAITING + 1):
+            if number == MAX_WAITING:
+                Timer(0.1, slow.set).start()  # this one waits for the first
+            with folders.run(f"seed={number}") as files:
+                (files.path / "a.txt").write_text("whole")
+            assert slow.is_set() == (number == MAX_WAITING)
+        folders.wait()
+    assert len(flushing) == 2 * (MAX_WAITING + 1)  # each directory, and the one that holds it
+    assert len([*tmp_path.glob("seed=*/a.txt")]) == MAX_WAITING + 1
+    assert len([*tmp_path.iterdir()]) == MAX_WAITING + 1
 
 
 @pytest.fixture(scope="module")
