@@ -6,6 +6,10 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__AVX512F__) && defined(__AVX__) /* a test defines the first alone, to emulate such registers */
+#define FAST_RECIPROCAL
+#include <immintrin.h>
+#endif
 
 /* The number of floats in a vector register, and that of registers. NEIGHBOURS(0) and NEIGHBOURS(1) are the even and odd
    elements of each 128-bit lane of two vectors, LANES(0) and LANES(4) the even and odd lanes. */
@@ -214,14 +218,14 @@ INLINE vector lane_sums(vector a, vector b) {
     return __builtin_shufflevector(a, b, LANES(0)) + __builtin_shufflevector(a, b, LANES(4));
 }
 
-/* SIMD_WIDTH columns of dx = dz W' for P samples: the scalar products of dz with as many rows of W. */
-INLINE void input_gradient_tile(const int P, const layer *l, const float *w, const float *dz, float *dx) {
+/* K columns of dx = dz W' for P samples: the scalar products of dz with as many rows of W. */
+INLINE void input_gradient_tile(const int P, const int K, const layer *l, const float *w, const float *dz, float *dx) {
     long n = l->outputs, full = n / SIMD_WIDTH * SIMD_WIDTH, last = n - SIMD_WIDTH;
-    const int Q = COLUMN_TILE; /* rows at a time */
+    const int Q = COLUMN_TILE < K ? COLUMN_TILE : K; /* rows at a time */
     vector part[SAMPLE_TILE][SIMD_WIDTH / 2];
     vector rest[SAMPLE_TILE]; /* the columns after the last full vector */
     for (int p = 0; p < P; p++) rest[p] = load_last(dz + p * n + last, n - full);
-    for (int k = 0; k < SIMD_WIDTH; k += Q) {
+    for (int k = 0; k < K; k += Q) {
         const float *row = w + k * l->stride;
         vector sum[SAMPLE_TILE][COLUMN_TILE];
         for (int q = 0; q < Q; q++)
@@ -234,12 +238,22 @@ INLINE void input_gradient_tile(const int P, const layer *l, const float *w, con
         for (int p = 0; p < P; p++)
             for (int q = 0; q < Q; q += 2) part[p][(k + q) / 2] = neighbour_sums(sum[p][q], sum[p][q + 1]);
     }
-    for (int p = 0; p < P; p++) {
-        for (int k = 0; k < SIMD_WIDTH / 4; k++) part[p][k] = neighbour_sums(part[p][2 * k], part[p][2 * k + 1]);
-        for (int size = SIMD_WIDTH / 8; size > 0; size /= 2)
+    for (int p = 0; p < P; p++) { /* K / 4 lanes of 4 sums; all lanes of K = 4 have the same */
+        for (int k = 0; k < K / 4; k++) part[p][k] = neighbour_sums(part[p][2 * k], part[p][2 * k + 1]);
+        for (int size = K / 8; size > 0; size /= 2)
             for (int k = 0; k < size; k++) part[p][k] = lane_sums(part[p][2 * k], part[p][2 * k + 1]);
-        store(dx + p * l->inputs, part[p][0]);
+        for (int lanes = SIMD_WIDTH / K; lanes > 1; lanes /= 2) part[p][0] = lane_sums(part[p][0], part[p][0]);
+        memcpy(dx + p * l->inputs, &part[p][0], K * sizeof *dx);
     }
+}
+
+/* K columns of dx = dz W' from column i on, for all samples; the last columns may overlap those before. */
+INLINE void input_gradient_columns(const int K, const layer *l, const float *w, const float *dz, long samples, float *dx,
+                                   long i) {
+    const long from = min_long(i, l->inputs - K);
+#define CALL(P) input_gradient_tile(P, K, l, w + from * l->stride, dz + p * l->outputs, dx + p * l->inputs + from)
+    FOR_SAMPLE_TILES(samples, CALL)
+#undef CALL
 }
 
 /* dx = dz W', column by column of W, whose rows are shorter than a vector or few. */
@@ -290,12 +304,9 @@ static void input_gradient(const layer *l, const float *w, const float *dz, long
         transposed_product(l, w, dz, samples, dx);
         return;
     }
-    for (long i = 0; i < l->inputs; i += SIMD_WIDTH) {
-        long from = min_long(i, l->inputs - SIMD_WIDTH);
-#define CALL(P) input_gradient_tile(P, l, w + from * l->stride, dz + p * l->outputs, dx + p * l->inputs + from)
-        FOR_SAMPLE_TILES(samples, CALL)
-#undef CALL
-    }
+    long i = 0;
+    for (; l->inputs - i > SIMD_WIDTH / 2; i += SIMD_WIDTH) input_gradient_columns(SIMD_WIDTH, l, w, dz, samples, dx, i);
+    for (; i < l->inputs; i += 4) input_gradient_columns(4, l, w, dz, samples, dx, i);
 }
 
 /* R rows of dW = x' dz over all samples, whose inputs are `x_stride` floats apart. */
@@ -364,7 +375,23 @@ static void narrow_gradient(const layer *l, const float *x, const float *dz, lon
 /* A step of Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) for some parameters with gradient g. */
 static void adam_step(const optimizer *o, long at, const float *restrict g, long size) {
     float *restrict w = o->values + at, *restrict m = o->exp_avg + at, *restrict v = o->exp_avg_sq + at;
-    for (long k = 0; k < size; k++) {
+    long k = 0;
+#if defined(FAST_RECIPROCAL)
+    /* Roots and divisions of such vectors take turns on one unit, so instead of m / d this is m times a reciprocal of d:
+       an estimate of 14 bits and a step of Newton's method, to about the last bit. */
+    for (; k + SIMD_WIDTH <= size; k += SIMD_WIDTH) {
+        vector weight = load(w + k), mean = load(m + k), square = load(v + k);
+        vector gradient = load(g + k) + o->weight_decay * weight;
+        mean += o->one_minus_beta1 * (gradient - mean);
+        square += o->one_minus_beta2 * (gradient * gradient - square);
+        vector divisor = (vector)_mm512_sqrt_ps((__m512)square) * o->inv_bias_correction2_sqrt + o->eps;
+        vector reciprocal = (vector)_mm512_rcp14_ps((__m512)divisor);
+        reciprocal *= 2 - divisor * reciprocal;
+        store(m + k, mean), store(v + k, square);
+        store(w + k, o->weight_scale * weight - o->step_size * mean * reciprocal);
+    }
+#endif
+    for (; k < size; k++) {
         float gradient = g[k] + o->weight_decay * w[k];
         m[k] += o->one_minus_beta1 * (gradient - m[k]);
         v[k] += o->one_minus_beta2 * (gradient * gradient - v[k]);
@@ -388,10 +415,16 @@ static void update_layer(const layer *l, const optimizer *o, long seed, const fl
             adam_step(o, weight + i * l->stride, l->gradient, ROWS * l->stride);
         }
     }
-    for (long rows; i < l->inputs; i += rows) {
-        rows = i + ROWS <= l->inputs ? ROWS : 1;
-        if (rows == ROWS) weight_gradient(ROWS, l, x + i, l->inputs, dz, samples, l->gradient);
-        else weight_gradient(1, l, x + i, l->inputs, dz, samples, l->gradient);
+    for (long rows = ROWS; i < l->inputs; i += rows) {
+        while (i + rows > l->inputs) rows /= 2;
+#define CALL(R) weight_gradient(R, l, x + i, l->inputs, dz, samples, l->gradient)
+        switch (rows) {
+        case 8: CALL(8); break; /* ROWS */
+        case 4: CALL(4); break;
+        case 2: CALL(2); break;
+        case 1: CALL(1);
+        }
+#undef CALL
         adam_step(o, weight + i * l->stride, l->gradient, rows * l->stride);
     }
     weight_gradient(1, l, &one, 0, dz, samples, l->gradient); /* the bias is a row of W whose input is 1 */

@@ -234,11 +234,38 @@ def test_labels_between_classes_are_trained_on_as_they_are() -> None:
     torch.testing.assert_close(*after, rtol=1e-4, atol=1e-5)
 
 
-def test_an_objective_derived_from_one_in_the_kernel_keeps_its_gradient() -> None:
-    class Constant(CrossEntropy):
-        def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
-            return torch.zeros_like(outputs)
+class Constant(CrossEntropy):
+    """A loss whose gradient is 0."""
 
+    def gradient(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return torch.zeros_like(outputs)
+
+
+@pytest.mark.parametrize("eps", [1e-8, 1e-3])
+def test_a_step_of_adam_is_that_of_its_formula_at_every_size(eps: float) -> None:
+    network = stack(3, hidden=[50, 36])
+    flat = FlatParameters(network)
+    flat.values.data.zero_()
+    optimizer = Adam([flat.values], lr=0.01, eps=eps, fused=True)
+    engine = NativeEngine(network.layers, Constant(2), flat, optimizer)
+    train_on(engine, epoch(3, samples=5))
+    state = optimizer.state[flat.values]
+    before = flat.values.detach().clone()
+    generator = Generator().manual_seed(0)
+    size = len(before)
+    state["exp_avg"].copy_(
+        torch.randn(size, generator=generator) * 10 ** (30 * torch.rand(size, generator=generator) - 15)
+    )
+    state["exp_avg_sq"].copy_(10 ** (60 * torch.rand(size, generator=generator) - 30))
+    state["exp_avg_sq"][::7] = 0
+    mean, square = (0.9 * state["exp_avg"].double(), 0.999 * state["exp_avg_sq"].double())
+    train_on(engine, epoch(3, samples=5))
+    change = 0.01 / (1 - 0.9**2) * mean / ((square / (1 - 0.999**2)).sqrt() + eps)
+    own = flat.from_rows(flat.rows(torch.ones(size))) > 0  # not what fills the blocks up
+    torch.testing.assert_close(flat.values.detach()[own].double(), (before - change)[own], rtol=1e-6, atol=0)
+
+
+def test_an_objective_derived_from_one_in_the_kernel_keeps_its_gradient() -> None:
     network = stack()
     flat = FlatParameters(network)
     before = flat.values.detach().clone()
