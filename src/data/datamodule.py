@@ -24,6 +24,7 @@ class Split:
     def __init__(self, x: Tensor, target: Tensor) -> None:
         self._x = x
         self.target = target
+        self._starts = torch.arange(len(target))[:, None] * target.shape[1]  # of each seed in the samples of all
 
     @property
     def x(self) -> Tensor:
@@ -36,10 +37,9 @@ class Split:
 
     def take(self, rows: Tensor) -> Batch:
         """Return x (steps, S, B, D) and target (steps, S, B) of some samples, given by their rows (steps, S, B)."""
-        seeds, size = self.target.shape
-        at = (rows + size * torch.arange(seeds)[:, None]).flatten()  # in the samples of all seeds, one after another
+        at = (rows + self._starts).view(-1)
         x, target = (part.flatten(0, 1).index_select(0, at) for part in (self._x, self.target))
-        return x.unflatten(0, rows.shape), target.view(rows.shape)
+        return x.view(*rows.shape, -1), target.view(rows.shape)
 
 
 class SharedSplit(Split):
@@ -147,7 +147,7 @@ class EpochLoader:
         for rows in order.split(self.block, dim=1):
             block = Block()
             whole = rows.shape[1] // self.batch_size * self.batch_size
-            for steps in (rows[:, :whole].unflatten(1, (-1, self.batch_size)), rows[:, None, whole:]):
+            for steps in (rows[:, :whole].view(len(rows), -1, self.batch_size), rows[:, None, whole:]):
                 if steps.numel():
                     steps = steps.transpose(0, 1).contiguous()  # (steps, S, B), so that each mini-batch is contiguous
                     block.append(self.split.take(steps))
