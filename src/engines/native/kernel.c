@@ -373,30 +373,36 @@ static void narrow_gradient(const layer *l, const float *x, const float *dz, lon
 }
 
 /* A step of Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) for some parameters with gradient g. */
-static void adam_step(const optimizer *o, long at, const float *restrict g, long size) {
-    float *restrict w = o->values + at, *restrict m = o->exp_avg + at, *restrict v = o->exp_avg_sq + at;
+INLINE void adam_or_adamw_step(const int decays, const optimizer o, long at, const float *restrict g, long size) {
+    float *restrict w = o.values + at, *restrict m = o.exp_avg + at, *restrict v = o.exp_avg_sq + at;
     long k = 0;
 #if defined(FAST_RECIPROCAL)
     /* Roots and divisions of such vectors take turns on one unit, so instead of m / d this is m times a reciprocal of d:
        an estimate of 14 bits and a step of Newton's method, to about the last bit. */
     for (; k + SIMD_WIDTH <= size; k += SIMD_WIDTH) {
-        vector weight = load(w + k), mean = load(m + k), square = load(v + k);
-        vector gradient = load(g + k) + o->weight_decay * weight;
-        mean += o->one_minus_beta1 * (gradient - mean);
-        square += o->one_minus_beta2 * (gradient * gradient - square);
-        vector divisor = (vector)_mm512_sqrt_ps((__m512)square) * o->inv_bias_correction2_sqrt + o->eps;
+        vector weight = load(w + k), mean = load(m + k), square = load(v + k), gradient = load(g + k);
+        if (decays) gradient += o.weight_decay * weight, weight *= o.weight_scale;
+        mean += o.one_minus_beta1 * (gradient - mean);
+        square += o.one_minus_beta2 * (gradient * gradient - square);
+        vector divisor = (vector)_mm512_sqrt_ps((__m512)square) * o.inv_bias_correction2_sqrt + o.eps;
         vector reciprocal = (vector)_mm512_rcp14_ps((__m512)divisor);
         reciprocal *= 2 - divisor * reciprocal;
-        store(m + k, mean), store(v + k, square);
-        store(w + k, o->weight_scale * weight - o->step_size * mean * reciprocal);
+        store(m + k, mean), store(v + k, square), store(w + k, weight - o.step_size * mean * reciprocal);
     }
 #endif
     for (; k < size; k++) {
-        float gradient = g[k] + o->weight_decay * w[k];
-        m[k] += o->one_minus_beta1 * (gradient - m[k]);
-        v[k] += o->one_minus_beta2 * (gradient * gradient - v[k]);
-        w[k] = o->weight_scale * w[k] - o->step_size * m[k] / (sqrtf(v[k]) * o->inv_bias_correction2_sqrt + o->eps);
+        float weight = w[k], gradient = g[k];
+        if (decays) gradient += o.weight_decay * weight, weight *= o.weight_scale;
+        m[k] += o.one_minus_beta1 * (gradient - m[k]);
+        v[k] += o.one_minus_beta2 * (gradient * gradient - v[k]);
+        w[k] = weight - o.step_size * m[k] / (sqrtf(v[k]) * o.inv_bias_correction2_sqrt + o.eps);
     }
+}
+
+/* The same; weights that do not decay take less. */
+static void adam_step(const optimizer *o, long at, const float *g, long size) {
+    if (o->weight_decay == 0 && o->weight_scale == 1) adam_or_adamw_step(0, *o, at, g, size);
+    else adam_or_adamw_step(1, *o, at, g, size);
 }
 
 /* Compute the gradient of a layer and take the step, some rows at a time, or all rows of a narrow layer. */
