@@ -24,7 +24,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -193,7 +193,7 @@ def write_results(folder: Path, results: Results) -> None:
     Raises:
         ValueError: If a metric is NaN or infinite, which JSON cannot say.
     """
-    text = json.dumps(asdict(results), indent=2, allow_nan=False)
+    text = json.dumps(vars(results), indent=2, allow_nan=False)
     with replacing_file(folder / RESULTS, durable=False) as scratch:
         scratch.write_text(text + "\n", encoding="utf-8")
 
