@@ -39,7 +39,7 @@ class _Layer(ctypes.Structure):
     """The struct ``layer`` of kernel.c."""
 
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("inputs", "outputs", "stride", "activation")),
+        *((name, ctypes.c_long) for name in ("inputs", "outputs", "stride", "x_step", "y_step", "activation")),
         *((name, ctypes.c_long) for name in ("weight", "weight_step", "bias", "bias_step")),
         *((name, ctypes.c_void_p) for name in ("y", "dz", "gradient", "column", "copy")),
     )
@@ -111,6 +111,8 @@ class NativeEngine(Engine):
         self._flat = flat
         self._optimizer = optimizer
         self._max_samples = 0  # of a mini-batch, in the memory that is allocated
+        *hidden, last = (layer.weight.shape[2] for layer, _ in layers)
+        self._steps = [*(-(-width // SIMD_WIDTH) * SIMD_WIDTH for width in hidden), last]  # aligned rows of outputs
 
     @torch.no_grad()
     def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
@@ -185,12 +187,12 @@ class NativeEngine(Engine):
         chunks = self._chunks()
         seeds = chunks[0].stop
         self._buffers = []  # whose memory the structs point to
-        for layer, _ in self._layers:
+        for (layer, _), step in zip(self._layers, self._steps, strict=True):
             _, inputs, outputs = layer.weight.shape
             stride = self._flat.storage(layer.weight)[0].stride(1)
             rows = ROWS if outputs >= SIMD_WIDTH else max(ROWS, inputs)  # all rows of a narrow layer
             copied = max(inputs * MAX_TILE, samples * (ROWS + outputs + MAX_TILE))  # columns of W; columns of x, and dz
-            shapes = (seeds, samples, outputs), (samples, outputs), (rows, stride), (inputs,), (copied,)
+            shapes = (seeds, samples, step), (samples, step), (rows, stride), (inputs,), (copied,)
             self._buffers.append([layer.weight.new_zeros(shape) for shape in shapes])
         self._pieces = [(chunk, self._pieces_of(chunk)) for chunk in chunks]
 
@@ -209,10 +211,14 @@ class NativeEngine(Engine):
         """Return the structs of the layers, for networks from the first of a part on, at an offset in the chunk."""
         starts = self._flat.part_starts(part)
         structs = (_Layer * len(self._layers))()
-        for struct, (layer, activation), buffers in zip(structs, self._layers, self._buffers, strict=True):
+        step = self._layers[0][0].weight.shape[1]
+        for struct, (layer, activation), buffers, y_step in zip(
+            structs, self._layers, self._buffers, self._steps, strict=True
+        ):
             weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
             _, struct.inputs, struct.outputs = layer.weight.shape
             struct.stride, struct.activation = weight.stride(1), CODES[activation]
+            struct.x_step, struct.y_step, step = step, y_step, y_step
             struct.weight_step, struct.bias_step = weight.stride(0), bias.stride(0)
             struct.weight = starts[layer.weight] + first * struct.weight_step
             struct.bias = starts[layer.bias] + first * struct.bias_step

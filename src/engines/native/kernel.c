@@ -55,12 +55,13 @@ enum { IDENTITY, RELU, SIGMOID, TANH };
 enum { CROSS_ENTROPY, SQUARED_ERROR };
 
 typedef struct {
-    long inputs, outputs, stride; /* W is inputs x outputs, and its rows are `stride` floats apart */
+    long inputs, outputs, stride; /* W is inputs x outputs, and its rows are `stride` floats apart, */
+    long x_step, y_step;          /* as those of x are `x_step`, and those of y and dz `y_step` */
     long activation;
     long weight, weight_step; /* index of W of the first network in the buffers, and distance to the next network's */
     long bias, bias_step;
-    float *y;        /* (S, B, outputs), after the activation */
-    float *dz;       /* (B, outputs), of one network */
+    float *y;        /* (S, B, y_step), after the activation */
+    float *dz;       /* (B, y_step), of one network */
     float *gradient; /* (ROWS, stride) of one network, or all rows of a narrow layer; zero beyond the outputs */
     float *column;   /* (inputs) */
     float *copy;     /* of operands of a product of many samples */
@@ -125,10 +126,10 @@ INLINE void affine_tile(const int P, const int T, const layer *l, const float *c
     for (long i = 0; i < l->inputs; i++)
         for (int t = 0; t < T; t++) {
             vector row = load(w[t] + i * w_stride);
-            for (int p = 0; p < P; p++) sum[p][t] += x[p * l->inputs + i] * row;
+            for (int p = 0; p < P; p++) sum[p][t] += x[p * l->x_step + i] * row;
         }
     for (int p = 0; p < P; p++)
-        for (int t = 0; t < T; t++) store(y + p * l->outputs + column_of(l, column, t), sum[p][t]);
+        for (int t = 0; t < T; t++) store(y + p * l->y_step + column_of(l, column, t), sum[p][t]);
 }
 
 #define FOR_SAMPLE_TILES(samples, call)                                                                                \
@@ -152,7 +153,7 @@ INLINE void affine_columns(const int T, const layer *l, const float *w, const fl
             for (int t = 0; t < T; t++) store(l->copy + i * stride + t * SIMD_WIDTH, load(columns[t] + i * l->stride));
         for (int t = 0; t < T; t++) columns[t] = l->copy + t * SIMD_WIDTH;
     }
-#define CALL(P) affine_tile(P, T, l, columns, stride, b, x + p * l->inputs, y + p * l->outputs, column)
+#define CALL(P) affine_tile(P, T, l, columns, stride, b, x + p * l->x_step, y + p * l->y_step, column)
     FOR_SAMPLE_TILES(samples, CALL)
 #undef CALL
 }
@@ -163,10 +164,10 @@ INLINE void narrow_affine(const int P, const layer *l, const float *x, float *y)
     for (int p = 0; p < P; p++) sum[p] = load(l->copy);
     for (long i = 0; i < l->inputs; i++) {
         vector row = load(l->copy + (i + 1) * SIMD_WIDTH);
-        for (int p = 0; p < P; p++) sum[p] += x[p * l->inputs + i] * row;
+        for (int p = 0; p < P; p++) sum[p] += x[p * l->x_step + i] * row;
     }
     for (int p = 0; p < P; p++)
-        for (long j = 0; j < l->outputs; j++) y[p * l->outputs + j] = sum[p][j];
+        for (long j = 0; j < l->outputs; j++) y[p * l->y_step + j] = sum[p][j];
 }
 
 /* y = x W + b. */
@@ -176,7 +177,7 @@ static void affine(const layer *l, const float *w, const float *b, const float *
             l->copy[j] = b[j];
             for (long i = 0; i < l->inputs; i++) l->copy[(i + 1) * SIMD_WIDTH + j] = w[i * l->stride + j];
         }
-#define CALL(P) narrow_affine(P, l, x + p * l->inputs, y + p * l->outputs)
+#define CALL(P) narrow_affine(P, l, x + p * l->x_step, y + p * l->y_step)
         FOR_SAMPLE_TILES(samples, CALL)
 #undef CALL
         return;
@@ -224,7 +225,7 @@ INLINE void input_gradient_tile(const int P, const int K, const layer *l, const 
     const int Q = COLUMN_TILE < K ? COLUMN_TILE : K; /* rows at a time */
     vector part[SAMPLE_TILE][SIMD_WIDTH / 2];
     vector rest[SAMPLE_TILE]; /* the columns after the last full vector */
-    for (int p = 0; p < P; p++) rest[p] = load_last(dz + p * n + last, n - full);
+    for (int p = 0; p < P; p++) rest[p] = load_last(dz + p * l->y_step + last, n - full);
     for (int k = 0; k < K; k += Q) {
         const float *row = w + k * l->stride;
         vector sum[SAMPLE_TILE][COLUMN_TILE];
@@ -233,7 +234,7 @@ INLINE void input_gradient_tile(const int P, const int K, const layer *l, const 
         for (long j = 0; j < full; j += SIMD_WIDTH)
             for (int q = 0; q < Q; q++) {
                 vector columns = load(row + q * l->stride + j);
-                for (int p = 0; p < P; p++) sum[p][q] += load(dz + p * n + j) * columns;
+                for (int p = 0; p < P; p++) sum[p][q] += load(dz + p * l->y_step + j) * columns;
             }
         for (int p = 0; p < P; p++)
             for (int q = 0; q < Q; q += 2) part[p][(k + q) / 2] = neighbour_sums(sum[p][q], sum[p][q + 1]);
@@ -243,7 +244,7 @@ INLINE void input_gradient_tile(const int P, const int K, const layer *l, const 
         for (int size = K / 8; size > 0; size /= 2)
             for (int k = 0; k < size; k++) part[p][k] = lane_sums(part[p][2 * k], part[p][2 * k + 1]);
         for (int lanes = SIMD_WIDTH / K; lanes > 1; lanes /= 2) part[p][0] = lane_sums(part[p][0], part[p][0]);
-        memcpy(dx + p * l->inputs, &part[p][0], K * sizeof *dx);
+        memcpy(dx + p * l->x_step, &part[p][0], K * sizeof *dx);
     }
 }
 
@@ -251,17 +252,17 @@ INLINE void input_gradient_tile(const int P, const int K, const layer *l, const 
 INLINE void input_gradient_columns(const int K, const layer *l, const float *w, const float *dz, long samples, float *dx,
                                    long i) {
     const long from = min_long(i, l->inputs - K);
-#define CALL(P) input_gradient_tile(P, K, l, w + from * l->stride, dz + p * l->outputs, dx + p * l->inputs + from)
+#define CALL(P) input_gradient_tile(P, K, l, w + from * l->stride, dz + p * l->y_step, dx + p * l->x_step + from)
     FOR_SAMPLE_TILES(samples, CALL)
 #undef CALL
 }
 
 /* dx = dz W', column by column of W, whose rows are shorter than a vector or few. */
 static void narrow_input_gradient(const layer *l, const float *w, const float *dz, long samples, float *dx) {
-    memset(dx, 0, samples * l->inputs * sizeof *dx);
+    memset(dx, 0, samples * l->x_step * sizeof *dx);
     for (long j = 0; j < l->outputs; j++) {
         for (long i = 0; i < l->inputs; i++) l->column[i] = w[i * l->stride + j];
-        for (long p = 0; p < samples; p++) add_scaled(dx + p * l->inputs, dz[p * l->outputs + j], l->column, l->inputs);
+        for (long p = 0; p < samples; p++) add_scaled(dx + p * l->x_step, dz[p * l->y_step + j], l->column, l->inputs);
     }
 }
 
@@ -278,7 +279,7 @@ INLINE void transposed_columns(const int T, const layer *t, const float *w, cons
                 for (int lane = 0; lane < SIMD_WIDTH; lane++)
                     t->copy[j * width + v * SIMD_WIDTH + lane] = rows[lane * t->stride + j];
         }
-#define CALL(P) affine_tile(P, T, t, columns, width, t->column, dz + p * t->inputs, dx + p * t->outputs, column)
+#define CALL(P) affine_tile(P, T, t, columns, width, t->column, dz + p * t->x_step, dx + p * t->y_step, column)
     FOR_SAMPLE_TILES(samples, CALL)
 #undef CALL
 }
@@ -286,7 +287,7 @@ INLINE void transposed_columns(const int T, const layer *t, const float *w, cons
 /* dx = dz W' for many samples. */
 static void transposed_product(const layer *l, const float *w, const float *dz, long samples, float *dx) {
     layer t = *l;
-    t.inputs = l->outputs, t.outputs = l->inputs;
+    t.inputs = l->outputs, t.outputs = l->inputs, t.x_step = l->y_step, t.y_step = l->x_step;
     memset(t.column, 0, t.outputs * sizeof *t.column); /* instead of a bias */
     long column = 0;
     for (; column + (COLUMN_TILE - 1) * SIMD_WIDTH < t.outputs; column += COLUMN_TILE * SIMD_WIDTH)
@@ -309,15 +310,15 @@ static void input_gradient(const layer *l, const float *w, const float *dz, long
     for (; i < l->inputs; i += 4) input_gradient_columns(4, l, w, dz, samples, dx, i);
 }
 
-/* R rows of dW = x' dz over all samples, whose inputs are `x_stride` floats apart. */
-INLINE void weight_gradient(const int R, const layer *l, const float *x, long x_stride, const float *dz, long samples,
+/* R rows of dW = x' dz over all samples, whose inputs are `x_step` floats apart. */
+INLINE void weight_gradient(const int R, const layer *l, const float *x, long x_step, const float *dz, long samples,
                             float *dw) {
     long n = l->outputs;
     if (n < SIMD_WIDTH) {
         for (int r = 0; r < R; r++)
             for (long j = 0; j < n; j++) {
                 float sum = 0;
-                for (long p = 0; p < samples; p++) sum += x[p * x_stride + r] * dz[p * n + j];
+                for (long p = 0; p < samples; p++) sum += x[p * x_step + r] * dz[p * l->y_step + j];
                 dw[r * l->stride + j] = sum;
             }
         return;
@@ -326,8 +327,8 @@ INLINE void weight_gradient(const int R, const layer *l, const float *x, long x_
         long from = min_long(j, n - SIMD_WIDTH);
         vector sum[ROWS] = {0};
         for (long p = 0; p < samples; p++) {
-            vector d = load(dz + p * n + from);
-            for (int r = 0; r < R; r++) sum[r] += x[p * x_stride + r] * d;
+            vector d = load(dz + p * l->y_step + from);
+            for (int r = 0; r < R; r++) sum[r] += x[p * x_step + r] * d;
         }
         for (int r = 0; r < R; r++) store(dw + r * l->stride + from, sum[r]);
     }
@@ -350,12 +351,12 @@ static void copy_panels(const layer *l, const float *dz, long samples, float *to
     for (long column = 0; column < l->outputs; column += PANEL_TILE * SIMD_WIDTH)
         for (long p = 0; p < samples; p++)
             for (int t = 0; t < PANEL_TILE; t++, to += SIMD_WIDTH)
-                store(to, load(dz + p * l->outputs + column_of(l, column, t)));
+                store(to, load(dz + p * l->y_step + column_of(l, column, t)));
 }
 
 /* ROWS rows of dW = x' dz from the panels of many samples; `copy` (B, ROWS) is for their inputs. */
 static void weight_gradient_panels(const layer *l, const float *x, const float *panels, long samples, float *copy) {
-    for (long p = 0; p < samples; p++) memcpy(copy + p * ROWS, x + p * l->inputs, ROWS * sizeof *x);
+    for (long p = 0; p < samples; p++) memcpy(copy + p * ROWS, x + p * l->x_step, ROWS * sizeof *x);
     for (long column = 0; column < l->outputs; column += PANEL_TILE * SIMD_WIDTH) {
         for (int r = 0; r < ROWS; r += ROW_TILE)
             weight_gradient_tile(l, copy + r, panels, samples, l->gradient + r * l->stride, column);
@@ -367,7 +368,7 @@ static void weight_gradient_panels(const layer *l, const float *x, const float *
 static void narrow_gradient(const layer *l, const float *x, const float *dz, long samples) {
     for (long j = 0; j < l->outputs; j++) {
         memset(l->column, 0, l->inputs * sizeof *l->column);
-        for (long p = 0; p < samples; p++) add_scaled(l->column, dz[p * l->outputs + j], x + p * l->inputs, l->inputs);
+        for (long p = 0; p < samples; p++) add_scaled(l->column, dz[p * l->y_step + j], x + p * l->x_step, l->inputs);
         for (long i = 0; i < l->inputs; i++) l->gradient[i * l->stride + j] = l->column[i];
     }
 }
@@ -423,7 +424,7 @@ static void update_layer(const layer *l, const optimizer *o, long seed, const fl
     }
     for (long rows = ROWS; i < l->inputs; i += rows) {
         while (i + rows > l->inputs) rows /= 2;
-#define CALL(R) weight_gradient(R, l, x + i, l->inputs, dz, samples, l->gradient)
+#define CALL(R) weight_gradient(R, l, x + i, l->x_step, dz, samples, l->gradient)
         switch (rows) {
         case 8: CALL(8); break; /* ROWS */
         case 4: CALL(4); break;
@@ -441,9 +442,9 @@ static void update_layer(const layer *l, const optimizer *o, long seed, const fl
 static void forward_one(const layer *layers, long depth, const float *values, long seed, long place, const float *x,
                         long samples) {
     for (const layer *l = layers; l < layers + depth; l++) {
-        float *y = l->y + place * samples * l->outputs;
+        float *y = l->y + place * samples * l->y_step;
         affine(l, values + l->weight + seed * l->weight_step, values + l->bias + seed * l->bias_step, x, samples, y);
-        activate(l->activation, y, samples * l->outputs);
+        activate(l->activation, y, samples * l->y_step);
         x = y;
     }
 }
@@ -452,10 +453,10 @@ static void forward_one(const layer *layers, long depth, const float *values, lo
 static void backward_one(const layer *layers, long depth, const optimizer *o, long seed, long place, const float *x,
                          const float *dz, long samples) {
     for (const layer *l = layers + depth - 1; l > layers; l--) {
-        const float *in = l[-1].y + place * samples * l->inputs;
+        const float *in = l[-1].y + place * samples * l->x_step;
         float *dx = l[-1].dz;
         input_gradient(l, o->values + l->weight + seed * l->weight_step, dz, samples, dx);
-        differentiate(l[-1].activation, dx, in, samples * l->inputs);
+        differentiate(l[-1].activation, dx, in, samples * l->x_step);
         update_layer(l, o, seed, in, dz, samples);
         dz = dx;
     }

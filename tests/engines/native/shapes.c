@@ -24,7 +24,7 @@ static float *numbers(long size, float scale) {
 
 static void run(const long *widths, long depth, long samples, long loss) {
     layer layers[depth];
-    long size = 0, outputs = widths[depth], total = STEPS * SEEDS * samples;
+    long size = 0, outputs = widths[depth], total = STEPS * SEEDS * samples, step = widths[0];
     for (long d = 0; d < depth; d++) {
         long inputs = widths[d], columns = widths[d + 1];
         long rows = columns >= 16 ? ROWS : inputs > ROWS ? inputs : ROWS;
@@ -33,20 +33,23 @@ static void run(const long *widths, long depth, long samples, long loss) {
             .inputs = inputs,
             .outputs = columns,
             .stride = columns,
+            .x_step = step,
+            .y_step = d + 1 < depth ? (columns + 15) / 16 * 16 : columns,
             .activation = d + 1 < depth ? 1 + d % 3 : IDENTITY,
             .weight = size,
             .weight_step = inputs * columns,
             .bias = size + SEEDS * inputs * columns,
             .bias_step = columns,
-            .y = numbers(SEEDS * samples * columns, 0),
-            .dz = numbers(samples * columns, 0),
+            .y = numbers(SEEDS * samples * (columns + 15), 0),
+            .dz = numbers(samples * (columns + 15), 0),
             .gradient = numbers(rows * columns, 0),
             .column = numbers(inputs, 0),
             .copy = numbers(copied, 0),
         };
         size += SEEDS * (inputs + 1) * columns;
+        step = layers[d].y_step;
     }
-    adam a = {numbers(size, 0.3f), numbers(size, 0), numbers(size, 0), 0.01, 0.9, 0.999, 1e-8, 0.01, 1};
+    adam a = {numbers(size, 0.3f), numbers(size, 0), numbers(size, 0), 0.01, 0.9, 0.999, 1e-3, 0.01, 1};
     int64_t *target = malloc(total * sizeof *target);
     for (long k = 0; k < total; k++) target[k] = k % (loss == CROSS_ENTROPY ? outputs : 2);
     mini_batches b = {numbers(total * widths[0], 1), target, numbers(total * outputs, 0), STEPS, SEEDS, samples};

@@ -37,7 +37,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.floating]:
 
 
 def assert_close(found: NDArray[np.floating], expected: NDArray[np.floating]) -> None:
-    """Compare weights by their norm, as Adam's first steps turn the rounding of a gradient near zero into more."""
+    """Compare weights by their norm, as Adam turns the rounding of a gradient near zero into more."""
     assert np.linalg.norm(found - expected) <= 1e-6 * np.linalg.norm(expected)
 
 
