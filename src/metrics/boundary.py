@@ -4,12 +4,9 @@ The plane is cut into triangles. Their sides are searched for changes of the dec
 tolerance. In a triangle two changes are the ends of one boundary. Its middle is found on the ray across the middle of
 the straight segment between them, and a segment whose middle lies beside it is halved. What else a triangle may hold,
 such as the tip of a strip or a place where three decisions meet, is found by cutting it into smaller ones.
-
-The decision is that of the largest of some scores. Scores of a network with ReLUs are straight but for kinks, so that a
-few steps of a secant find a change, and an interval in which they are straight holds no other one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,14 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SAFETY = 4.0  # by which scores may change faster than between the points nearby,
-FADING = 0.5  # of what is known of their change from farther away
-BENT = 0.1  # share by which slopes beside a point differ if the scores are not straight
-MIN_SLIVER = 10  # tolerances that a decision between two equal ones has at least
-SEARCHES = 8  # rounds in which an edge is searched for decisions between equal ones
-STEPS = 18  # rounds in which a change is approached
-SECANTS = 2  # rounds before intervals are bisected in every second one
-PATIENCE = 8  # rounds after which the tolerance grows
+from src.metrics.changes import (
+    FADING,
+    MAX_ITEMS,
+    SAFETY,
+    Changes,
+    Edges,
+    Field,
+    crowded,
+    difference,
+    find_changes,
+    margin_of,
+)
+
 PARTS = 8  # into which the sides of a triangle are cut
 CUTS = 3  # of a triangle in sequence
 MAX_SHIFT = 0.25  # lengths of a segment by which its middle lies beside it, at most
@@ -32,13 +34,11 @@ REACH = 0.5  # lengths of a half in which its middle is searched
 MIDDLE_STEPS = 4  # in which the middle of the boundary in a triangle is found,
 LATE_STEPS = 10  # and that of a part of it
 HALVINGS = 14  # of a segment in sequence
-MAX_ITEMS = 2**15  # intervals, triangles or segments per classifier; decisions that are noise have more
 
 Array = NDArray[Any]
 TINY = np.finfo(float).tiny
 
 Map = Callable[[Array], Array]
-Field = Callable[[Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -63,54 +63,6 @@ class Boundary:
         """Return the segments of one classifier."""
         own = np.flatnonzero(self.owner == owner)
         return Boundary(*(part[own] for part in vars(self).values()))
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Straight lines between points at which decisions are known.
-
-    Attributes:
-        owner: The index of their classifier (E,).
-        start: Their starts (E, 2).
-        step: Their ends less their starts (E, 2).
-        scores: Scores at start and end (E, 2, C).
-        decided: Decisions there (E, 2).
-        change: How much the difference of two scores may change along the whole edge (E,).
-        falls: How fast the score of the decision falls towards the others on the way to the start from before it, and
-            to the end from behind it, along the whole edge (E, 2); 0 if that is unknown.
-    """
-
-    owner: Array
-    start: Array
-    step: Array
-    scores: Array
-    decided: Array
-    change: Array
-    falls: Array
-
-
-@dataclass(frozen=True)
-class Changes:
-    """Changes of decisions on edges, in order.
-
-    Attributes:
-        edge: The index of their edge (K,).
-        place: Where they are, from 0 at its start to 1 at its end (K,).
-        before: The decision before each of them (K,).
-        behind: The decision behind it (K,).
-        slope: How fast the score of the decision before falls below the others there, along the whole edge (K,).
-    """
-
-    edge: Array
-    place: Array
-    before: Array
-    behind: Array
-    slope: Array
-
-    def of(self, owner: int, edges: Edges) -> "Changes":
-        """Return the changes on the edges of one classifier."""
-        own = np.flatnonzero(edges.owner[self.edge] == owner)
-        return Changes(*(part[own] for part in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -156,40 +108,9 @@ def trace(
         return tracer.boundary(triangles, edges, changes), edges, changes
 
 
-def _margin(scores: Array, decided: Array, label: Array) -> Array:
-    """Return by how much the score of a label exceeds the others, 0 where that contradicts the decision: -> (M,)."""
-    if scores.shape[1] == 2:
-        first = scores[:, 0] - scores[:, 1]
-        margin = np.where(label == 0, first, -first)
-    else:
-        rows = np.arange(len(scores))
-        others = scores.copy()
-        others[rows, label] = -np.inf
-        margin = scores[rows, label] - others.max(1)
-    return np.where((margin > 0) == (decided == label), margin, 0.0)
-
-
-def _difference(scores: Array, others: Array) -> Array:
-    """Return how much the difference of two scores changes at most: (..., C), (..., C) -> (...)."""
-    change = scores - others
-    if change.shape[-1] == 2:
-        return np.abs(change[..., 0] - change[..., 1])
-    return np.ptp(change, axis=-1)
-
-
-def _crowded(owner: Array, limit: int) -> Array:
-    """Return whether the owner of each of some things has more of them than a limit: (N,) -> (N,)."""
-    return np.bincount(owner, minlength=1)[owner] > limit
-
-
 def _length(step: Array) -> Array:
     """Return the lengths of vectors: (..., 2) -> (...)."""
     return np.sqrt(step[..., 0] ** 2 + step[..., 1] ** 2)
-
-
-def _join(parts: Iterable[Sequence[Array]]) -> tuple[Array, ...]:
-    """Return the columns of several tables, one after the other."""
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
 class _Tracer:
@@ -207,36 +128,9 @@ class _Tracer:
         self._tolerance = tolerance
 
     def changes(self, edges: Edges) -> Changes:
-        """Return all changes of decisions on edges.
-
-        An interval between equal decisions is cut where the scores would meet if they changed as fast as they may,
-        until they would not meet in it; one between two decisions where a straight line would change its sign, until
-        the change is known. The other part of that interval holds no other change if the scores are straight.
-        """
-        length = _length(edges.step)
-        heavy = length**2 * self._density(edges.start + edges.step / 2)
-        intervals = _Intervals.of(edges)
-        found = []
-        for step in range(STEPS):
-            tolerance = self._tolerance * 2.0 ** max(0, step - PATIENCE)
-            full = _crowded(edges.owner[intervals.edge], MAX_ITEMS) | (step == STEPS - 1)
-            weight = heavy[intervals.edge]
-            place, doubt = intervals.place(bisect=step % 2 == 1 and step > SECANTS)
-            same = intervals.before == intervals.behind
-            known = ~same & ((intervals.high - intervals.low) * weight < tolerance) | (~same & full)
-            found.append(intervals.changes(place, np.flatnonzero(known)))
-            searched = (doubt * weight > MIN_SLIVER * tolerance) & (step < SEARCHES) & ~full
-            go = np.flatnonzero(np.where(same, searched, ~known))
-            if not len(go):
-                break
-            intervals, place = intervals[go], place[go]
-            point = edges.start[intervals.edge] + place[:, None] * edges.step[intervals.edge]
-            scores, decided = self._field(point, edges.owner[intervals.edge])
-            intervals, changes = intervals.cut(place, scores, decided, tolerance / weight[go], first=step == 0)
-            found.append(changes)
-        edge, place, before, behind, slope = _join(found)
-        order = np.lexsort((place, edge))
-        return Changes(edge[order], place[order], before[order], behind[order], slope[order])
+        """Return all changes of decisions on edges."""
+        mass = _length(edges.step) ** 2 * self._density(edges.start + edges.step / 2)
+        return find_changes(self._field, edges, mass, self._tolerance)
 
     def boundary(self, triangles: Triangles, edges: Edges, changes: Changes) -> Boundary:
         """Return the boundaries in triangles, given the changes on their sides."""
@@ -247,7 +141,7 @@ class _Tracer:
             curves.append(curve)
             doubt = _area(walk.corners) * self._density(walk.corners.mean(1))
             small = (doubt < self._tolerance) | (cut == CUTS)
-            small[rest] |= _crowded(walk.owner[rest], MAX_ITEMS // PARTS**2)
+            small[rest] |= crowded(walk.owner[rest], MAX_ITEMS // PARTS**2)
             segments.append(walk.stars(rest & small))
             rest &= ~small
             if not rest.any():
@@ -294,7 +188,7 @@ class _Tracer:
         shift, below, above, slope = (part[index] for part in (curves.shift, curves.below, curves.above, curves.slope))
         heavy, last_value, last_shift = curves.heavy[index], curves.last_value[index], curves.last_shift[index]
         point = curves.centre[index] + shift[:, None] * curves.ray[index]
-        value = _margin(*self._field(point, curves.owner[index]), curves.labels[index, 0])
+        value = margin_of(*self._field(point, curves.owner[index]), curves.labels[index, 0])
         inside = value > 0
         below, above = np.where(inside, shift, below), np.where(inside, above, shift)
         secant = (value - last_value) / (shift - last_shift)
@@ -320,7 +214,7 @@ class _Tracer:
             straight = known & (
                 (np.abs(curves.shift) * curves.heavy < self._tolerance)
                 | (curves.depth == HALVINGS)
-                | _crowded(curves.owner, MAX_ITEMS)
+                | crowded(curves.owner, MAX_ITEMS)
             )
             segments.append(curves[np.flatnonzero(straight)].segments())
             bent = curves[np.flatnonzero(known & ~straight)]
@@ -338,7 +232,7 @@ class _Tracer:
         scores, decided = scores.reshape(count, len(weights), -1), decided.reshape(count, -1)
         step = points[:, end] - points[:, start]
         length = _length(step)
-        change = _difference(scores[:, end], scores[:, start])  # (T, edges)
+        change = difference(scores[:, end], scores[:, start])  # (T, edges)
         steepest = np.maximum(SAFETY * (change / length).max(1), FADING * walk.steepest[rest])
         edges = Edges(
             owner.repeat(len(start)),
@@ -358,145 +252,6 @@ class _Tracer:
             np.tile(flipped, (count, 1)),
         )
         return triangles, edges
-
-
-@dataclass(frozen=True)
-class _Intervals:
-    """Parts of edges.
-
-    Attributes:
-        edge: The index of their edge (N,).
-        low: Where they begin, from 0 at the start of the edge to 1 at its end (N,).
-        high: Where they end (N,).
-        before: The decision at their beginning (N,).
-        behind: The decision at their end (N,).
-        left: The scores at their beginning (N, C).
-        right: The scores at their end (N, C).
-        left_share: The share of the margin at the beginning that counts for a secant (N,).
-        right_share: The same at the end (N,).
-        bound: How fast the difference of two scores may change (N,).
-        left_fall: How fast the margin falls on the way to the beginning, before it (N,).
-        right_fall: How fast it falls on the way to the end, from behind it (N,).
-    """
-
-    edge: Array
-    low: Array
-    high: Array
-    before: Array
-    behind: Array
-    left: Array
-    right: Array
-    left_share: Array
-    right_share: Array
-    bound: Array
-    left_fall: Array
-    right_fall: Array
-
-    def __getitem__(self, index: Array) -> "_Intervals":
-        return _Intervals(*(part[index] for part in vars(self).values()))
-
-    @staticmethod
-    def of(edges: Edges) -> "_Intervals":
-        """Return whole edges."""
-        zero, one = np.zeros(len(edges.owner)), np.ones(len(edges.owner))
-        left, right = edges.scores[:, 0], edges.scores[:, 1]
-        before, behind = edges.decided.T
-        number = np.arange(len(zero))
-        return _Intervals(number, zero, one, before, behind, left, right, one, one, edges.change, *edges.falls.T)
-
-    def margins(self) -> tuple[Array, Array]:
-        """Return by how much the first decision's score exceeds the others at both ends: (N,) each."""
-        return _margin(self.left, self.before, self.before), _margin(self.right, self.behind, self.before)
-
-    def place(self, bisect: bool) -> tuple[Array, Array]:
-        """Return where to cut, and the width in which another decision may be between equal ones: (N,) each."""
-        first, last = self.margins()
-        width, same = self.high - self.low, self.before == self.behind
-        inner, outer = first * self.left_share, last * self.right_share
-        middle = (first == 0) | (last == 0) | bisect  # where a margin is 0 the interval begins at another change
-        secant = np.where(middle, 0.5, inner / (inner - outer))
-        meeting = np.minimum(np.maximum(0.5 + (first - last) / (2 * self.bound * width), 0.1), 0.9)
-        # Scores with one kink in the interval lie on the straight lines from before and from behind it.
-        kink = (first - last + self.right_fall * width) / ((self.left_fall + self.right_fall) * width)
-        low = first - self.left_fall * kink * width < 0
-        meeting = np.where((self.left_fall > 0) & (self.right_fall > 0) & low & (kink > 0) & (kink < 1), kink, meeting)
-        place = self.low + np.where(same, meeting, secant) * width
-        return place, width - (first + last) / self.bound
-
-    def changes(self, place: Array, some: Array) -> tuple[Array, ...]:
-        """Return some intervals as changes at given places."""
-        first, last = self.margins()
-        slope = (first - last) / (self.high - self.low)
-        return self.edge[some], place[some], self.before[some], self.behind[some], slope[some]
-
-    def cut(
-        self, place: Array, scores: Array, decided: Array, tolerance: Array, first: bool
-    ) -> tuple["_Intervals", tuple[Array, ...]]:
-        """Return the parts that may hold a change, and the changes that are known.
-
-        Args:
-            place: Where the intervals are cut (N,).
-            scores: Scores there (N, C).
-            decided: Decisions there (N,).
-            tolerance: The tolerance of a change's place (N,).
-            first: Whether the intervals are whole edges.
-        """
-        start, stop = self.margins()
-        value = _margin(scores, decided, self.before)
-        slope_left, slope_right = (start - value) / (place - self.low), (value - stop) / (self.high - place)
-        steepest = np.maximum(np.abs(slope_left), np.abs(slope_right))
-        bent = np.abs(slope_left - slope_right) > BENT * steepest
-        to_left, to_right, same = decided == self.before, decided == self.behind, self.before == self.behind
-        # A change is known if the straight line through its interval says so.
-        correction = value * (self.high - self.low) / (start - stop)
-        falling = ~same & (to_left | to_right) & (slope_left > 0) & (slope_right > 0)
-        done = falling & (np.abs(correction) < tolerance)
-        exact = np.minimum(np.maximum(place + correction, self.low), self.high)
-        slope = np.where(to_left, slope_right, slope_left)
-        some = np.flatnonzero(done)
-        changes = tuple(part[some] for part in (self.edge, exact, self.before, self.behind, slope))
-        # The method of Anderson and Bjorck: the margin at an end that stays counts less each time.
-        shrink = 1 - value / np.where(to_left, start * self.left_share, stop * self.right_share)
-        shrink = np.where((shrink > 0) & (shrink <= 1), shrink, 0.5)
-        one = np.ones_like(shrink)
-        stays = ~same & (not first)
-        left_share = np.where(stays & to_right & (self.right_share == 1), self.left_share * shrink, one)
-        right_share = np.where(stays & to_left & (self.left_share == 1), self.right_share * shrink, one)
-        # What is left beside a known change is an interval between equal decisions.
-        beside_left, beside_right = done & ~to_left, done & ~to_right
-        bound = np.maximum(SAFETY * steepest, FADING * self.bound)
-        left = _Intervals(
-            self.edge,
-            self.low,
-            np.where(beside_left, exact - 2 * tolerance, place),
-            self.before,
-            np.where(beside_left, self.before, decided),
-            self.left,
-            scores,
-            left_share,
-            one,
-            bound,
-            self.left_fall,
-            -slope_right,
-        )
-        right = _Intervals(
-            self.edge,
-            np.where(beside_right, exact + 2 * tolerance, place),
-            self.high,
-            np.where(beside_right, self.behind, decided),
-            self.behind,
-            scores,
-            self.right,
-            one,
-            right_share,
-            bound,
-            slope_left,
-            self.right_fall,
-        )
-        keep_left = np.flatnonzero(np.where(to_left, same | bent, ~done | bent))
-        keep_right = np.flatnonzero(np.where(to_right, same | bent, ~done | bent))
-        parts = zip(vars(left[keep_left]).values(), vars(right[keep_right]).values(), strict=True)
-        return _Intervals(*(np.concatenate(pair) for pair in parts)), changes
 
 
 class _Walk:
@@ -797,12 +552,12 @@ def _triangulate(axes: tuple[Array, Array], scores: Array, decided: Array) -> tu
     seeds, n1, n2 = decided.shape
     corners = np.arange(decided.size).reshape(decided.shape)
     flat_scores, flat_decided = scores.reshape(-1, scores.shape[-1]), decided.ravel()
-    margin = _margin(flat_scores, flat_decided, flat_decided).reshape(decided.shape)
+    margin = margin_of(flat_scores, flat_decided, flat_decided).reshape(decided.shape)
     masks, starts, ends, bounds = [], [], [], []
     for across, up in ((1, 0), (0, 1), (1, 1)):
         back = (slice(None), slice(0, n1 - across), slice(0, n2 - up))
         ahead = (slice(None), slice(across, n1), slice(up, n2))
-        change = _difference(scores[ahead], scores[back])
+        change = difference(scores[ahead], scores[back])
         bound = SAFETY * _largest_around(change)
         masks.append(((decided[ahead] != decided[back]) | (margin[ahead] + margin[back] < bound)).ravel())
         starts.append(corners[back].ravel())
@@ -816,8 +571,8 @@ def _triangulate(axes: tuple[Array, Array], scores: Array, decided: Array) -> tu
     first, second = points[some % size], points[other % size]
     label, onward = flat_decided[some], other - some
     falls = [
-        _margin(flat_scores[beyond], flat_decided[beyond], label)
-        - _margin(flat_scores[near], flat_decided[near], label)
+        margin_of(flat_scores[beyond], flat_decided[beyond], label)
+        - margin_of(flat_scores[near], flat_decided[near], label)
         for near, beyond in ((some, np.maximum(some - onward, 0)), (other, np.minimum(other + onward, last)))
     ]  # beyond the sides of the grid they are wrong, where hardly any mass is
     edges = Edges(

@@ -12,7 +12,8 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from src.data.protocols import NormalMixture
-from src.metrics.boundary import Boundary, Changes, Edges
+from src.metrics.boundary import Boundary
+from src.metrics.changes import Changes, Edges
 
 DEVIATIONS = 6.0  # standard deviations around each mean that the grid covers
 SPACING = 0.25

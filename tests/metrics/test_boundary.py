@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from src.metrics import boundary
+from src.metrics import boundary, changes
 from src.metrics.boundary import Boundary, trace
 from tests.metrics.references import Floats
 
@@ -109,6 +109,7 @@ def test_three_decisions_meet_in_a_point() -> None:
 
 
 def test_decisions_that_are_noise_are_not_cut_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boundary, "MAX_ITEMS", 2**9)
+    for module in (boundary, changes):
+        monkeypatch.setattr(module, "MAX_ITEMS", 2**9)
     found = traced(two(lambda place: np.sin(1e9 * place[:, 0]) + np.sin(1.1e9 * place[:, 1])))
     assert 0 < len(found.left) < 2**16
