@@ -570,11 +570,14 @@ def _triangulate(axes: tuple[Array, Array], scores: Array, decided: Array) -> tu
     size, last = n1 * n2, len(flat_decided) - 1
     first, second = points[some % size], points[other % size]
     label, onward = flat_decided[some], other - some
-    falls = [
-        margin_of(flat_scores[beyond], flat_decided[beyond], label)
-        - margin_of(flat_scores[near], flat_decided[near], label)
-        for near, beyond in ((some, np.maximum(some - onward, 0)), (other, np.minimum(other + onward, last)))
-    ]  # beyond the sides of the grid they are wrong, where hardly any mass is
+    steps, falls = np.stack(np.divmod(onward, n2)), []
+    for near, sign in ((some, -1), (other, 1)):
+        beyond = np.clip(near + sign * onward, 0, last)
+        fall = margin_of(flat_scores[beyond], flat_decided[beyond], label)
+        fall -= margin_of(flat_scores[near], flat_decided[near], label)
+        row, column = np.stack(np.divmod(near % size, n2)) + sign * steps
+        inside = (row >= 0) & (row < n1) & (column >= 0) & (column < n2)
+        falls.append(np.where(inside, fall, 0.0))  # unknown at the sides of the grid
     edges = Edges(
         some // size,
         first,

@@ -16,9 +16,10 @@ FADING = 0.5  # of what is known of their change from farther away
 BENT = 0.1  # share by which slopes beside a point differ if the scores are not straight
 MIN_SLIVER = 10  # tolerances that a decision between two equal ones has at least
 SEARCHES = 8  # rounds in which an edge is searched for decisions between equal ones
-STEPS = 18  # rounds in which a change is approached
-SECANTS = 2  # rounds before intervals are bisected in every second one
-PATIENCE = 8  # rounds after which the tolerance grows
+LEAST = 0.1  # share by which a margin shrinks in a step if the scores do not jump
+STEPS = 24  # rounds in which a change is approached
+SECANTS = 4  # rounds before intervals are bisected in every second one
+PATIENCE = 14  # rounds after which the tolerance grows
 MAX_ITEMS = 2**15  # intervals, triangles or segments per classifier; decisions that are noise have more
 
 Array = NDArray[Any]
@@ -72,8 +73,12 @@ class Changes:
         own = np.flatnonzero(edges.owner[self.edge] == owner)
         return Changes(*(part[own] for part in vars(self).values()))
 
+    def points(self, edges: Edges) -> Array:
+        """Return where the changes are (K, 2)."""
+        return edges.start[self.edge] + self.place[:, None] * edges.step[self.edge]
 
-def find_changes(field: Field, edges: Edges, mass: Array, tolerance: float) -> Changes:
+
+def find_changes(field: Field, edges: Edges, mass: Array, tolerance: float, searches: int = SEARCHES) -> Changes:
     """Return all changes of decisions on edges.
 
     An interval between equal decisions is cut where the scores would meet if they changed as fast as they may,
@@ -86,6 +91,7 @@ def find_changes(field: Field, edges: Edges, mass: Array, tolerance: float) -> C
         edges: The edges.
         mass: The mass that is in doubt if nothing is known of a change on them but its edge (E,).
         tolerance: The mass that may be in doubt at each change.
+        searches: Rounds in which intervals between equal decisions are cut.
     """
     intervals = _Intervals.of(edges)
     found = []
@@ -94,18 +100,19 @@ def find_changes(field: Field, edges: Edges, mass: Array, tolerance: float) -> C
             doubted = tolerance * 2.0 ** max(0, step - PATIENCE)
             full = crowded(edges.owner[intervals.edge], MAX_ITEMS) | (step == STEPS - 1)
             weight = mass[intervals.edge]
-            place, doubt = intervals.place(bisect=step % 2 == 1 and step > SECANTS)
+            bisect = step % 2 == 1 and step > SECANTS
+            place, doubt = intervals.place(bisect)
             same = intervals.before == intervals.behind
             known = ~same & ((intervals.high - intervals.low) * weight < doubted) | (~same & full)
             found.append(intervals.changes(place, np.flatnonzero(known)))
-            searched = (doubt * weight > MIN_SLIVER * doubted) & (step < SEARCHES) & ~full
+            searched = (doubt * weight > MIN_SLIVER * doubted) & (step < searches) & ~full
             go = np.flatnonzero(np.where(same, searched, ~known))
             if not len(go):
                 break
             intervals, place = intervals[go], place[go]
             point = edges.start[intervals.edge] + place[:, None] * edges.step[intervals.edge]
             scores, decided = field(point, edges.owner[intervals.edge])
-            intervals, changes = intervals.cut(place, scores, decided, doubted / weight[go], first=step == 0)
+            intervals, changes = intervals.cut(place, scores, decided, doubted / weight[go], step == 0 or bisect)
             found.append(changes)
     edge, place, before, behind, slope = join(found)
     order = np.lexsort((place, edge))
@@ -118,11 +125,24 @@ def margin_of(scores: Array, decided: Array, label: Array) -> Array:
         first = scores[:, 0] - scores[:, 1]
         margin = np.where(label == 0, first, -first)
     else:
-        rows = np.arange(len(scores))
-        others = scores.copy()
-        others[rows, label] = -np.inf
-        margin = scores[rows, label] - others.max(1)
+        own, others = _apart(scores, label)
+        margin = own - others.max(0)
     return np.where((margin > 0) == (decided == label), margin, 0.0)
+
+
+def _second(scores: Array, decided: Array) -> Array:
+    """Return the label of the largest score but that of the decision: (M, C), (M,) -> (M,)."""
+    if scores.shape[1] == 2:
+        return 1 - decided
+    return _apart(scores, decided)[1].argmax(0)
+
+
+def _apart(scores: Array, label: Array) -> tuple[Array, Array]:
+    """Return the score of a label (M,), and all scores without it (C, M), whose rows are fast to compare."""
+    others, rows = scores.T.copy(), np.arange(len(scores))
+    own = others[label, rows]
+    others[label, rows] = -np.inf
+    return own, others
 
 
 def difference(scores: Array, others: Array) -> Array:
@@ -130,7 +150,8 @@ def difference(scores: Array, others: Array) -> Array:
     change = scores - others
     if change.shape[-1] == 2:
         return np.abs(change[..., 0] - change[..., 1])
-    return np.ptp(change, axis=-1)
+    columns = np.moveaxis(change, -1, 0).copy()  # so that extremes over the classes are of whole rows
+    return columns.max(0) - columns.min(0)
 
 
 def crowded(owner: Array, limit: int) -> Array:
@@ -201,8 +222,11 @@ class _Intervals:
         meeting = np.minimum(np.maximum(0.5 + (first - last) / (2 * self.bound * width), 0.1), 0.9)
         # Scores with one kink in the interval lie on the straight lines from before and from behind it.
         kink = (first - last + self.right_fall * width) / ((self.left_fall + self.right_fall) * width)
-        low = first - self.left_fall * kink * width < 0
-        meeting = np.where((self.left_fall > 0) & (self.right_fall > 0) & low & (kink > 0) & (kink < 1), kink, meeting)
+        value = first - self.left_fall * kink * width
+        known = (kink > 0) & (kink < 1) & (self.left_fall != 0) & (self.right_fall != 0)
+        meeting = np.where(known & (value < 0), kink, meeting)
+        zero = np.where(value > 0, 1 - last / (self.right_fall * width), first / (self.left_fall * width))
+        secant = np.where(known & ~middle, zero, secant)
         place = self.low + np.where(same, meeting, secant) * width
         return place, width - (first + last) / self.bound
 
@@ -213,7 +237,7 @@ class _Intervals:
         return self.edge[some], place[some], self.before[some], self.behind[some], slope[some]
 
     def cut(
-        self, place: Array, scores: Array, decided: Array, tolerance: Array, first: bool
+        self, place: Array, scores: Array, decided: Array, tolerance: Array, fresh: bool
     ) -> tuple["_Intervals", tuple[Array, ...]]:
         """Return the parts that may hold a change, and the changes that are known.
 
@@ -222,7 +246,7 @@ class _Intervals:
             scores: Scores there (N, C).
             decided: Decisions there (N,).
             tolerance: The tolerance of a change's place (N,).
-            first: Whether the intervals are whole edges.
+            fresh: Whether nothing was found by a secant before: the intervals are whole edges, or were bisected.
         """
         start, stop = self.margins()
         value = margin_of(scores, decided, self.before)
@@ -236,15 +260,21 @@ class _Intervals:
         done = falling & (np.abs(correction) < tolerance)
         exact = np.minimum(np.maximum(place + correction, self.low), self.high)
         slope = np.where(to_left, slope_right, slope_left)
+        # Beyond it a third decision comes first if that has the second largest score.
+        rival = _second(scores, decided)
+        third = done & (rival != np.where(to_left, self.behind, self.before))
+        before, behind = np.where(third & to_right, rival, self.before), np.where(third & to_left, rival, self.behind)
         some = np.flatnonzero(done)
-        changes = tuple(part[some] for part in (self.edge, exact, self.before, self.behind, slope))
-        # The method of Anderson and Bjorck: the margin at an end that stays counts less each time.
-        shrink = 1 - value / np.where(to_left, start * self.left_share, stop * self.right_share)
-        shrink = np.where((shrink > 0) & (shrink <= 1), shrink, 0.5)
+        changes = tuple(part[some] for part in (self.edge, exact, before, behind, slope))
+        # The method of Anderson and Bjorck: the margin at an end that stays counts less each time. Where the other one
+        # is hardly smaller than before, the scores jump, and the interval is halved.
+        shrink = 1 - value / np.where(to_left, start, stop)
+        jumps = ~(shrink > LEAST)
         one = np.ones_like(shrink)
-        stays = ~same & (not first)
-        left_share = np.where(stays & to_right & (self.right_share == 1), self.left_share * shrink, one)
-        right_share = np.where(stays & to_left & (self.left_share == 1), self.right_share * shrink, one)
+        left_share = np.where((self.right_share == 1) & (not fresh), self.left_share * shrink, one)
+        right_share = np.where((self.left_share == 1) & (not fresh), self.right_share * shrink, one)
+        left_share = np.where(~same & to_right, np.where(jumps, -value / start, left_share), one)
+        right_share = np.where(~same & to_left, np.where(jumps, -value / stop, right_share), one)
         # What is left beside a known change is an interval between equal decisions.
         beside_left, beside_right = done & ~to_left, done & ~to_right
         bound = np.maximum(SAFETY * steepest, FADING * self.bound)
@@ -253,7 +283,7 @@ class _Intervals:
             self.low,
             np.where(beside_left, exact - 2 * tolerance, place),
             self.before,
-            np.where(beside_left, self.before, decided),
+            np.where(beside_left, before, decided),
             self.left,
             scores,
             left_share,
@@ -266,7 +296,7 @@ class _Intervals:
             self.edge,
             np.where(beside_right, exact + 2 * tolerance, place),
             self.high,
-            np.where(beside_right, self.behind, decided),
+            np.where(beside_right, behind, decided),
             self.behind,
             scores,
             self.right,
@@ -276,7 +306,7 @@ class _Intervals:
             slope_left,
             self.right_fall,
         )
-        keep_left = np.flatnonzero(np.where(to_left, same | bent, ~done | bent))
-        keep_right = np.flatnonzero(np.where(to_right, same | bent, ~done | bent))
+        keep_left = np.flatnonzero(np.where(to_left, same | bent, ~done | bent | third))
+        keep_right = np.flatnonzero(np.where(to_right, same | bent, ~done | bent | third))
         parts = zip(vars(left[keep_left]).values(), vars(right[keep_right]).values(), strict=True)
         return _Intervals(*(np.concatenate(pair) for pair in parts)), changes
