@@ -15,7 +15,6 @@ from src.data import datamodule, tabular
 from src.data.dataframe import digest
 from src.data.datamodule import StackedDataModule
 from src.data.tabular import CsvTable
-from src.metrics import population
 from tests.commands import parametrize
 
 SETTINGS = ("export=none", "figures=none", "predictions=false", "trainer.max_epochs=1", "data.batch_size=2000")
@@ -45,8 +44,10 @@ def peak_of_tensors(profiler: profile, folder: Path) -> int:
 def test_the_tensors_of_a_run_stay_within_three_times_its_data(
     overrides: tuple[str, ...], train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("RESOLUTION", 8), ("PANELS", 4), ("MAX_PANELS", 4), ("MAX_LINES", 16)):
-        monkeypatch.setattr(population, name, value)  # of a population that takes the same memory for any sample
+    # Of a population that takes the same memory for any sample.
+    for name, value in (("population.RESOLUTION", 8), ("population.PANELS", 4), ("cubic_lines.MAX_LINES", 16)):
+        monkeypatch.setattr(f"src.metrics.{name}", value)
+    monkeypatch.setattr("src.metrics.cubic_lines.MAX_PANELS", 4)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         train("model.hidden=[4]", *SETTINGS, *overrides)
     assert DATA < peak_of_tensors(profiler, tmp_path) < 3 * DATA

@@ -12,13 +12,14 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from src.data.protocols import NormalMixture
-from src.metrics.boundary import Boundary
-from src.metrics.changes import Changes, Edges
+from src.metrics.boundary import Boundary, trace
+from src.metrics.changes import Changes, Edges, Field
 
 DEVIATIONS = 6.0  # standard deviations around each mean that the grid covers
 SPACING = 0.25
 MAX_CORNERS = 2**16
 LEGENDRE = leggauss(4)  # nodes and weights on [-1, 1] for each segment of a boundary
+TOLERANCE = 1e-8  # of the mass of one segment of a boundary
 LARGEST = 1e300  # score, so that differences are finite
 
 Array = NDArray[Any]
@@ -38,12 +39,16 @@ class NormalPlane:
 
     Attributes:
         classes: Number of classes C.
+        smooth: True, as the posterior is continuous.
         fits: Whether the grid has at most ``MAX_CORNERS`` points; the other attributes are those of one that does.
         axes: The coordinates of a grid that covers all of the distribution but a mass of about 1e-9, in equal steps.
         corners: The corners of the grid (M, 2), of which each axis has an odd number.
+        shape: The number of these on each axis.
         features: The same as features (M, 2).
         density_at_corners: The joint densities there (M, C).
     """
+
+    smooth = True
 
     def __init__(self, distribution: NormalMixture, spacing: float = SPACING) -> None:
         self._distribution = distribution
@@ -67,6 +72,7 @@ class NormalPlane:
         if self.fits:
             self.axes = np.linspace(low[0], high[0], counts[0]), np.linspace(low[1], high[1], counts[1])
             self.corners = np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, 2)
+            self.shape = len(self.axes[0]), len(self.axes[1])
             self.features = self.points(self.corners)
             self.density_at_corners = self.joint(self.corners)
 
@@ -104,6 +110,26 @@ class NormalPlane:
             torch.from_numpy(features),
             torch.from_numpy(self._factor @ pooled @ self._factor.T),
         )
+
+    def changing(self, decided: Array) -> Array:
+        """Return the share of the edges of the grid on which decisions change: (S, n1, n2) -> (S,)."""
+        across, up = decided[:, 1:] != decided[:, :-1], decided[:, :, 1:] != decided[:, :, :-1]
+        return (across.mean((1, 2)) + up.mean((1, 2))) / 2
+
+    def accuracies(self, field: Field, scores: Array, decided: Array) -> list[tuple[float, Array]]:
+        """Return the accuracy of S classifiers, and the places on the grid where their decisions change (K, 2).
+
+        Args:
+            field: See ``trace``.
+            scores: Scores at the corners of the grid (S, n1, n2, C).
+            decided: Decisions there (S, n1, n2).
+        """
+        boundary, edges, changes = trace(field, self.density, self.axes, scores, decided, TOLERANCE)
+        found = []
+        for owner, own in enumerate(decided):
+            some = changes.of(owner, edges)
+            found.append((self.accuracy(boundary.of(owner), edges, some, own), some.points(edges)))
+        return found
 
     def accuracy(self, boundary: Boundary, edges: Edges, changes: Changes, decided: Array) -> float:
         """Return the joint mass of the decisions and the classes.

@@ -1,41 +1,82 @@
 """Exact metrics over the population of a known distribution."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
-from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from torch import Tensor
 
 from src.data.noisy_cubic import NoisyCubic
 from src.data.protocols import DataSource, Distribution, NormalMixture
 from src.losses.base import Objective
-from src.metrics.boundary import trace
+from src.metrics.changes import Field
 from src.metrics.cubature import adaptive_weights
+from src.metrics.cubic_lines import CubicLines
 from src.metrics.normal_plane import NormalPlane
 from src.metrics.predictions import Predictions, predict
 from src.utils.normal import linear_scores
 
 RESOLUTION = 512  # of the weighted points of a distribution whose accuracy has no exact integral here
 PANELS = 32  # on each vertical line of the noisy cubic
-MAX_PANELS = 1024
-NODES = 3  # Gauss-Legendre nodes of each panel
-LEGENDRE = leggauss(NODES)  # nodes and weights on [-1, 1]
-CUTS = 4  # parts of an interval in which the decision changes,
-ROUNDS = 7  # each of which is cut again if it does there
-MAX_LINES = 512
-TOLERANCE = 1e-8  # of the mass of one segment of a boundary
 MAX_GAP = 2e-7  # between two rules for the calibration error in a panel of the plane
-MAX_CHANGING = 1 / 8  # share of the edges of a grid on which the decision of a network may change
+MAX_CHANGING = 1 / 8  # share of neighbours on a grid between which the decision of a network may change
 MAX_SCORE = 1e300  # so that differences of scores are finite
 ROUNDING = 1e-9  # of the scores of the linear discriminant, which are logarithms of odds
 
 Array = NDArray[Any]
 Map = Callable[[Tensor], Tensor]
 Decide = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class Domain(Protocol):
+    """Where a distribution is, with a grid of points at which a network is evaluated first.
+
+    Attributes:
+        classes: Number of classes C.
+        smooth: Whether the posterior is continuous.
+        shape: The shape of the grid (n1, n2).
+        features: Its points (n1 * n2, D).
+    """
+
+    classes: int
+    smooth: bool
+    shape: tuple[int, int]
+    features: Tensor
+
+    @property
+    def finer(self) -> "Self | None":
+        """The same domain with a finer grid, or None."""
+        ...
+
+    def points(self, place: Array) -> Tensor:
+        """Return coordinates as features: (M, 2) -> (M, D)."""
+        ...
+
+    def changing(self, decided: Array) -> Array:
+        """Return the share of neighbours on the grid whose decisions differ: (S, n1, n2) -> (S,)."""
+        ...
+
+    def accuracies(self, field: Field, scores: Array, decided: Array) -> list[tuple[float, Array]]:
+        """Return the accuracy of S classifiers, and the places on the grid where their decisions change (K, 2).
+
+        Args:
+            field: Returns scores (M, C) and decisions (M,) of classifiers at places, given these (M, 2) and the index
+                of a classifier for each (M,).
+            scores: Scores at the points of the grid (S, n1, n2, C).
+            decided: Decisions there (S, n1, n2).
+        """
+        ...
+
+
+class Integral(NamedTuple):
+    """The accuracy of a network, where its decision changes, its outputs (M, O) on the grid of a domain, and this."""
+
+    accuracy: float
+    changes: Array
+    outputs: Tensor
+    domain: Any
 
 
 class Population:
@@ -99,137 +140,29 @@ class Population:
         return self._mass.gather(1, preds[:, None]).sum().item()
 
 
-class LinePopulation(Population):
-    """The population of the noisy cubic, whose x are few: integrals over y between the changes of the decision.
+class ExactPopulation(Population):
+    """A population whose accuracy is exact: a domain finds the places where the decision changes.
 
-    On every vertical line the decision is evaluated at the Gauss-Legendre nodes of some panels. An interval of
-    neighbouring nodes in which it changes, or may change and change back, is cut again and again, until every change
-    is known to about 1e-6 of the range of y. Panels are cut at the changes, so that in each the decision is constant:
-    the mass of each class is exact there, and the other metrics are Gauss-Legendre sums. Where the decision changes in
-    many intervals, it is evaluated again with twice the panels.
-
-    Args:
-        objective: Loss and decision rule.
-        distribution: The noisy cubic. A grid of more than ``MAX_LINES`` values of x is thinned to as many.
-    """
-
-    def __init__(self, objective: Objective, distribution: NoisyCubic) -> None:
-        self._objective = objective
-        self._distribution = distribution
-        self._x1 = distribution.lines(MAX_LINES)  # (lines,)
-        self._curve = distribution.curve(self._x1)  # (lines,)
-        self._panels = cache(self._make_panels)
-        *_, x, mass = self._panels(PANELS)
-        self._references = {
-            "bayes/accuracy": distribution.bayes_accuracy(),
-            "linear/accuracy": self._integrate(linear_discriminant_scores(x, mass), _largest)[0],
-        }
-        if (ideal := getattr(objective, "ideal", None)) is not None:
-            self._references["ideal/accuracy"] = self._integrate(distribution.posterior, ideal)[0]
-
-    def _evaluate(self, network: Map) -> tuple[float, Predictions, Tensor]:
-        accuracy, outputs, mass = self._integrate(network, lambda outputs: self._objective.decode(outputs[None])[0])
-        return accuracy, predict(outputs, self._objective), mass
-
-    def _integrate(self, network: Map, decode: Map, count: int = PANELS) -> tuple[float, Tensor, Tensor]:
-        """Return the accuracy of the decisions, and the outputs (M, O) and masses (M, C) of weighted points.
-
-        Args:
-            network: Returns the outputs at points, (M, 2) -> (M, O).
-            decode: Returns the decisions for outputs, (M, O) -> (M,).
-            count: Panels on each line.
-        """
-        line, low, high, x, mass = self._panels(count)
-        outputs = network(x)
-        preds = decode(outputs)
-        changes, at = self._changes(network, decode, low, high, outputs)
-        if len(at) > len(preds) / 8 and count < MAX_PANELS:
-            return self._integrate(network, decode, 2 * count)
-        panels = len(low) // len(self._x1)
-        cut = torch.zeros(len(low), dtype=torch.bool)
-        edges = torch.cat([low[:panels], high[panels - 1 : panels]])
-        cut[changes * panels + (torch.bucketize(at, edges, right=True) - 1).clamp(0, panels - 1)] = True
-        whole = cut.logical_not().repeat_interleave(NODES)
-        pieces = _pieces(line[cut], low[cut], high[cut], changes, at)
-        part_x, part_mass = self._nodes(*pieces)
-        part_outputs = network(part_x)
-        decided = torch.cat([preds.view(-1, NODES)[~cut], decode(part_outputs).view(-1, NODES)])
-        bounds = [torch.cat([ends[~cut], piece]) for ends, piece in zip((low, high), pieces[1:], strict=True)]
-        below, above = (self._distribution.mass_below(bound) for bound in bounds)
-        below[bounds[0] <= edges[0]] = 0  # the outer panels take the tails
-        above[bounds[1] >= edges[-1]] = self._distribution.mass_below(torch.tensor(torch.inf))
-        accuracy = (above - below).gather(1, decided[:, NODES // 2, None]).sum().item() / len(self._x1)
-        return accuracy, torch.cat([outputs[whole], part_outputs]), torch.cat([mass[whole], part_mass])
-
-    def _changes(self, network: Map, decode: Map, low: Tensor, high: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the line and the place of every change of the decision, given the outputs at the panels' nodes."""
-        lines = len(self._x1)
-        ends = torch.stack([low.view(lines, -1)[:, 0], high.view(lines, -1)[:, -1]], dim=1)  # (lines, 2)
-        outer = network(self._points(torch.arange(lines)[:, None].expand(-1, 2), ends)).view(lines, 2, -1)
-        inner = _gauss_legendre(low, high)[0].view(lines, -1)
-        place = torch.cat([ends[:, :1], inner, ends[:, 1:]], dim=1)  # (lines, points)
-        outputs = torch.cat([outer[:, :1], outputs.view(lines, -1, outer.shape[2]), outer[:, 1:]], dim=1)
-        decided = decode(outputs.flatten(0, 1)).view(place.shape)
-        changed = (decided[:, 1:] != decided[:, :-1]) | _may_change_twice(place, outputs, decided, decode)
-        row, start = changed.nonzero(as_tuple=True)
-        left, right = place[row, start], place[row, start + 1]
-        first, last = decided[row, start], decided[row, start + 1]
-        fractions = torch.linspace(0, 1, CUTS + 1, dtype=torch.float64)
-        for _ in range(ROUNDS):
-            if len(row) > changed.numel():
-                break  # the decisions are noise, and every cut finds more changes
-            place = left[:, None] + (right - left)[:, None] * fractions
-            points = self._points(row[:, None].expand(-1, CUTS - 1), place[:, 1:-1])
-            inner = decode(network(points)).view(-1, CUTS - 1)
-            decided = torch.cat([first[:, None], inner, last[:, None]], dim=1)
-            bracket, start = (decided[:, 1:] != decided[:, :-1]).nonzero(as_tuple=True)
-            row, left, right = row[bracket], place[bracket, start], place[bracket, start + 1]
-            first, last = decided[bracket, start], decided[bracket, start + 1]
-        return row, (left + right) / 2
-
-    def _make_panels(self, count: int) -> tuple[Tensor, ...]:
-        """Return line, low and high end in y around the cubic of the panels, in order, with their points and masses."""
-        edges, lines = self._distribution.cell_edges(count), len(self._x1)
-        line = torch.arange(lines).repeat_interleave(len(edges) - 1)
-        low, high = edges[:-1].repeat(lines), edges[1:].repeat(lines)
-        return line, low, high, *self._nodes(line, low, high)
-
-    def _nodes(self, line: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the points (M, 2) and masses (M, C) of the Gauss-Legendre nodes of some panels."""
-        noise, weight = _gauss_legendre(low, high)
-        mass = weight[..., None] * self._distribution.joint_density(noise) / len(self._x1)
-        return self._points(line[:, None].expand_as(noise), noise), mass.flatten(0, 1)
-
-    def _points(self, line: Tensor, noise: Tensor) -> Tensor:
-        """Return the points on some lines at distances from the cubic: (...), (...) -> (M, 2)."""
-        return torch.stack([self._x1[line], self._curve[line] + noise], dim=-1).view(-1, 2)
-
-
-class PlanePopulation(Population):
-    """The population of normal distributions of two features: integrals along the boundaries between decisions.
-
-    The decision is evaluated on a grid, and between its corners where it changes or may do so, until each boundary is a
-    chain of straight segments to about 1e-8 of the mass. The mass on both sides of these is exact. The other metrics
-    are sums over the corners of the grid. A network whose decision changes on many edges of the grid is evaluated on a
-    finer one.
+    A network whose decision changes between many neighbouring points of the domain is evaluated on a finer one.
 
     Args:
         objective: Loss and decision rule. Without ``scores``, changes of its decision are found by halving intervals.
         distribution: The distribution.
-        plane: Its plane.
+        domain: Its domain.
+        linear: The linear discriminant, (M, D) -> (M, C).
     """
 
-    def __init__(self, objective: Objective, distribution: Distribution, plane: NormalPlane) -> None:
+    def __init__(self, objective: Objective, distribution: Distribution, domain: Domain, linear: Map) -> None:
         self._objective = objective
-        self._plane = plane
-        weights, bias = linear_scores(*plane.moments())
-        linear = self._accuracies([lambda x: x @ weights.T + bias], lambda scores: (scores, _largest(scores)))
-        self._references = {"bayes/accuracy": distribution.bayes_accuracy(), "linear/accuracy": linear[0]}
+        self._domain = domain
+        accuracy = self._accuracy_of(linear, lambda scores: (scores, _largest(scores)))
+        self._references = {"bayes/accuracy": distribution.bayes_accuracy(), "linear/accuracy": accuracy}
         if (ideal := getattr(objective, "ideal", None)) is not None:
-            classes = plane.classes
-            scores = getattr(objective, "ideal_scores", lambda posterior: _one_hot(ideal(posterior), classes))
-            found = self._accuracies([distribution.posterior], lambda posterior: (scores(posterior), ideal(posterior)))
-            self._references["ideal/accuracy"] = found[0]
+            one_hot = lambda posterior: _one_hot(ideal(posterior), domain.classes)  # noqa: E731
+            scores = getattr(objective, "ideal_scores", one_hot) if domain.smooth else one_hot
+            self._references["ideal/accuracy"] = self._accuracy_of(
+                distribution.posterior, lambda posterior: (scores(posterior), ideal(posterior))
+            )
 
     def stack_metrics(self, networks: Sequence[Map]) -> list[dict[str, float]]:
         """Return the metrics of each of several networks, which are evaluated together."""
@@ -240,18 +173,76 @@ class PlanePopulation(Population):
         return found
 
     def _evaluate_all(self, networks: Sequence[Map]) -> list[tuple[float, Predictions, Tensor]]:
-        found = _integrate(self._plane, networks, self._decide)
-        return [
-            (accuracy, *self._weighted(network, outputs, plane))
-            for network, (accuracy, outputs, plane) in zip(networks, found, strict=True)
-        ]
+        found = _integrate(self._domain, networks, self._decide)
+        return [(each.accuracy, *self._weighted(network, each)) for network, each in zip(networks, found, strict=True)]
 
-    def _weighted(self, network: Map, outputs: Tensor, plane: NormalPlane) -> tuple[Predictions, Tensor]:
-        """Return predictions at weighted points and their masses (M, C), given the outputs at the corners of the grid.
+    def _weighted(self, network: Map, integral: Integral) -> tuple[Predictions, Tensor]:
+        """Return predictions at weighted points and their masses (M, C)."""
+        raise NotImplementedError
 
-        There are more points where the gap between confidence and true probability is not smooth.
-        """
-        predictions = predict(outputs, self._objective)
+    def _accuracy_of(self, network: Map, decide: Decide) -> float:
+        return _integrate(self._domain, [network], decide)[0].accuracy
+
+    def _decide(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (M, C) and decisions (M,) for outputs (M, O)."""
+        decided = self._objective.decode(outputs[None])[0]
+        scores = getattr(self._objective, "scores", None)
+        if scores is None:
+            return _one_hot(decided, self._domain.classes), decided
+        return scores(outputs.double()[None])[0], decided
+
+
+class LinePopulation(ExactPopulation):
+    """The population of the noisy cubic, whose x are few: integrals over y between the changes of the decision.
+
+    On every vertical line the decision is evaluated at the Gauss-Legendre nodes of some panels, and between neighbours
+    where it changes or may do so, until each change is known to about 1e-9 of the mass. The mass on both sides of these
+    is exact. Panels are cut at the changes, so that in each the decision is constant, and the other metrics are
+    Gauss-Legendre sums.
+
+    Args:
+        objective: Loss and decision rule.
+        distribution: The noisy cubic.
+    """
+
+    def __init__(self, objective: Objective, distribution: NoisyCubic) -> None:
+        lines = CubicLines(distribution, PANELS)
+        linear = linear_discriminant_scores(lines.features, torch.from_numpy(lines.mass))
+        super().__init__(objective, distribution, lines, linear)
+
+    def _weighted(self, network: Map, integral: Integral) -> tuple[Predictions, Tensor]:
+        lines: CubicLines = integral.domain
+        predictions = [predict(integral.outputs, self._objective)]
+        if predictions[0].probabilities is None:
+            return predictions[0], torch.from_numpy(lines.mass)
+        mass, place, part_mass = lines.cut(integral.changes)
+        predictions.append(predict(network(lines.points(place)), self._objective))
+        preds = torch.cat([each.preds for each in predictions])
+        probabilities = torch.cat([each.probabilities for each in predictions if each.probabilities is not None])
+        return Predictions(preds, probabilities), torch.from_numpy(np.concatenate([mass, part_mass]))
+
+
+class PlanePopulation(ExactPopulation):
+    """The population of normal distributions of two features: integrals along the boundaries between decisions.
+
+    The decision is evaluated on a grid, and between its corners where it changes or may do so, until each boundary is a
+    chain of straight segments to about 1e-8 of the mass. The mass on both sides of these is exact. The other metrics
+    are sums over the corners of the grid, with more points where the gap between confidence and true probability is not
+    smooth.
+
+    Args:
+        objective: Loss and decision rule.
+        distribution: The distribution.
+        plane: Its plane.
+    """
+
+    def __init__(self, objective: Objective, distribution: Distribution, plane: NormalPlane) -> None:
+        weights, bias = linear_scores(*plane.moments())
+        super().__init__(objective, distribution, plane, lambda x: x @ weights.T + bias)
+
+    def _weighted(self, network: Map, integral: Integral) -> tuple[Predictions, Tensor]:
+        plane = integral.domain
+        predictions = predict(integral.outputs, self._objective)
         density = [plane.density_at_corners]
         if predictions.probabilities is None:
             return predictions, torch.from_numpy(density[0] / density[0].sum())
@@ -275,23 +266,12 @@ class PlanePopulation(Population):
         mass = weights[:, None] * np.concatenate(density)
         return Predictions(torch.cat(preds), torch.cat(probabilities)), torch.from_numpy(mass / mass.sum())
 
-    def _accuracies(self, networks: Sequence[Map], decide: Decide) -> list[float]:
-        return [accuracy for accuracy, *_ in _integrate(self._plane, networks, decide)]
 
-    def _decide(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (M, C) and decisions (M,) for outputs (M, O)."""
-        decided = self._objective.decode(outputs[None])[0]
-        scores = getattr(self._objective, "scores", None)
-        if scores is None:
-            return _one_hot(decided, self._plane.classes), decided
-        return scores(outputs.double()[None])[0], decided
-
-
-def _integrate(plane: NormalPlane, networks: Sequence[Map], decide: Decide) -> list[tuple[float, Tensor, NormalPlane]]:
-    """Return the accuracy of each network, its outputs (M, O) at the corners of a grid, and the plane of the grid.
+def _integrate(domain: Domain, networks: Sequence[Map], decide: Decide) -> list[Integral]:
+    """Return the accuracy of each network.
 
     Args:
-        plane: The plane with a grid to begin with.
+        domain: The domain to begin with.
         networks: Return the outputs at points, (M, 2) -> (M, O).
         decide: Returns scores (M, C) and decisions (M,) for outputs (M, O).
     """
@@ -301,7 +281,7 @@ def _integrate(plane: NormalPlane, networks: Sequence[Map], decide: Decide) -> l
         return scores.double().nan_to_num(0.0, MAX_SCORE, -MAX_SCORE).numpy(), decided.numpy()
 
     def field(place: Array, owner: Array) -> tuple[Array, Array]:
-        x = plane.points(place)
+        x = domain.points(place)
         if len(networks) == 1:
             return numbers(networks[0](x))
         order = np.argsort(owner, kind="stable")
@@ -310,28 +290,18 @@ def _integrate(plane: NormalPlane, networks: Sequence[Map], decide: Decide) -> l
         back = np.argsort(order)
         return scores[back], decided[back]
 
-    outputs = [network(plane.features) for network in networks]
+    outputs = [network(domain.features) for network in networks]
     scores, decided = map(np.stack, zip(*map(numbers, outputs), strict=True))
-    shape = (len(networks), *map(len, plane.axes))
-    scores, decided = scores.reshape(*shape, -1), decided.reshape(shape)
-    many = np.flatnonzero(_changing(decided) > MAX_CHANGING).tolist()
-    if many and plane.finer is not None:
+    decided = decided.reshape(-1, *domain.shape)
+    many = np.flatnonzero(domain.changing(decided) > MAX_CHANGING).tolist()
+    if many and domain.finer is not None:
         few = [index for index in range(len(networks)) if index not in many]
-        found = {index: _integrate(plane.finer, [networks[index]], decide)[0] for index in many}  # memory of one alone
+        found = {index: _integrate(domain.finer, [networks[index]], decide)[0] for index in many}  # memory of one alone
         if few:
-            found |= dict(zip(few, _integrate(plane, [networks[index] for index in few], decide), strict=True))
+            found |= dict(zip(few, _integrate(domain, [networks[index] for index in few], decide), strict=True))
         return [found[index] for index in range(len(networks))]
-    segments, edges, changes = trace(field, plane.density, plane.axes, scores, decided, TOLERANCE)
-    return [
-        (plane.accuracy(segments.of(owner), edges, changes.of(owner, edges), decided[owner]), outputs[owner], plane)
-        for owner in range(len(networks))
-    ]
-
-
-def _changing(decided: Array) -> Array:
-    """Return the share of the edges of a grid on which decisions change: (S, n1, n2) -> (S,)."""
-    across, up = decided[:, 1:] != decided[:, :-1], decided[:, :, 1:] != decided[:, :, :-1]
-    return (across.mean((1, 2)) + up.mean((1, 2))) / 2
+    integrals = domain.accuracies(field, scores.reshape(*decided.shape, -1), decided)
+    return [Integral(*each, own, domain) for each, own in zip(integrals, outputs, strict=True)]
 
 
 def _one_hot(decided: Tensor, classes: int) -> Tensor:
@@ -343,7 +313,7 @@ def probability_metrics(predictions: Predictions, mass: Tensor) -> dict[str, flo
     """Return the metrics of the probabilities, if any, over weighted points with the joint masses (M, C)."""
     if (q := predictions.probabilities) is None:
         return {}
-    weight = mass.sum(1, keepdim=True)
+    weight = torch.stack(mass.unbind(1)).sum(0)[:, None]
     posterior = mass / weight.clamp_min(torch.finfo(mass.dtype).tiny)
     gap = (q - posterior).gather(1, predictions.preds[:, None]).abs()
     return {
@@ -380,46 +350,3 @@ def linear_discriminant_scores(x: Tensor, mass: Tensor) -> Map:
 def _largest(scores: Tensor) -> Tensor:
     """Return the class of the largest score, the first of those that differ by rounding: (N, C) -> (N,)."""
     return (scores >= scores.amax(1, keepdim=True) - ROUNDING).int().argmax(1)
-
-
-def _may_change_twice(place: Tensor, outputs: Tensor, decided: Tensor, decode: Map) -> Tensor:
-    """Return in which intervals between points the decision may change and change back.
-
-    It may where the outputs, extended in a straight line from the interval before or behind, decide otherwise than
-    both ends. Outputs with one kink in the interval lie on these two lines.
-
-    Args:
-        place: Places of the points on each line, (lines, points), in order.
-        outputs: Outputs at the points, (lines, points, O).
-        decided: Decisions at the points, (lines, points).
-        decode: Returns the decisions for outputs, (M, O) -> (M,).
-
-    Returns:
-        Whether it may, (lines, points - 1).
-    """
-    width, step = place.diff(dim=1)[..., None], outputs.diff(dim=1)
-    other = torch.zeros(place.shape[0], place.shape[1] - 1, dtype=torch.bool)
-    for share in (0.25, 0.5, 0.75):
-        before = outputs[:, 1:-1] + step[:, :-1] * (share * width[:, 1:] / width[:, :-1])
-        behind = outputs[:, 1:-1] - step[:, 1:] * (share * width[:, :-1] / width[:, 1:])
-        for extended, into in ((before, slice(1, None)), (behind, slice(None, -1))):
-            preds = decode(extended.flatten(0, 1)).view(extended.shape[:2])
-            other[:, into] |= (preds != decided[:, :-1][:, into]) & (preds != decided[:, 1:][:, into])
-    return other
-
-
-def _gauss_legendre(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Return nodes and weights of Gauss-Legendre quadrature on intervals: (panels,) -> (panels, NODES) each."""
-    nodes, weights = map(torch.from_numpy, LEGENDRE)
-    half = (high - low)[:, None] / 2
-    return (low + high)[:, None] / 2 + half * nodes, half * weights
-
-
-def _pieces(line: Tensor, low: Tensor, high: Tensor, changes: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return line, low and high end of the pieces into which changes at given places of some lines cut panels."""
-    lines, places = torch.cat([line, changes, line]), torch.cat([low, at, high])
-    kind = torch.tensor([1, 0, -1]).repeat_interleave(torch.tensor([len(low), len(at), len(high)]))
-    order = np.lexsort((kind.numpy(), places.numpy(), lines.numpy()))
-    lines, places = lines[order], places[order]
-    inside = kind[order].cumsum(0)[:-1] > 0
-    return lines[:-1][inside], places[:-1][inside], places[1:][inside]

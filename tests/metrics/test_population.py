@@ -16,7 +16,7 @@ from src.losses.ce import CrossEntropy
 from src.losses.corn import ConditionalOrdinal
 from src.losses.mse import MeanSquaredError
 from src.losses.mse_onehot import OneHotMeanSquaredError
-from src.metrics import population
+from src.metrics import cubic_lines, population
 from src.metrics.population import LinePopulation, PlanePopulation, Population, linear_discriminant
 from src.metrics.predictions import predict, seed_network, seed_networks
 from src.models.mlp import MLP
@@ -280,6 +280,94 @@ def test_two_changes_between_neighbouring_nodes_are_found() -> None:
     assert found == pytest.approx(0.5 + 0.5 * 0.002 / 0.4, abs=1e-6)  # class 1 alone has samples there
 
 
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("objective", [CrossEntropy(2), CrossEntropy(4), MeanSquaredError(4)], ids=["2", "4", "mse"])
+def test_the_accuracy_on_lines_counts_every_change_of_a_network(objective: Objective, noise: str) -> None:
+    classes = getattr(objective, "classes", objective.out_features)
+    distribution = make_distribution(classes, noise, samples_per_class=40, spacing=0.15)
+    stack = make_stack(objective).double()
+    with torch.no_grad():
+        for layer, generator in zip(stack.trunk, generators(1, 2), strict=True):
+            layer.weight.mul_(6)
+            layer.bias.normal_(0, 4, generator=generator)
+    level = seed_network(stack, 0)(distribution.population(64)[0]).mean(0)
+    network = lambda x: seed_network(stack, 0)(x) - level + (classes - 1) / 2 * (objective.out_features == 1)  # noqa: E731
+    x1 = distribution.lines(40)
+    ends = distribution.cell_edges(1)[[0, -1]]
+
+    def decide(line: Tensor, shift: Tensor) -> Tensor:
+        x = torch.stack([x1[line], distribution.curve(x1[line]) + shift], dim=1)
+        return predict(network(x), objective).preds
+
+    # All changes between 4,000 points of each line, by halving the distances between these.
+    place = torch.linspace(*ends.tolist(), 4001, dtype=torch.float64).repeat(40, 1)
+    decided = decide(torch.arange(40).repeat_interleave(4001), place.flatten()).view(40, -1)
+    line, index = (decided[:, 1:] != decided[:, :-1]).nonzero(as_tuple=True)
+    low, high, before, behind = (
+        place[line, index],
+        place[line, index + 1],
+        decided[line, index],
+        decided[line, index + 1],
+    )
+    for _ in range(40):
+        middle = (low + high) / 2
+        same = decide(line, middle) == before
+        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
+    if noise == "gaussian":
+        shares = norm.cdf(low.numpy()[:, None], distribution.centres, 0.2 / math.sqrt(3)) / classes
+    else:
+        shares = uniform.cdf(low.numpy()[:, None], distribution.centres.numpy() - 0.2, 0.4) / classes
+    rows = np.arange(len(low))
+    expected = 1 / classes + (shares[rows, before] - shares[rows, behind]).sum() / 40
+    assert len(low) > 30
+    found = LinePopulation(objective, distribution).metrics(network)["population/accuracy"]
+    assert found == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("objective", [CrossEntropy(3), MeanSquaredError(3)], ids=["ce", "mse"])
+def test_a_network_has_the_same_bits_on_lines_alone_and_in_a_stack(objective: Objective, noise: str) -> None:
+    lines = LinePopulation(objective, make_distribution(3, noise))
+    stack = make_stack(objective, seeds=5)
+    networks = seed_networks(stack, range(5))
+    together = lines.stack_metrics(networks)
+    assert together == [lines.metrics(seed_network(stack, seed)) for seed in range(5)]
+    assert together[3:] == lines.stack_metrics(networks[3:])
+
+    def waves(x: Tensor) -> Tensor:  # which need more panels
+        return torch.sin(1000 * x[:, 1:] + torch.arange(objective.out_features))
+
+    beside = lines.stack_metrics([waves, networks[1], waves, networks[4]])
+    assert beside == [lines.metrics(waves), together[1], lines.metrics(waves), together[4]]
+
+
+@pytest.mark.parametrize("width", [0.004, 0.0003])
+def test_a_sliver_of_a_third_decision_between_two_others_is_found(width: float) -> None:
+    distribution = make_distribution(3, samples_per_class=30)
+
+    def network(x: Tensor) -> Tensor:  # class 0 above a slanted line, 2 below it, and 1 beside it
+        height = x[:, 1] - distribution.curve(x[:, 0]) - 0.15 * x[:, 0]
+        return torch.stack([height, torch.full_like(height, width / 2), -height], dim=1)
+
+    middle = 0.15 * distribution.lines(30).numpy()[:, None]
+    below = uniform.cdf(middle + width / 2 * np.array([-1, 1]), distribution.centres.numpy()[:, None, None] - 0.2, 0.4)
+    expected = (1 - below[0, :, 1] + below[1, :, 1] - below[1, :, 0] + below[2, :, 0]).mean() / 3
+    found = LinePopulation(OneHotMeanSquaredError(3), distribution).metrics(network)["population/accuracy"]
+    assert found == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_decision_rule_without_scores_is_integrated_on_lines() -> None:
+    class WithoutScores(OneHotMeanSquaredError):  # noqa: N818
+        scores = None
+
+    distribution = make_distribution(3, samples_per_class=20)
+    network = make_network(OneHotMeanSquaredError(3))
+    found, expected = (
+        LinePopulation(kind(3), distribution).metrics(network) for kind in (WithoutScores, OneHotMeanSquaredError)
+    )
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_decisions_that_are_noise_are_cut_no_further_than_memory_allows() -> None:
     distribution, evaluated = make_distribution(2, samples_per_class=4), []
 
@@ -290,7 +378,7 @@ def test_decisions_that_are_noise_are_cut_no_further_than_memory_allows() -> Non
 
     found = LinePopulation(OneHotMeanSquaredError(2), distribution).metrics(network)["population/accuracy"]
     assert found == pytest.approx(0.5, abs=0.02)
-    assert max(evaluated) < 4 * 4 * 4 * population.NODES * population.MAX_PANELS
+    assert max(evaluated) < 4 * 4 * 4 * cubic_lines.NODES * cubic_lines.MAX_PANELS
 
 
 def test_the_population_on_lines_evaluates_a_network_at_few_points() -> None:
@@ -302,7 +390,7 @@ def test_the_population_on_lines_evaluates_a_network_at_few_points() -> None:
         return network(x)
 
     LinePopulation(objective, distribution).metrics(counted)
-    assert sum(evaluated) < len(distribution.population(512)[0]) / 3
+    assert sum(evaluated) < len(distribution.population(512)[0]) / 4
 
 
 def test_a_source_with_lines_is_evaluated_on_them() -> None:
