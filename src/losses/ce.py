@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from src.losses._functional import softmax
 from src.losses.base import Scores
 
 
@@ -32,4 +33,4 @@ class CrossEntropy(Scores):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return softmax(z): (S, N, C) -> (S, N, C)."""
-        return torch.softmax(outputs, dim=-1)
+        return softmax(outputs)

@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from src.losses.ce import CrossEntropy
 
@@ -24,3 +26,16 @@ def test_a_constant_added_to_all_logits_changes_nothing(shift: float, number: in
     torch.testing.assert_close(
         objective.loss(outputs + shift, target), objective.loss(outputs, target), atol=1e-8, rtol=0
     )
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_probabilities_of_a_row_do_not_depend_on_the_others(classes: int, dtype: torch.dtype) -> None:
+    outputs = 6 * torch.randn(2, 150, classes, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    objective = CrossEntropy(classes)
+    together = objective.probabilities(outputs.to(dtype))
+    expected, accuracy = softmax(outputs.numpy(), axis=-1), 1e-5 if dtype == torch.float32 else 1e-13
+    np.testing.assert_allclose(together, expected, rtol=accuracy)
+    for start, count in ((0, 1), (1, 1), (3, 7), (17, 64), (20, 129)):
+        rows = (slice(1, 2), slice(start, start + count))
+        assert torch.equal(objective.probabilities(outputs[rows].to(dtype)), together[rows])
