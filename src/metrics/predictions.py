@@ -13,7 +13,7 @@ from src.losses.base import Objective
 Network = Callable[[Tensor], Tensor]
 Value = TypeVar("Value")
 
-MAX_BLOCK = 8192  # samples per forward pass; the hidden layers of more would not fit the processor's cache
+MAX_BLOCK = 4096  # samples per forward pass; the hidden layers of more would not fit the processor's cache
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,10 @@ class _Holder(nn.Module):
 
 def by_blocks(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return a network's outputs, computed block by block: (S, N, D) -> (S, N, O)."""
-    return torch.cat([network(block) for block in x.split(MAX_BLOCK, dim=1)], dim=1)
+    if x.shape[1] <= MAX_BLOCK:
+        return network(x)
+    blocks = x.tensor_split(-(-x.shape[1] // MAX_BLOCK), dim=1)
+    return torch.cat([network(block) for block in blocks], dim=1)
 
 
 def predict(outputs: Tensor, objective: Objective) -> Predictions:
