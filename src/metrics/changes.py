@@ -252,12 +252,13 @@ class _Intervals:
         value = margin_of(scores, decided, self.before)
         slope_left, slope_right = (start - value) / (place - self.low), (value - stop) / (self.high - place)
         steepest = np.maximum(np.abs(slope_left), np.abs(slope_right))
-        bent = np.abs(slope_left - slope_right) > BENT * steepest
+        bend = np.abs(slope_left - slope_right) / steepest
+        bent = bend > BENT
         to_left, to_right, same = decided == self.before, decided == self.behind, self.before == self.behind
-        # A change is known if the straight line through its interval says so.
+        # A change is known if the straight line through its interval says so, which errs by the share of its bend.
         correction = value * (self.high - self.low) / (start - stop)
         falling = ~same & (to_left | to_right) & (slope_left > 0) & (slope_right > 0)
-        done = falling & (np.abs(correction) < tolerance)
+        done = falling & (np.abs(correction) * np.maximum(bend, BENT) < tolerance)
         exact = np.minimum(np.maximum(place + correction, self.low), self.high)
         slope = np.where(to_left, slope_right, slope_left)
         # Beyond it a third decision comes first if that has the second largest score.
