@@ -38,6 +38,7 @@ class StackedLinear(nn.Module):
 
     Attributes:
         storage: Shapes without S, by the parameter's name, with the padding that aligns each seed's products.
+        padding: The numbers of rows and columns of zeros that pad the weight.
     """
 
     def __init__(self, seeds: int, in_features: int, out_features: int) -> None:
@@ -46,12 +47,7 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(seeds, 1, out_features))
         rows, columns = _padded(in_features, out_features)
         self.storage = {"weight": (rows, columns), "bias": (1, columns)}
-
-    @property
-    def padding(self) -> tuple[int, int]:
-        """The numbers of rows and columns of zeros that pad the weight."""
-        rows, columns = self.storage["weight"]
-        return rows - self.weight.shape[1], columns - self.weight.shape[2]
+        self.padding = rows - in_features, columns - out_features
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each seed's samples: (S, B, in) -> (S, B, out)."""
