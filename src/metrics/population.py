@@ -282,11 +282,13 @@ def _integrate(domain: Domain, networks: Sequence[Map], decide: Decide) -> list[
 
     def field(place: Array, owner: Array) -> tuple[Array, Array]:
         x = domain.points(place)
-        if len(networks) == 1:
-            return numbers(networks[0](x))
+        if len(few) == 1:
+            return numbers(networks[few[0]](x))
         order = np.argsort(owner, kind="stable")
-        parts = x[order].split(np.bincount(owner, minlength=len(networks)).tolist())
-        scores, decided = numbers(torch.cat([network(x) for network, x in zip(networks, parts, strict=True) if len(x)]))
+        parts = x[order].split(np.bincount(owner, minlength=len(few)).tolist())
+        scores, decided = numbers(
+            torch.cat([networks[index](x) for index, x in zip(few, parts, strict=True) if len(x)])
+        )
         back = np.argsort(order)
         return scores[back], decided[back]
 
@@ -294,14 +296,16 @@ def _integrate(domain: Domain, networks: Sequence[Map], decide: Decide) -> list[
     scores, decided = map(np.stack, zip(*map(numbers, outputs), strict=True))
     decided = decided.reshape(-1, *domain.shape)
     many = np.flatnonzero(domain.changing(decided) > MAX_CHANGING).tolist()
-    if many and domain.finer is not None:
-        few = [index for index in range(len(networks)) if index not in many]
-        found = {index: _integrate(domain.finer, [networks[index]], decide)[0] for index in many}  # memory of one alone
-        if few:
-            found |= dict(zip(few, _integrate(domain, [networks[index] for index in few], decide), strict=True))
-        return [found[index] for index in range(len(networks))]
-    integrals = domain.accuracies(field, scores.reshape(*decided.shape, -1), decided)
-    return [Integral(*each, own, domain) for each, own in zip(integrals, outputs, strict=True)]
+    finer = domain.finer if many else None
+    few, found = list(range(len(networks))), {}
+    if finer is not None:
+        found = {index: _integrate(finer, [networks[index]], decide)[0] for index in many}  # memory of one alone
+        few = [index for index in few if index not in found]
+        scores, decided = scores[few], decided[few]
+    if few:
+        integrals = domain.accuracies(field, scores.reshape(*decided.shape, -1), decided)
+        found |= {index: Integral(*each, outputs[index], domain) for index, each in zip(few, integrals, strict=True)}
+    return [found[index] for index in range(len(networks))]
 
 
 def _one_hot(decided: Tensor, classes: int) -> Tensor:

@@ -341,6 +341,28 @@ def test_a_network_has_the_same_bits_on_lines_alone_and_in_a_stack(objective: Ob
     assert beside == [lines.metrics(waves), together[1], lines.metrics(waves), together[4]]
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_outputs_on_lines_that_are_not_finite_end_too(value: float) -> None:
+    lines = LinePopulation(OneHotMeanSquaredError(2), make_distribution(2, samples_per_class=10))
+    lines.metrics(lambda x: torch.stack([x[:, 0], torch.where(x[:, 1] > 0.3, value, 0.5)], dim=1))
+
+
+def test_a_network_beside_waves_is_evaluated_on_its_lines_once() -> None:
+    objective, distribution, evaluated = CrossEntropy(2), make_distribution(2), []
+    network = make_network(objective)
+
+    def counted(x: Tensor) -> Tensor:
+        evaluated.append(len(x))
+        return network(x)
+
+    lines = LinePopulation(objective, distribution)
+    lines.metrics(counted)
+    alone = evaluated.copy()
+    evaluated.clear()
+    lines.stack_metrics([counted, lambda x: torch.sin(1000 * x)])
+    assert evaluated == alone
+
+
 @pytest.mark.parametrize("width", [0.004, 0.0003])
 def test_a_sliver_of_a_third_decision_between_two_others_is_found(width: float) -> None:
     distribution = make_distribution(3, samples_per_class=30)
