@@ -103,9 +103,7 @@ class CubicLines:
             decided: Decisions there (S, L, P).
         """
         width = np.diff(self._noise)
-        chosen = decided[..., 1:] != decided[..., :-1]
-        chosen[..., 1:] |= _leaves(scores, decided, width)
-        chosen[..., :-1] |= _leaves(scores[..., ::-1, :], decided[..., ::-1], width[::-1])[..., ::-1]
+        chosen = np.stack([_chosen(*own, width) for own in zip(scores, decided, strict=True)])
         owner, line, part = chosen.nonzero()
         before, behind = np.maximum(part - 1, 0), np.minimum(part + 1, len(width) - 1)
         at = lambda index: (scores[owner, line, index], decided[owner, line, index])  # noqa: E731
@@ -176,25 +174,36 @@ class CubicLines:
         return (weights[..., None] / len(self._x1) * density).reshape(-1, self.classes)
 
 
+def _chosen(scores: Array, decided: Array, width: Array) -> Array:
+    """Return in which parts between places a decision changes or may do so: (L, P, C), (L, P) -> (L, P - 1)."""
+    chosen = decided[:, 1:] != decided[:, :-1]
+    columns = np.moveaxis(scores, -1, 0).copy()  # of each class, as operations on whole arrays are fast
+    chosen[:, 1:] |= _leaves(columns, decided, width)
+    chosen[:, :-1] |= _leaves(columns[..., ::-1], decided[:, ::-1], width[::-1])[:, ::-1]
+    return chosen
+
+
 def _leaves(scores: Array, decided: Array, width: Array) -> Array:
     """Return whether scores, extended in a straight line across the next part, decide otherwise there.
 
     Args:
-        scores: Scores at places (S, L, P, C).
-        decided: Decisions there (S, L, P).
+        scores: Scores at places (C, L, P).
+        decided: Decisions there (L, P).
         width: The distances between places (P - 1,).
 
     Returns:
-        For all but the first and the last place (S, L, P - 2).
+        For all but the first and the last place (L, P - 2).
     """
-    ratio = width[1:] / width[:-1]
-    if scores.shape[-1] == 2:
-        lead = scores[..., 0] - scores[..., 1]
-        extended = lead[..., 1:-1] + (lead[..., 1:-1] - lead[..., :-2]) * ratio
-        return (extended < 0) != (decided[..., 1:-1] == 1)
-    columns = [scores[..., label] for label in range(scores.shape[-1])]
-    ahead = np.stack([each[..., 1:-1] + (each[..., 1:-1] - each[..., :-2]) * ratio for each in columns])
-    return ahead.max(0) > np.take_along_axis(ahead, decided[None, ..., 1:-1], axis=0)[0]
+    if len(scores) == 2:
+        lead = scores[0] - scores[1]
+        return (_ahead(lead, width) < 0) != (decided[:, 1:-1] == 1)
+    ahead = _ahead(scores, width)
+    return ahead.max(0) > np.take_along_axis(ahead, decided[None, :, 1:-1], axis=0)[0]
+
+
+def _ahead(values: Array, width: Array) -> Array:
+    """Return values at places, extended in a straight line across the next part: (..., P) -> (..., P - 2)."""
+    return values[..., 1:-1] + (values[..., 1:-1] - values[..., :-2]) * (width[1:] / width[:-1])
 
 
 def _gauss_legendre(low: Array, high: Array) -> tuple[Array, Array]:
