@@ -22,6 +22,7 @@ RESOLUTION = 512  # of the weighted points of a distribution whose accuracy has 
 PANELS = 32  # on each vertical line of the noisy cubic
 MAX_GAP = 2e-7  # between two rules for the calibration error in a panel of the plane
 MAX_CHANGING = 1 / 8  # share of neighbours on a grid between which the decision of a network may change
+MAX_SCORES = 2**22  # of networks that are evaluated together, in memory
 MAX_SCORE = 1e300  # so that differences of scores are finite
 ROUNDING = 1e-9  # of the scores of the linear discriminant, which are logarithms of odds
 
@@ -165,8 +166,10 @@ class ExactPopulation(Population):
             )
 
     def stack_metrics(self, networks: Sequence[Map]) -> list[dict[str, float]]:
-        """Return the metrics of each of several networks, which are evaluated together."""
-        return [self._named(*each) for each in self._evaluate_all(networks)]
+        """Return the metrics of each of several networks, which are evaluated together as far as memory allows."""
+        block = max(1, MAX_SCORES // (len(self._domain.features) * self._domain.classes))
+        blocks = [networks[start : start + block] for start in range(0, len(networks), block)]
+        return [self._named(*each) for own in blocks for each in self._evaluate_all(own)]
 
     def _evaluate(self, network: Map) -> tuple[float, Predictions, Tensor]:
         [found] = self._evaluate_all([network])

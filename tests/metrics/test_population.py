@@ -326,7 +326,9 @@ def test_the_accuracy_on_lines_counts_every_change_of_a_network(objective: Objec
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("objective", [CrossEntropy(3), MeanSquaredError(3)], ids=["ce", "mse"])
-def test_a_network_has_the_same_bits_on_lines_alone_and_in_a_stack(objective: Objective, noise: str) -> None:
+def test_a_network_has_the_same_bits_on_lines_alone_and_in_a_stack(
+    objective: Objective, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = LinePopulation(objective, make_distribution(3, noise))
     stack = make_stack(objective, seeds=5)
     networks = seed_networks(stack, range(5))
@@ -339,6 +341,8 @@ def test_a_network_has_the_same_bits_on_lines_alone_and_in_a_stack(objective: Ob
 
     beside = lines.stack_metrics([waves, networks[1], waves, networks[4]])
     assert beside == [lines.metrics(waves), together[1], lines.metrics(waves), together[4]]
+    monkeypatch.setattr(population, "MAX_SCORES", 2 * 3 * 80 * 120)  # of two networks
+    assert lines.stack_metrics(networks) == together
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
