@@ -471,7 +471,7 @@ def test_the_generated_reference_has_the_settings_of_plugins(hooks) -> None:
         rows = hooks.plugin_settings(module, name)
         assert rows, name
         assert all(meaning for _, _, meaning in rows)
-    assert "| `hydra.sweeper.stack_size` | `null` |" in hooks.settings_tables()
+    assert "| `hydra.sweeper.stack_size` | `1000` |" in hooks.settings_tables()
 
 
 def test_the_generated_reference_has_the_rules_of_settings(hooks) -> None:

@@ -11,7 +11,8 @@ class StackSweeperConf:
     Attributes:
         max_batch_size: Maximum number of jobs that are given to the launcher at once; null for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
-        stack_size: Maximum number of seeds in one job; null for no limit. The sweeper checks that it is an integer.
+        stack_size: Maximum number of seeds in one job; null for no limit, with which Hydra takes minutes to read tens of
+            thousands. The sweeper checks that it is an integer.
         grids: Further overrides, each a line such as ``model=a,b loss=c``; the sweep is the union over them.
         part: Set by the sweeper in jobs that train parts of the same condition: the number of the part.
     """
@@ -19,7 +20,7 @@ class StackSweeperConf:
     _target_: str = "hydra_plugins.stack_sweeper.stack_sweeper.StackSweeper"
     max_batch_size: int | None = None
     params: dict[str, str] = field(default_factory=dict)
-    stack_size: Any = None
+    stack_size: Any = 1000
     grids: list[str] | None = None
     part: int | None = None
 

@@ -100,8 +100,7 @@ def _parser() -> Parser:
         description="Predict the jobs, seconds, memory and disk of a sweep before it is run. Trains each condition for "
         "some seconds on this machine, four conditions in less than a minute, and extrapolates as if no seed was "
         "finished. Writes nothing.",
-        epilog="Example: python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)' "
-        "hydra.sweeper.stack_size=1000 --workers 64",
+        epilog="Example: python -m scripts.plan 'loss=mse,ce classes=2,4 seed=range(100000)' --workers 64",
     )
     parser.add_argument(
         "overrides", nargs="+", metavar="SETTINGS", help="settings as after `python -m src.train --multirun`"

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("hydra_restore_singletons")
         ("seeds.data=1,2 seeds.init=range(3) seed=7", 1, [[6]]),
         ("seed=range(100)", 2, [[50, 50]]),  # idle workers share the seeds of a job
         ("loss=mse,ce,bce seed=range(20)", 2, [[20], [20], [10, 10]]),
-        ("loss=mse,ce classes=2,4 seed=range(100000)", 1, [[100000]] * 4),
+        ("loss=mse,ce classes=2,4 seed=range(100000)", 1, [[1000] * 100] * 4),
         ("experiment=variance hydra.sweeper.stack_size=100", 1, [[90, 90, 36]] * 4),
         ("experiment=hw4", 1, [[20]] * 4),
         ("loss=mse,ce", 1, [[1], [1]]),
