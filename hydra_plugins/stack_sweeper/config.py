@@ -11,8 +11,8 @@ class StackSweeperConf:
     Attributes:
         max_batch_size: Maximum number of jobs that are given to the launcher at once; null for all of them.
         params: Overrides to sweep over, as on the command line, which has precedence.
-        stack_size: Maximum number of seeds in one job; null for no limit, with which Hydra takes minutes to read tens of
-            thousands. The sweeper checks that it is an integer.
+        stack_size: Maximum number of seeds in one job; null for no limit, with which Hydra takes minutes to read lists
+            of tens of thousands. The sweeper checks that it is an integer.
         grids: Further overrides, each a line such as ``model=a,b loss=c``; the sweep is the union over them.
         part: Set by the sweeper in jobs that train parts of the same condition: the number of the part.
     """
