@@ -17,7 +17,7 @@ NODES = 3  # Gauss-Legendre nodes of each panel
 LEGENDRE = leggauss(NODES)  # nodes and weights on [-1, 1]
 MAX_LINES = 512
 TOLERANCE = 1e-9  # of the mass at one change, as all lines may err to the same side
-SEARCHES = 3  # rounds in which a part is searched for decisions between equal ones
+SEARCHES = 6  # rounds in which a part is searched for decisions between equal ones
 
 Array = NDArray[Any]
 
