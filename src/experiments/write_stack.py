@@ -22,7 +22,6 @@ from src.storage import stack_table
 from src.storage.atomic import new_content, numbered_folder, remove_folder, take_place
 from src.storage.csv_text import csv_text
 from src.storage.schema import CHECKPOINT, RESULTS, TABLE, ArtifactError, Results, read_results
-from src.storage.stack_table import Stack
 from src.training.checkpoint_file import load_checkpoint
 from src.utils.seed_streams import SeedStreams
 from src.utils.seeds import SEED_KEYS
@@ -110,11 +109,17 @@ def new_stack(condition: Path, names: Sequence[str]) -> Iterator["StackTables"]:
     for name in names:
         if (condition / name).is_dir():
             remove_folder(condition / name, holder)
-    for earlier in stack_table.stacks(condition)[:-1]:
-        with suppress(stack_table.BrokenStackError):
-            if set(Stack(earlier).names) <= set(names):
-                remove_folder(earlier, holder)
+    *replaced, _ = (stack for stack in stack_table.stacks(condition) if _holds_no_others(stack, names))
+    for stack in replaced:
+        remove_folder(stack, holder)
     stack_table.forget()
+
+
+def _holds_no_others(stack: Path, names: Sequence[str]) -> bool:
+    """Return whether all runs of a stack are among those of some names; False where it cannot be read."""
+    with suppress(stack_table.BrokenStackError):
+        return set(stack_table.names_in(stack)) <= set(names)
+    return False
 
 
 class StackTables:

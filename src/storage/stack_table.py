@@ -254,6 +254,17 @@ def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]
     return content
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the runs of a stack, of which nothing else is read.
+
+    Raises:
+        BrokenStackError: If they cannot be read.
+    """
+    with _reading(folder / RESULTS):
+        table = _parquet().read_table(_regular(folder / RESULTS), columns=[RUN], page_checksum_verification=True)
+        return list(map(str, table.column(RUN).to_pylist()))
+
+
 def is_stack(folder: Path) -> bool:
     """Return whether a directory is named like that of a stack.
 

@@ -1,5 +1,7 @@
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
 
@@ -14,14 +16,16 @@ from src.analysis.reliability_bins import read_reliability
 from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.config.stored import read_weights
 from src.evaluate import main as evaluate
-from src.experiments import load_run, run, runner, write_run
+from src.experiments import load_run, run, runner, write_run, write_stack
 from src.experiments.write_stack import MAX_WAITING, SeedFolders, new_stack
-from src.storage import atomic
+from src.storage import atomic, stack_table
+from src.storage.atomic import numbered_folder
 from src.storage.schema import TABLE, exists, file_text, files_beside, read_results, seed_folders
 from src.storage.stack_table import Stack, find_run, forget, stacks
 
 pytest.importorskip("safetensors")
-pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 SMALL = ("data.samples_per_class=20", "trainer.max_epochs=2")
 PARTS = ("history.csv", "predictions.csv", "regions.csv")
@@ -57,6 +61,32 @@ def test_at_most_so_many_directories_wait_for_the_disk(tmp_path, monkeypatch):
     assert len(flushing) == 2 * (MAX_WAITING + 1)  # each directory, and the one that holds it
     assert len([*tmp_path.glob("seed=*/a.txt")]) == MAX_WAITING + 1
     assert len([*tmp_path.iterdir()]) == MAX_WAITING + 1
+
+
+def test_a_stack_stays_where_another_process_adds_the_next_one(tmp_path, monkeypatch):
+    """Of 100 stacks that two processes wrote, 2 were taken for replaced ones and removed."""
+    small(tmp_path, "table", [0, 1])
+    condition = condition_of(tmp_path)
+    held = {path.name: stack_table.names_in(path) for path in stacks(condition)}
+    assert held == {"stack-0": ["seed=0", "seed=1"]}
+
+    @contextmanager
+    def before_the_next_one(prefix, holder):
+        with numbered_folder(prefix, holder) as scratch:
+            yield scratch
+        shutil.copytree(condition / "stack-0", condition / "stack-2")  # of other seeds, by another process
+        table = pq.read_table(condition / "stack-2" / "results.parquet")
+        runs = pa.array(["seed=5", "seed=6"])
+        table = table.set_column(table.column_names.index("run"), "run", runs)
+        pq.write_table(table, condition / "stack-2" / "results.parquet")
+
+    monkeypatch.setattr(write_stack, "numbered_folder", before_the_next_one)
+    small(tmp_path, "table", [2, 3])
+    assert [path.name for path in stacks(condition)] == ["stack-0", "stack-1", "stack-2"]
+    monkeypatch.setattr(write_stack, "numbered_folder", numbered_folder)
+    small(tmp_path, "table", [2, 3], resume=False)
+    held = {path.name: stack_table.names_in(path) for path in stacks(condition)}
+    assert held == {"stack-0": ["seed=0", "seed=1"], "stack-2": ["seed=5", "seed=6"], "stack-3": ["seed=2", "seed=3"]}
 
 
 @pytest.fixture(scope="module")
