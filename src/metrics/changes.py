@@ -227,7 +227,9 @@ class _Intervals:
         meeting = np.where(known & (value < 0), kink, meeting)
         zero = np.where(value > 0, 1 - last / (self.right_fall * width), first / (self.left_fall * width))
         secant = np.where(known & ~middle, zero, secant)
-        place = self.low + np.where(same, meeting, secant) * width
+        share = np.where(same, meeting, secant)
+        share = np.where((share > 0) & (share < 1), share, 0.5)  # margins that differ by rounding lead anywhere
+        place = self.low + share * width
         return place, width - (first + last) / self.bound
 
     def changes(self, place: Array, some: Array) -> tuple[Array, ...]:

@@ -98,3 +98,19 @@ def test_a_third_decision_between_two_others_is_found(centre: float, width: floa
     changes, _ = search(lambda x: heights + slopes * x[:, None])
     np.testing.assert_allclose(changes.place, [low, high], atol=1e-5)
     np.testing.assert_array_equal([changes.before, changes.behind], [[0, 1], [1, 2]])
+
+
+def test_margins_that_differ_by_rounding_have_changes_too() -> None:
+    """The outputs of a network whose decision hardly depends on its input are a staircase of rounding errors."""
+    generator = np.random.default_rng(0)
+
+    def staircase() -> Scores:
+        slope, middle, noise = generator.uniform(-8, 8), generator.uniform(0.1, 0.9), generator.uniform(0, 2)
+        return two(lambda x: np.round(slope * (x - middle) + noise * np.sin(7919 * x)))
+
+    for falls in generator.uniform(0, 8, size=(40, 2)):
+        leads = [staircase() for _ in range(50)]
+        changes, _ = search(*leads, bound=40.0, falls=tuple(falls), tolerance=1e-9)
+        ends = np.array([lead(np.array([0.0, 1.0])).argmax(-1) for lead in leads])  # (S, 2)
+        assert (np.bincount(changes.edge, minlength=50) % 2 == (ends[:, 0] != ends[:, 1])).all()
+        assert ((changes.place >= 0) & (changes.place <= 1)).all()
