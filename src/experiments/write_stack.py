@@ -109,9 +109,9 @@ def new_stack(condition: Path, names: Sequence[str]) -> Iterator["StackTables"]:
     for name in names:
         if (condition / name).is_dir():
             remove_folder(condition / name, holder)
-    *replaced, _ = (stack for stack in stack_table.stacks(condition) if _holds_no_others(stack, names))
-    for stack in replaced:
-        remove_folder(stack, holder)
+    of_these = [stack for stack in stack_table.stacks(condition) if _holds_no_others(stack, names)]
+    for replaced in of_these[:-1]:
+        remove_folder(replaced, holder)
     stack_table.forget()
 
 
