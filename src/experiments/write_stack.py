@@ -26,8 +26,8 @@ from src.training.checkpoint_file import load_checkpoint
 from src.utils.seed_streams import SeedStreams
 from src.utils.seeds import SEED_KEYS
 
-WAITERS = 4  # threads that wait for the disk, which makes several waits in the time of one,
-MAX_WAITING = 8  # for at most so many seeds
+FLUSH_THREADS = 4  # threads that wait for the disk, which makes several waits in the time of one,
+MAX_PENDING = 8  # for at most so many seeds
 ROWS_PER_BLOCK = 2**16  # of a table, which are read and written together
 _FORMAT: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _BESIDE_WEIGHTS = {"epoch", "global_step", "pytorch-lightning_version"}
@@ -51,7 +51,7 @@ class SeedFolders:
     def __init__(self, condition: Path, threads: Executor) -> None:
         self.condition = condition
         self._threads = threads
-        self._waiting: deque[Future[None]] = deque()
+        self._pending: deque[Future[None]] = deque()
 
     @contextmanager
     def run(self, name: str) -> Iterator[RunFolder]:
@@ -63,8 +63,8 @@ class SeedFolders:
         target = self.condition / name
         with new_content(target) as folder:
             yield RunFolder(folder)
-        self._waiting.append(self._threads.submit(take_place, target))
-        self.wait(MAX_WAITING)
+        self._pending.append(self._threads.submit(take_place, target))
+        self.wait(MAX_PENDING)
 
     def wait(self, most: int = 0) -> None:
         """Wait until at most so many directories have not taken their places.
@@ -72,8 +72,8 @@ class SeedFolders:
         Raises:
             OSError: If one of the others could not.
         """
-        while len(self._waiting) > most:
-            self._waiting.popleft().result()
+        while len(self._pending) > most:
+            self._pending.popleft().result()
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def open_store(condition: Condition, members: Sequence[SeedStreams]) -> Iterator
         members: The random streams of its seeds, which this process has locked.
     """
     if condition.config["storage"] == "files":
-        with ThreadPoolExecutor(WAITERS) as threads:
+        with ThreadPoolExecutor(FLUSH_THREADS) as threads:
             folders = SeedFolders(condition.folder, threads)
             yield folders
             folders.wait()

@@ -1,5 +1,6 @@
 """Exact metrics over the population of a known distribution."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -141,7 +142,7 @@ class Population:
         return self._mass.gather(1, preds[:, None]).sum().item()
 
 
-class ExactPopulation(Population):
+class ExactPopulation(Population, ABC):
     """A population whose accuracy is exact: a domain finds the places where the decision changes.
 
     A network whose decision changes between many neighbouring points of the domain is evaluated on a finer one.
@@ -179,9 +180,9 @@ class ExactPopulation(Population):
         found = _integrate(self._domain, networks, self._decide)
         return [(each.accuracy, *self._weighted(network, each)) for network, each in zip(networks, found, strict=True)]
 
+    @abstractmethod
     def _weighted(self, network: Map, integral: Integral) -> tuple[Predictions, Tensor]:
         """Return predictions at weighted points and their masses (M, C)."""
-        raise NotImplementedError
 
     def _accuracy_of(self, network: Map, decide: Decide) -> float:
         return _integrate(self._domain, [network], decide)[0].accuracy

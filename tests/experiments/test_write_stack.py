@@ -17,7 +17,7 @@ from src.analysis.run_files import read_curves, read_predictions, read_regions
 from src.config.stored import read_weights
 from src.evaluate import main as evaluate
 from src.experiments import load_run, run, runner, write_run, write_stack
-from src.experiments.write_stack import MAX_WAITING, SeedFolders, new_stack
+from src.experiments.write_stack import MAX_PENDING, SeedFolders, new_stack
 from src.storage import atomic, stack_table
 from src.storage.atomic import numbered_folder
 from src.storage.schema import TABLE, exists, file_text, files_beside, read_results, seed_folders
@@ -51,16 +51,16 @@ def test_at_most_so_many_directories_wait_for_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic, "flush", flush)
     with ThreadPoolExecutor(1) as threads:
         folders = SeedFolders(tmp_path, threads)
-        for number in range(MAX_WAITING + 1):
-            if number == MAX_WAITING:
+        for number in range(MAX_PENDING + 1):
+            if number == MAX_PENDING:
                 Timer(0.1, slow.set).start()  # this one waits for the first
             with folders.run(f"seed={number}") as files:
                 (files.path / "a.txt").write_text("whole")
-            assert slow.is_set() == (number == MAX_WAITING)
+            assert slow.is_set() == (number == MAX_PENDING)
         folders.wait()
-    assert len(flushing) == 2 * (MAX_WAITING + 1)  # each directory, and the one that holds it
-    assert len([*tmp_path.glob("seed=*/a.txt")]) == MAX_WAITING + 1
-    assert len([*tmp_path.iterdir()]) == MAX_WAITING + 1
+    assert len(flushing) == 2 * (MAX_PENDING + 1)  # each directory, and the one that holds it
+    assert len([*tmp_path.glob("seed=*/a.txt")]) == MAX_PENDING + 1
+    assert len([*tmp_path.iterdir()]) == MAX_PENDING + 1
 
 
 def test_a_stack_stays_where_another_process_adds_the_next_one(tmp_path, monkeypatch):

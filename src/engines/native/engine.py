@@ -112,7 +112,7 @@ class NativeEngine(Engine):
         self._optimizer = optimizer
         self._max_samples = 0  # of a mini-batch, in the memory that is allocated
         *hidden, last = (layer.weight.shape[2] for layer, _ in layers)
-        self._steps = [*(-(-width // SIMD_WIDTH) * SIMD_WIDTH for width in hidden), last]  # aligned rows of outputs
+        self._y_steps = [*(-(-width // SIMD_WIDTH) * SIMD_WIDTH for width in hidden), last]  # aligned rows of outputs
 
     @torch.no_grad()
     def train(self, block: Block, schedule: Schedule = ()) -> list[Tensor]:
@@ -187,7 +187,7 @@ class NativeEngine(Engine):
         chunks = self._chunks()
         seeds = chunks[0].stop
         self._buffers = []  # whose memory the structs point to
-        for (layer, _), step in zip(self._layers, self._steps, strict=True):
+        for (layer, _), step in zip(self._layers, self._y_steps, strict=True):
             _, inputs, outputs = layer.weight.shape
             stride = self._flat.storage(layer.weight)[0].stride(1)
             rows = ROWS if outputs >= SIMD_WIDTH else max(ROWS, inputs)  # all rows of a narrow layer
@@ -213,7 +213,7 @@ class NativeEngine(Engine):
         structs = (_Layer * len(self._layers))()
         step = self._layers[0][0].weight.shape[1]
         for struct, (layer, activation), buffers, y_step in zip(
-            structs, self._layers, self._buffers, self._steps, strict=True
+            structs, self._layers, self._buffers, self._y_steps, strict=True
         ):
             weight, bias = (self._flat.storage(parameter)[0] for parameter in (layer.weight, layer.bias))
             _, struct.inputs, struct.outputs = layer.weight.shape
