@@ -83,8 +83,9 @@ def is_running(pid: int | str) -> bool:
 
 
 def results(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """Return all results.json below a folder by condition and seed."""
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("**/results.json"))]
+    """Return all results.json below a folder by condition and seed, but what a killed process had not finished."""
+    paths = [path for path in sorted(folder.glob("**/results.json")) if not path.parent.name.startswith(".")]
+    found = [json.loads(path.read_text()) for path in paths]
     return {(content["condition"], content["seed"]): content for content in found}
 
 

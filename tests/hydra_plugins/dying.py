@@ -7,9 +7,11 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from tests.commands import wait_until
+
 
 class DieAfterOneSeed(Callback):
-    """Kills the process of one job as it writes the files of its second seed."""
+    """Kills the process of one job as it writes the files of its second seed, once its first is stored."""
 
     def __init__(self, num: int) -> None:
         self.num = num
@@ -17,12 +19,13 @@ class DieAfterOneSeed(Callback):
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         from src.experiments import write_run
 
-        write_seed, written = write_run.write_seed, set[Any]()
+        write_seed, written = write_run.write_seed, list[Any]()
 
         def write_once(files: Any, *content: Any) -> None:
             if written:
+                wait_until(files.path.with_name(written[0]).exists)
                 os.kill(os.getpid(), signal.SIGKILL)
-            written.add(files)
+            written.append(files.path.name.removeprefix(".").removesuffix(".new"))
             write_seed(files, *content)
 
         if config.hydra.job.num == self.num:
