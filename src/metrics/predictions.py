@@ -54,25 +54,33 @@ def with_weights(network: nn.Module, state: dict[str, Tensor], body: Callable[[N
 def seed_networks(network: nn.Module, indices: Iterable[int]) -> list[Network]:
     """Return some seeds of a stacked network as functions (N, D) -> (N, O) on the CPU.
 
-    Each has a copy of the modules with weights of its own, which may be views, so that many calls of all of them in
-    turn take no longer than those of one. Modules that cannot be copied are given the weights at every call.
+    They share a copy of its modules, to which each gives its own weights, which may be views, before every call: many
+    calls of all of them in turn take no longer than those of one. Where modules cannot be copied, ``seed_network``
+    stands in.
     """
     tensors = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
-    shared = {id(value): value for _, value in tensors}
-    networks = []
-    for index in indices:
-        try:
-            own = copy.deepcopy(network, dict(shared)).eval()
-        except Exception:  # an attribute raises whatever it likes
-            networks.append(seed_network(network, index))
-            continue
-        for name, value in tensors:
-            path, _, leaf = name.rpartition(".")
-            module = own.get_submodule(path)
-            holder = module._parameters if leaf in module._parameters else module._buffers
-            holder[leaf] = value.detach()[index : index + 1].cpu()  # type: ignore[assignment]
-        networks.append(_on_samples(own, tensors[0][1].dtype))
-    return networks
+    try:
+        own = copy.deepcopy(network, {id(value): value for _, value in tensors}).eval()
+    except Exception:  # an attribute raises whatever it likes
+        return [seed_network(network, index) for index in indices]
+    outputs = _on_samples(own, tensors[0][1].dtype)
+    places = []
+    for name, _ in tensors:
+        path, _, leaf = name.rpartition(".")
+        module = own.get_submodule(path)
+        places.append((module._parameters if leaf in module._parameters else module._buffers, leaf))
+
+    def of_seed(index: int) -> Network:
+        weights = [value.detach()[index : index + 1].cpu() for _, value in tensors]
+
+        def own_outputs(x: Tensor) -> Tensor:
+            for (holder, leaf), value in zip(places, weights, strict=True):
+                holder[leaf] = value  # type: ignore[assignment]
+            return outputs(x)
+
+        return own_outputs
+
+    return [of_seed(index) for index in indices]
 
 
 def _on_samples(network: nn.Module, dtype: torch.dtype) -> Network:

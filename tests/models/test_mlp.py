@@ -127,6 +127,23 @@ def test_a_stack_gives_each_seed_what_it_gives_alone_bit_for_bit(hidden: list[in
                 assert torch.equal(stacked[seed], own[0])
 
 
+@pytest.mark.parametrize("activation", MODULES)
+@pytest.mark.parametrize("size", [256, 259, 1000])
+@pytest.mark.parametrize("hidden", [[50, 100, 50], [1], [33, 65, 2]], ids=str)
+def test_many_samples_have_the_same_outputs_in_a_stack_bit_for_bit(
+    hidden: list[int], size: int, activation: str
+) -> None:
+    changes: dict[str, Any] = {"hidden": hidden, "activation": activation, "init": "kaiming"}
+    x = samples(7, size)
+    for out_features in (1, 2, 5):
+        stack = mlp(range(7), out_features, **changes)
+        with torch.no_grad():
+            together = stack(x)
+            for seed in (1, 6):
+                assert torch.equal(together[seed], mlp([seed], out_features, **changes)(x[[seed]])[0])
+        torch.testing.assert_close(together, stack(x))  # the products of training, in the other order
+
+
 def test_bad_arguments_are_reported_together() -> None:
     with pytest.raises(SettingsError) as error:
         mlp([0], hidden=[0], activation=None, init=3, init_std=0)
