@@ -20,7 +20,7 @@ from src.metrics.predictions import Predictions, predict
 from src.utils.normal import linear_scores
 
 RESOLUTION = 512  # of the weighted points of a distribution whose accuracy has no exact integral here
-PANELS = 32  # on each vertical line of the noisy cubic
+PANELS = 32  # on each vertical line of the noisy cubic with two classes and uniform noise
 MAX_GAP = 2e-7  # between two rules for the calibration error in a panel of the plane
 MAX_CHANGING = 1 / 8  # share of neighbours on a grid between which the decision of a network may change
 MAX_SCORES = 2**22  # of networks that are evaluated together, in memory
@@ -202,7 +202,8 @@ class LinePopulation(ExactPopulation):
     On every vertical line the decision is evaluated at the Gauss-Legendre nodes of some panels, and between neighbours
     where it changes or may do so, until each change is known to about 1e-9 of the mass. The mass on both sides of these
     is exact. Panels are cut at the changes, so that in each the decision is constant, and the other metrics are
-    Gauss-Legendre sums.
+    Gauss-Legendre sums. More than two classes, and normal noise, whose lines are longer, need more panels: with as many
+    as there are, the accuracy of none of 800 trained networks was off by 1e-6.
 
     Args:
         objective: Loss and decision rule.
@@ -210,7 +211,8 @@ class LinePopulation(ExactPopulation):
     """
 
     def __init__(self, objective: Objective, distribution: NoisyCubic) -> None:
-        lines = CubicLines(distribution, PANELS)
+        more = (distribution.classes > 2) + (distribution.noise == "gaussian")
+        lines = CubicLines(distribution, (1 + more) * PANELS)
         linear = linear_discriminant_scores(lines.features, torch.from_numpy(lines.mass))
         super().__init__(objective, distribution, lines, linear)
 

@@ -382,6 +382,26 @@ def test_a_sliver_of_a_third_decision_between_two_others_is_found(width: float) 
     assert found == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.parametrize("shift", np.linspace(0, 0.08, 9))
+def test_a_sliver_among_kinks_of_a_trained_network_is_found(shift: float) -> None:
+    """The lead of one class over another is that of a network on a line where half as many panels miss a sliver."""
+    places = [-1, -0.1059, -0.0944, -0.0850, -0.0842, -0.0834, -0.0823, -0.0799, -0.0750, -0.0653, -0.0637, 1]
+    leads = [2, 0.65, 0.6, 0, -0.01, 0, 0.094, 0.338, 0.349, 0, -2.3, -5]
+    distribution = make_distribution(4, "gaussian", samples_per_class=5)
+
+    def network(x: Tensor) -> Tensor:
+        height = (x[:, 1] - distribution.curve(x[:, 0])).numpy() - shift
+        lead = torch.from_numpy(np.interp(height, places, leads))
+        never = torch.full_like(lead, -9)
+        return torch.stack([never, lead, -lead, never], dim=1)
+
+    low, high, last = np.array([-0.0850, -0.0834, -0.0653]) + shift
+    first, second = (norm(centre, 0.2 / math.sqrt(3)).cdf for centre in distribution.centres[1:3].tolist())
+    expected = (first(low) + first(last) - first(high) + second(high) - second(low) + 1 - second(last)) / 4
+    found = LinePopulation(OneHotMeanSquaredError(4), distribution).metrics(network)["population/accuracy"]
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_decision_rule_without_scores_is_integrated_on_lines() -> None:
     class WithoutScores(OneHotMeanSquaredError):  # noqa: N818
         scores = None
@@ -408,7 +428,7 @@ def test_decisions_that_are_noise_are_cut_no_further_than_memory_allows() -> Non
 
 
 def test_the_population_on_lines_evaluates_a_network_at_few_points() -> None:
-    objective, distribution, evaluated = CrossEntropy(3), make_distribution(3), []
+    objective, distribution, evaluated = CrossEntropy(2), make_distribution(2), []
     network = make_network(objective)
 
     def counted(x: Tensor) -> Tensor:
