@@ -12,7 +12,7 @@ from src.storage import stack_table
 from src.storage.atomic import recover, remove_folder, replacing_folder
 from src.storage.locks import lock_free
 from src.storage.schema import CHECKPOINT, RESULTS, ArtifactError, read_results, run_folders, write_results
-from src.storage.stack_table import BrokenStackError, Stack, StackRun
+from src.storage.stack_table import BrokenStackError, StackRun, open_stack
 
 SEEDS_PER_STACK = 1000
 
@@ -69,7 +69,7 @@ def to_files(condition: Path) -> tuple[int, list[str]]:
         problems += _busy(condition, list(runs), free)
     for folder in stack_table.stacks(condition):
         try:
-            if all((condition / name).is_dir() for name in Stack(folder).names):
+            if all((condition / name).is_dir() for name in open_stack(folder).names):
                 recover(folder)
                 remove_folder(folder, holder=folder)
         except BrokenStackError:

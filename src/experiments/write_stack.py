@@ -118,7 +118,7 @@ def new_stack(condition: Path, names: Sequence[str]) -> Iterator["StackTables"]:
 def _holds_no_others(stack: Path, names: Sequence[str]) -> bool:
     """Return whether all runs of a stack are among those of some names; False where it cannot be read."""
     with suppress(stack_table.BrokenStackError):
-        return set(stack_table.names_in(stack)) <= set(names)
+        return set(stack_table.open_stack(stack).names) <= set(names)
     return False
 
 

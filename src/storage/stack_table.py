@@ -254,15 +254,14 @@ def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]
     return content
 
 
-def names_in(folder: Path) -> list[str]:
-    """Return the names of the runs of a stack, of which nothing else is read.
-
-    Raises:
-        BrokenStackError: If they cannot be read.
-    """
-    with _reading(folder / RESULTS):
-        table = _parquet().read_table(_regular(folder / RESULTS), columns=[RUN], page_checksum_verification=True)
-        return list(map(str, table.column(RUN).to_pylist()))
+def open_stack(folder: Path) -> Stack:
+    """Return a stack, of which all that was read before is kept, unless its files are others now."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
+    except OSError:
+        found = []
+    return _stack(folder, tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found))
 
 
 def is_stack(folder: Path) -> bool:
@@ -306,26 +305,27 @@ def broken_stacks(condition: Path) -> list[str]:
     lines = []
     for folder in stacks(condition):
         try:
-            Stack(folder).names  # noqa: B018 - read here
+            open_stack(folder).names  # noqa: B018 - read here
         except BrokenStackError as error:
             lines.append(f"{error}; remove {folder} and train its seeds again")
     return lines
 
 
 def forget() -> None:
-    """Read again what was read of the stacks, after some were written or removed."""
+    """Look again which stacks conditions have, after some were written or removed."""
     _runs.cache_clear()
-    _block.cache_clear()
-    _first_rows.cache_clear()
-    _group.cache_clear()
-    _columns.cache_clear()
+
+
+@lru_cache(maxsize=128)
+def _stack(folder: Path, _: tuple[Any, ...]) -> Stack:
+    return Stack(folder)
 
 
 @lru_cache(maxsize=4)
 def _runs(condition: Path, _: int) -> Mapping[str, StackRun]:
     found: dict[str, StackRun] = {}
     for folder in stacks(condition):
-        stack = Stack(folder)
+        stack = open_stack(folder)
         try:
             found |= {name: StackRun(stack, index) for index, name in enumerate(stack.names)}
         except BrokenStackError:

@@ -67,7 +67,7 @@ def test_a_stack_stays_where_another_process_adds_the_next_one(tmp_path, monkeyp
     """Of 100 stacks that two processes wrote, 2 were taken for replaced ones and removed."""
     small(tmp_path, "table", [0, 1])
     condition = condition_of(tmp_path)
-    held = {path.name: stack_table.names_in(path) for path in stacks(condition)}
+    held = {path.name: stack_table.open_stack(path).names for path in stacks(condition)}
     assert held == {"stack-0": ["seed=0", "seed=1"]}
 
     @contextmanager
@@ -85,7 +85,7 @@ def test_a_stack_stays_where_another_process_adds_the_next_one(tmp_path, monkeyp
     assert [path.name for path in stacks(condition)] == ["stack-0", "stack-1", "stack-2"]
     monkeypatch.setattr(write_stack, "numbered_folder", numbered_folder)
     small(tmp_path, "table", [2, 3], resume=False)
-    held = {path.name: stack_table.names_in(path) for path in stacks(condition)}
+    held = {path.name: stack_table.open_stack(path).names for path in stacks(condition)}
     assert held == {"stack-0": ["seed=0", "seed=1"], "stack-2": ["seed=5", "seed=6"], "stack-3": ["seed=2", "seed=3"]}
 
 
