@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from src.config.instantiate import Components, build_components, build_trainer, stack
+from src.metrics.predictions import seed_networks
 from src.training.single_thread import single_threaded
 
 Settings = Callable[..., dict[str, Any]]
@@ -35,3 +36,8 @@ def test_a_stack_on_the_gpu_is_the_stack_on_the_cpu_for_100_steps(settings: Sett
     torch.testing.assert_close(losses, expected, rtol=1e-3, atol=1e-4)
     for value, other in zip(on_gpu.network.parameters(), on_cpu.network.parameters(), strict=True):
         torch.testing.assert_close(value.cpu(), other, rtol=1e-2, atol=1e-3)
+    # Lightning has taken the network back to the CPU, where it computes metrics of its own.
+    assert on_gpu.classifier.trained_on.type == "cuda"
+    for seed, network in enumerate(seed_networks(on_gpu.network, range(3))):
+        found, alone = on_gpu.population_metrics(seed), on_gpu.population.metrics(network)
+        assert found == pytest.approx(alone, abs=1e-5)

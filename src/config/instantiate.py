@@ -101,7 +101,8 @@ class Components:
     def population_metrics(self, index: int) -> dict[str, float] | None:
         """Return the population metrics of a seed of the trained network, or None if the distribution is unknown.
 
-        Some seeds at a time are evaluated together when the first of them is asked for; if one fails, each is alone.
+        Some seeds at a time are evaluated together, on the device that has trained them, when the first is asked for;
+        if one fails, each is evaluated alone, on the CPU.
         """
         if self.population is None:
             return None
@@ -109,7 +110,7 @@ class Components:
         if block not in self._population_metrics:
             seeds = range(len(self.datamodule.streams))[block * MAX_NETWORKS : (block + 1) * MAX_NETWORKS]
             try:
-                found = self.population.stack_metrics(seed_networks(self.network, seeds))
+                found = self.population.stack_metrics(seed_networks(self.network, seeds, self.classifier.trained_on))
             except Exception:  # that the network of one seed raises; it is raised again when this seed is asked for
                 found = None
             self._population_metrics[block] = found

@@ -13,6 +13,7 @@ from src.losses.base import Objective
 Network = Callable[[Tensor], Tensor]
 Value = TypeVar("Value")
 
+CPU = torch.device("cpu")
 MAX_BLOCK = 4096  # samples per forward pass; the hidden layers of more would not fit the processor's cache
 
 
@@ -51,19 +52,19 @@ def with_weights(network: nn.Module, state: dict[str, Tensor], body: Callable[[N
     return found
 
 
-def seed_networks(network: nn.Module, indices: Iterable[int]) -> list[Network]:
-    """Return some seeds of a stacked network as functions (N, D) -> (N, O) on the CPU.
+def seed_networks(network: nn.Module, indices: Iterable[int], device: torch.device = CPU) -> list[Network]:
+    """Return some seeds of a stacked network as functions (N, D) -> (N, O) on the CPU that compute on a device.
 
     They share a copy of its modules, to which each gives its own weights, which may be views, before every call: many
-    calls of all of them in turn take no longer than those of one. Where modules cannot be copied, ``seed_network``
-    stands in.
+    calls of all of them in turn take no longer than those of one. Modules that cannot be copied are given the weights
+    by ``seed_network``, and compute on the CPU.
     """
     tensors = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
     try:
         own = copy.deepcopy(network, {id(value): value for _, value in tensors}).eval()
     except Exception:  # an attribute raises whatever it likes
         return [seed_network(network, index) for index in indices]
-    outputs = _on_samples(own, tensors[0][1].dtype)
+    outputs = _on_samples(own, tensors[0][1].dtype, device)
     places = []
     for name, _ in tensors:
         path, _, leaf = name.rpartition(".")
@@ -71,7 +72,7 @@ def seed_networks(network: nn.Module, indices: Iterable[int]) -> list[Network]:
         places.append((module._parameters if leaf in module._parameters else module._buffers, leaf))
 
     def of_seed(index: int) -> Network:
-        weights = [value.detach()[index : index + 1].cpu() for _, value in tensors]
+        weights = [value.detach()[index : index + 1].to(device) for _, value in tensors]
 
         def own_outputs(x: Tensor) -> Tensor:
             for (holder, leaf), value in zip(places, weights, strict=True):
@@ -83,12 +84,12 @@ def seed_networks(network: nn.Module, indices: Iterable[int]) -> list[Network]:
     return [of_seed(index) for index in indices]
 
 
-def _on_samples(network: nn.Module, dtype: torch.dtype) -> Network:
-    """Return a stacked network of one seed as a function (N, D) -> (N, O)."""
+def _on_samples(network: nn.Module, dtype: torch.dtype, device: torch.device = CPU) -> Network:
+    """Return a stacked network of one seed, on a device, as a function (N, D) -> (N, O) on the CPU."""
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():
-            return by_blocks(network, x.to(dtype)[None])[0]
+            return by_blocks(network, x.to(device, dtype)[None])[0].cpu()
 
     return outputs
 

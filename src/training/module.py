@@ -67,6 +67,7 @@ class StackedClassifier(L.LightningModule):
         ended: The number of epochs, (S,), after which a callback stopped each seed, 0 for one that trains on; None
             without such a callback.
         substack: The seeds that train on, once a callback has stopped others; None while all train.
+        trained_on: The device that trains, or has trained.
     """
 
     flat: FlatParameters
@@ -109,6 +110,7 @@ class StackedClassifier(L.LightningModule):
         self.history = SeedHistory()
         self.ended: Tensor | None = None
         self.substack: Substack | None = None
+        self.trained_on = torch.device("cpu")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, and not as ``nn.Module`` does what Lightning sets in every hook, some 30 times an epoch."""
@@ -151,6 +153,7 @@ class StackedClassifier(L.LightningModule):
     def on_fit_start(self) -> None:
         """Begin with all seeds, select the engine, and log if a slower one trains as the kernel cannot be compiled."""
         self.ended = self.substack = None  # of an earlier training
+        self.trained_on = self.device
         optimizer = cast(BlockOptimizer, self.trainer.optimizers[0]).optimizer
         self.select_engine(optimizer)
         if self.requested_engine == "auto" and isinstance(self.engine, LayerwiseEngine):

@@ -44,6 +44,13 @@ def test_pinned_stream_is_shared_and_the_others_follow_the_seed(settings):
     assert not torch.equal(parts.datamodule.train.x[0], parts.datamodule.train.x[1])
 
 
+def test_population_metrics_are_computed_on_the_cpu_where_the_device_fails(settings):
+    parts = build_all(settings("seed=[0,1]"))
+    expected = [parts.population.metrics(network) for network in seed_networks(parts.network, range(2))]
+    parts.classifier.trained_on = torch.device("meta")  # from which nothing can be read
+    assert [parts.population_metrics(index) for index in range(2)] == expected
+
+
 @pytest.mark.parametrize("data", ["noisy_cubic", "xor"])
 def test_a_seed_whose_network_raises_has_no_population_metrics(data, settings, monkeypatch):
     parts, forward = build_all(settings(f"data={data}", "seed=[0,1,2]")), MLP.forward

@@ -76,6 +76,12 @@ def test_seeds_with_weights_of_their_own_are_those_of_the_stack() -> None:
     assert len(stack.state_dict()["head.weight"]) == 4
 
 
+def test_seeds_compute_on_a_device() -> None:
+    [network] = seed_networks(make_stack(CrossEntropy(3), seeds=2), [1], torch.device("meta"))
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):  # and not into one
+        network(torch.zeros(5, 2))
+
+
 def test_a_module_that_cannot_be_copied_is_given_the_weights() -> None:
     stack = make_stack(CrossEntropy(3), seeds=2)
     stack.lock = threading.Lock()  # type: ignore[assignment]
