@@ -40,9 +40,8 @@ def plot_reliability(ax: Axes, found: Reliability) -> Axes:
     ax.bar(centres, share, width=0.9 / bins, color=_BARS, zorder=1)
     for centre, part, count in zip(centres, share, found.count, strict=True):
         if count:
-            text = ax.text(
-                centre, part + 0.012, f"{count}", fontsize=5.5, color=INK, ha="center", va="bottom", zorder=5
-            )
+            height = min(part + 0.012, 0.96)  # below the title
+            text = ax.text(centre, height, f"{count:,}", fontsize=5.5, color=INK, ha="center", va="bottom", zorder=5)
             text.set_path_effects([withStroke(linewidth=1.2, foreground="white")])  # legible over other artists
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle="--", zorder=2)
     full = found.count > 0

@@ -20,6 +20,17 @@ def test_dots_are_the_full_bins_and_bars_their_shares():
     assert [text.get_text() for text in ax.texts] == ["2", "2"]
 
 
+def test_the_number_of_a_full_bin_stays_below_the_title():
+    figure = Figure(figsize=(2.9, 3.6))
+    ax = plot_reliability(figure.subplots(), reliability([0.55] * 1_600, [1] * 1_600))
+    ax.set_title("ce")
+    [number] = ax.texts
+    assert number.get_text() == "1,600"
+    figure.draw_without_rendering()
+    assert not number.get_window_extent().overlaps(ax.title.get_window_extent())
+    assert number.get_window_extent().y1 <= ax.get_window_extent().y1
+
+
 def test_a_panel_a_condition_with_its_gap(tmp_path: Path):
     losses = ("ce", "a_very_long_name_of_a_loss_that_goes_on_and_on", "c")
     runs = collect([write_study(tmp_path, losses, seeds=2, whole=True)]).completed
