@@ -14,7 +14,7 @@ Network = Callable[[Tensor], Tensor]
 Value = TypeVar("Value")
 
 CPU = torch.device("cpu")
-MAX_BLOCK = 4096  # samples per forward pass; the hidden layers of more would not fit the processor's cache
+MAX_BLOCK = 5000  # samples per forward pass; the hidden layers of more would not fit the processor's cache
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,11 @@ def seed_networks(network: nn.Module, indices: Iterable[int], device: torch.devi
 
 def _on_samples(network: nn.Module, dtype: torch.dtype, device: torch.device = CPU) -> Network:
     """Return a stacked network of one seed, on a device, as a function (N, D) -> (N, O) on the CPU."""
+    evaluate = getattr(network, "evaluate", network)
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():
-            return by_blocks(network, x.to(device, dtype)[None])[0].cpu()
+            return by_blocks(evaluate, x.to(device, dtype)[None])[0].cpu()
 
     return outputs
 

@@ -10,7 +10,6 @@ from torch import Generator, Tensor, nn
 INITS = ("normal", "kaiming")
 MAX_STD = 1e30  # of initial parameters; single precision ends at 3.4e38
 ALIGNMENT = 4  # floats in 16 bytes
-MANY = 256  # samples that are multiplied as columns rather than as rows
 
 
 def aligned(x: Tensor, rows: int) -> Tensor:
@@ -53,15 +52,22 @@ class StackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map each seed's samples: (S, B, in) -> (S, B, out)."""
         rows, columns = self.padding
-        bias: Tensor = self.bias
-        weight: Tensor = self.weight
-        if rows or columns:
-            bias, weight, x = F.pad(bias, (0, columns)), F.pad(weight, (0, columns, 0, rows)), F.pad(x, (0, rows))
-        if x.shape[1] >= MANY and not torch.is_grad_enabled():
-            outputs = torch.baddbmm(bias.mT, weight.mT, x.mT).mT  # a fifth faster
-        else:
-            outputs = torch.baddbmm(bias, x, weight)
-        return outputs[..., : self.bias.shape[2]] if columns else outputs
+        if rows == columns == 0:
+            return torch.baddbmm(self.bias, x, self.weight)
+        bias, weight = F.pad(self.bias, (0, columns)), F.pad(self.weight, (0, columns, 0, rows))
+        return torch.baddbmm(bias, F.pad(x, (0, rows)), weight)[..., : self.bias.shape[2]]
+
+    def of_columns(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """Map samples of a single seed, as columns, of which only some inputs are not 0.
+
+        Args:
+            x: These inputs (I, B).
+            inputs: Their indices (I,).
+
+        Returns:
+            The outputs (out, B).
+        """
+        return torch.addmm(self.bias[0].mT, self.weight[0].index_select(0, inputs).mT, x)
 
     @torch.no_grad()
     def reset(self, generators: Sequence[Generator], init: str, init_std: float, gain: float) -> None:

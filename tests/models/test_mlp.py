@@ -8,7 +8,8 @@ import torch
 from scipy import stats
 from torch import Generator, Tensor, nn
 
-from src.models.mlp import MLP
+from src.models.layers import StackedLinear
+from src.models.mlp import MANY, MLP
 from src.utils.validation import SettingsError
 
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
@@ -128,20 +129,30 @@ def test_a_stack_gives_each_seed_what_it_gives_alone_bit_for_bit(hidden: list[in
 
 
 @pytest.mark.parametrize("activation", MODULES)
-@pytest.mark.parametrize("size", [256, 259, 1000])
+@pytest.mark.parametrize("size", [1, 5, MANY, MANY + 3])
 @pytest.mark.parametrize("hidden", [[50, 100, 50], [1], [33, 65, 2]], ids=str)
-def test_many_samples_have_the_same_outputs_in_a_stack_bit_for_bit(
-    hidden: list[int], size: int, activation: str
-) -> None:
-    changes: dict[str, Any] = {"hidden": hidden, "activation": activation, "init": "kaiming"}
-    x = samples(7, size)
+def test_evaluation_has_the_outputs_of_training(hidden: list[int], size: int, activation: str) -> None:
+    x = samples(1, size)
     for out_features in (1, 2, 5):
-        stack = mlp(range(7), out_features, **changes)
+        network = mlp([4], out_features, hidden=hidden, activation=activation, init="kaiming")
         with torch.no_grad():
-            together = stack(x)
-            for seed in (1, 6):
-                assert torch.equal(together[seed], mlp([seed], out_features, **changes)(x[[seed]])[0])
-        torch.testing.assert_close(together, stack(x))  # the products of training, in the other order
+            torch.testing.assert_close(network.evaluate(x), network(x), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dead", [[0, 3, 4], range(7)], ids=["some", "all"])
+def test_evaluation_leaves_out_dead_units(dead: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x, multiplied = mlp([4], 3, hidden=[7, 5], init="kaiming"), samples(1, MANY), []
+    product = StackedLinear.of_columns
+
+    def counted(layer: StackedLinear, columns: Tensor, inputs: Tensor) -> Tensor:
+        multiplied.append(len(columns))
+        return product(layer, columns, inputs)
+
+    monkeypatch.setattr(StackedLinear, "of_columns", counted)
+    with torch.no_grad():
+        network.trunk[0].bias[..., list(dead)] = -100
+        torch.testing.assert_close(network.evaluate(x), network(x), atol=1e-6, rtol=1e-5)
+    assert multiplied[:2] == [2, 7 - len(dead)]
 
 
 def test_bad_arguments_are_reported_together() -> None:
