@@ -86,7 +86,7 @@ def seed_networks(network: nn.Module, indices: Iterable[int], device: torch.devi
 
 def _on_samples(network: nn.Module, dtype: torch.dtype, device: torch.device = CPU) -> Network:
     """Return a stacked network of one seed, on a device, as a function (N, D) -> (N, O) on the CPU."""
-    evaluate = getattr(network, "evaluate", network)
+    evaluate = getattr(network, "evaluate_seed", network)
 
     def outputs(x: Tensor) -> Tensor:
         with torch.no_grad():

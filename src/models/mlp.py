@@ -75,7 +75,7 @@ class MLP(nn.Module):
             hidden = activation.value(layer(hidden))  # (S, B + padding, width)
         return hidden[:, : x.shape[1]]
 
-    def evaluate(self, x: Tensor) -> Tensor:
+    def evaluate_seed(self, x: Tensor) -> Tensor:
         """Map samples of a single seed, (1, B, D) -> (1, B, O), as ``forward`` does up to rounding.
 
         Many samples are columns, in which MKL multiplies faster, and units that are 0 for all of them are left out of
