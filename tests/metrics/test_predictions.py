@@ -76,6 +76,14 @@ def test_seeds_with_weights_of_their_own_are_those_of_the_stack() -> None:
     assert len(stack.state_dict()["head.weight"]) == 4
 
 
+def test_a_network_may_evaluate_a_single_seed_otherwise() -> None:
+    stack, x = make_stack(CrossEntropy(2), seeds=2), torch.rand(5, 2)
+    stack.evaluate_seed = lambda x: 3 * x  # type: ignore[method-assign]
+    [network] = seed_networks(stack, [1])
+    assert torch.equal(network(x), 3 * x)
+    assert torch.equal(seed_network(stack, 1)(x), 3 * x)
+
+
 def test_seeds_compute_on_a_device() -> None:
     [network] = seed_networks(make_stack(CrossEntropy(3), seeds=2), [1], torch.device("meta"))
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):  # and not into one
