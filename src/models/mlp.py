@@ -11,7 +11,7 @@ from src.models.layers import INITS, MAX_STD, StackedLinear, aligned, alignment
 from src.utils.validation import Problem, check, choice, number
 
 MAX_WEIGHTS = 10_000_000
-MANY = 1024  # samples that are evaluated faster without dead units, which takes a while to find
+MANY = 1024  # samples from which on it pays to look for dead units
 
 
 class MLP(nn.Module):

@@ -255,7 +255,7 @@ def results_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Any]
 
 
 def open_stack(folder: Path) -> Stack:
-    """Return a stack, of which all that was read before is kept, unless its files are others now."""
+    """Return a stack, of which all that was read before is kept, unless its files have changed."""
     try:
         with os.scandir(folder) as entries:
             found = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)

@@ -302,7 +302,7 @@ def test_a_stack_without_its_results_is_reported_and_trained_again(damage, table
     path.unlink()
     if damage != "missing":
         path.write_bytes(content[: len(content) // 2] if damage == "half" else b"")
-    forget()  # what this process has read
+    forget()  # which stacks there were
     [line] = collect([table.parent]).unreadable
     assert str(path) in line
     assert "remove" in line

@@ -135,7 +135,7 @@ def test_mutated_stacks(cases, name, copy, count):
 
     def check(content):
         path.write_bytes(content)
-        forget()  # what this process has read
+        forget()  # which stacks there were
         assert all(str(path) in line for line in broken_stacks(copy.parent))
         for columns, table in ((HISTORY_COLUMNS, HISTORY), (PREDICTION_COLUMNS, PREDICTIONS)):
             message = refusal(lambda table=table, columns=columns: read_table(copy / table, columns), "none")

@@ -132,16 +132,16 @@ def test_a_stack_gives_each_seed_what_it_gives_alone_bit_for_bit(hidden: list[in
 @pytest.mark.parametrize("size", [1, 5, MANY, MANY + 3])
 @pytest.mark.parametrize("hidden", [[50, 100, 50], [1], [33, 65, 2]], ids=str)
 def test_evaluation_has_the_outputs_of_training(hidden: list[int], size: int, activation: str) -> None:
-    x = samples(1, size)
+    x = samples(1, size).double()
     for out_features in (1, 2, 5):
-        network = mlp([4], out_features, hidden=hidden, activation=activation, init="kaiming")
+        network = mlp([4], out_features, hidden=hidden, activation=activation, init="kaiming").double()
         with torch.no_grad():
-            torch.testing.assert_close(network.evaluate_seed(x), network(x), atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(network.evaluate_seed(x), network(x), atol=1e-12, rtol=1e-10)
 
 
 @pytest.mark.parametrize("dead", [[0, 3, 4], range(7)], ids=["some", "all"])
 def test_evaluation_leaves_out_dead_units(dead: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    network, x, multiplied = mlp([4], 3, hidden=[7, 5], init="kaiming"), samples(1, MANY), []
+    network, x, multiplied = mlp([4], 3, hidden=[7, 5], init="kaiming").double(), samples(1, MANY).double(), []
     product = StackedLinear.of_columns
 
     def counted(layer: StackedLinear, columns: Tensor, inputs: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ def test_evaluation_leaves_out_dead_units(dead: Sequence[int], monkeypatch: pyte
     monkeypatch.setattr(StackedLinear, "of_columns", counted)
     with torch.no_grad():
         network.trunk[0].bias[..., list(dead)] = -100
-        torch.testing.assert_close(network.evaluate_seed(x), network(x), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(network.evaluate_seed(x), network(x), atol=1e-12, rtol=1e-10)
     assert multiplied[:2] == [2, 7 - len(dead)]
 
 

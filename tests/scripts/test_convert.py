@@ -92,7 +92,7 @@ def test_what_cannot_be_read_stays_and_is_named(study, capsys):
     assert str(broken / RESULTS) in line
     assert [path.name for path in broken.parent.glob("seed=*")] == ["seed=1"]
     (broken.parent / "stack-0/history.parquet").write_text("")
-    forget()  # what this process has read
+    forget()  # which stacks there were
     assert main([str(study), "--to", "files"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
